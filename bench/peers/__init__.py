@@ -1,0 +1,1 @@
+"""Programs that run in `.venv-bench`, without opsrail: the same work on other engines."""

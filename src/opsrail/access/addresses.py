@@ -1,0 +1,33 @@
+"""Loopback addresses, and names in `Host` and `Origin` headers. Pure."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+
+def is_loopback(name: str) -> bool:
+    """Return whether only this machine reaches a name or address: `localhost`, `127.0.0.0/8`, `::1`."""
+    if name.lower() == "localhost":
+        return True
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def host_of(netloc: str) -> str | None:
+    """Return the name in `name:port` or `[address]:port`, lower case; None when it is no such text."""
+    try:
+        parts = urlsplit(f"//{netloc}")
+        parts.port  # noqa: B018 - raises for a port that is none
+    except ValueError:
+        return None
+    is_bare = not (parts.path or parts.query or parts.fragment or parts.username is not None)
+    return parts.hostname if is_bare else None
+
+
+def is_same_origin(origin: str, host: str) -> bool:
+    """Return whether an `Origin` header names the host that the request went to."""
+    scheme, _, netloc = origin.lower().partition("://")
+    return scheme in ("http", "https") and netloc == host.lower()

@@ -1,0 +1,279 @@
+"""The wiring: the only room that names adapters. `build` makes an App; `App.open` connects it, `App.running` works.
+
+A folder holds everything of one installation: `opsrail.db` (unless rows live in PostgreSQL), `ledger.key`,
+    `checkpoint.note`. Commands that only look or rule open the App; `run`, `serve` and `demo` also run it, and only
+    one process may do that on a folder with SQLite.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from opsrail import faults
+from opsrail.cases.dispatcher import Dispatcher
+from opsrail.cases.intake import Intake
+from opsrail.cases.journal import Road
+from opsrail.cases.loader import Definitions
+from opsrail.cases.outbox import Outbox
+from opsrail.cases.runner import Runner
+from opsrail.cases.watchdog import Watchdog
+from opsrail.cases.worker import Worker
+from opsrail.clock import Clock, SystemClock
+from opsrail.config import CasesConfig, Config, crash_points
+from opsrail.connect.catalog import page_reader
+from opsrail.connect.catalog import runtimes as known_runtimes
+from opsrail.decide.decider import Decider
+from opsrail.documents.reader import DocumentReader
+from opsrail.features.features import Features
+from opsrail.ledger.anchor import Anchor, check_anchored
+from opsrail.ledger.chain import WriterChain
+from opsrail.ledger.keys import Signer, load_or_create_signer
+from opsrail.ledger.sequencer import Sequencer
+from opsrail.ports import ModelRuntime, Store
+from opsrail.registry.registry import Registry
+from opsrail.review.desk import Desk
+from opsrail.store.catalog import open_store
+
+log = logging.getLogger("opsrail.app")
+DATABASE = "opsrail.db"
+KEY_FILE = "ledger.key"
+ANCHOR_FILE = "checkpoint.note"
+LEADER_LEASE_S = 5.0
+"""How long past its next tick a ledger leader that died holds the lead. Source: FAULTS F26, 5 s."""
+NOTHING = Definitions({}, {}, (), ())
+
+
+class App:
+    """One installation, wired. Attributes are the trades' shells; doors call one of them and render.
+
+    Attributes:
+        definitions: What the author's files define; empty for commands that only look.
+        is_running: Whether cases are carried by this process now.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        definitions: Definitions,
+        store: Store,
+        signer: Signer,
+        clock: Clock,
+        *,
+        anchor: Anchor | None,
+        alone: bool,
+        strict: bool = False,
+        runtimes: Mapping[str, ModelRuntime] | None = None,
+    ) -> None:
+        self.config = config
+        self.definitions = definitions
+        self.store = store
+        self.clock = clock
+        self.signer = signer
+        self.anchor = anchor
+        self.desk = Desk(store, clock)
+        self.is_running = False
+        self._alone = alone
+        self._tasks: list[asyncio.Task[None]] = []
+        self._broken: BaseException | None = None
+        self._wire_decisions(known_runtimes() if runtimes is None else runtimes)
+        self._wire_cases(config.cases, strict=strict)
+
+    def _wire_decisions(self, runtimes: Mapping[str, ModelRuntime]) -> None:
+        store, clock, config = self.store, self.clock, self.config
+        self.registry = Registry(store, runtimes, clock)
+        decide = config.decide
+        self.features = Features(
+            store,
+            self.definitions.views,
+            clock,
+            refresh_ms=decide.feature_refresh_ms,
+            visible_after_ms=decide.feature_visible_after_ms,
+        )
+        self.decider = Decider(
+            store,
+            self.registry,
+            self.features,
+            clock,
+            cache_entries=decide.cache_entries,
+            max_batch=decide.max_batch,
+        )
+        documents = config.documents
+        folder = Path(documents.folder) if documents.folder else None
+        self.documents = DocumentReader(
+            page_reader, clock, timeout_s=documents.timeout_s, folder=folder
+        )
+
+    def _wire_cases(self, config: CasesConfig, *, strict: bool) -> None:
+        store, clock, automations = self.store, self.clock, self.definitions.automations
+        self.threads = ThreadPoolExecutor(config.threads, thread_name_prefix="opsrail-step")
+        self.worker = Worker(store, clock, dead_s=config.dead_s)
+        road = Road(
+            store, clock, self.decider, self.documents, self.threads, self.worker.fence, strict
+        )
+        self.runner = Runner(road, self.worker, automations, at_once=config.at_once)
+        self.dispatcher = Dispatcher(
+            store,
+            clock,
+            self.worker,
+            self.runner,
+            automations,
+            alone=self._alone,
+            poll_s=config.poll_s,
+        )
+        self.outbox = Outbox(
+            store, clock, self.worker, automations, self.threads, poll_s=config.poll_s
+        )
+        self.intake = Intake(
+            store,
+            clock,
+            automations,
+            worker=self.worker,
+            runner=self.runner,
+            backlog=config.backlog,
+        )
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[App]:
+        """Connect while the block runs.
+
+        Raises:
+            SchemaMismatch, StoreUnavailable, DataDirInUse: see `ports.Store.open`. Nothing was changed.
+        """
+        try:
+            await self.store.open()
+            yield self
+        finally:
+            self.decider.close()
+            await self.documents.close()
+            await self.store.close()
+            self.threads.shutdown(wait=False, cancel_futures=True)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[App]:
+        """Carry cases, send actions and sequence the ledger while the block runs; ends in order.
+
+        Raises:
+            LedgerBroken: the database is older than the checkpoint kept outside it. Terminal: `opsrail ledger
+                acknowledge`.
+        """
+        async with self.opened():
+            await self._check_ledger()
+            await self.worker.register()
+            await self.worker.bury(alone=self._alone)
+            await self.registry.warm()
+            watchdog = Watchdog(
+                self.definitions.files,
+                self.runner.blocked,
+                limit_s=self.config.cases.blocked_loop_s,
+            )
+            interval_s = self.config.ledger.checkpoint_s
+            self.sequencer = Sequencer(
+                self.store,
+                self.signer,
+                self.clock,
+                self.worker.id,
+                anchor=self.anchor,
+                lease_ms=round(1000 * (interval_s + LEADER_LEASE_S)),
+                interval_s=interval_s,
+            )
+            loops = {
+                "heartbeat": self.dispatcher.beat(),
+                "cases": self.dispatcher.run(),
+                "outbox": self.outbox.run(),
+                "ledger": self.sequencer.run(),
+                "watchdog": watchdog.run(),
+            }
+            self._tasks = [
+                asyncio.create_task(self._guarded(loop), name=f"opsrail:{name}")
+                for name, loop in loops.items()
+            ]
+            self.is_running = True
+            try:
+                yield self
+            finally:
+                self.is_running = False
+                await self._end()
+
+    async def settle_ledger(self) -> None:
+        """Give every committed entry its place and sign a checkpoint over all of them."""
+        while await self.sequencer.tick():
+            pass
+
+    async def crash(self) -> None:
+        """Drop everything in memory as a dying process would; nothing is given back (tests)."""
+        for task in self._tasks:
+            task.cancel()
+        await self.runner.drop()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+
+    @property
+    def broken(self) -> BaseException | None:
+        """What ended one of the loops for good, if anything; `/readyz` and the command's exit status show it."""
+        return self._broken
+
+    async def _guarded(self, loop: Coroutine[Any, Any, None]) -> None:
+        try:
+            await loop
+        except Exception as error:
+            self._broken = error
+            log.exception("a loop of opsrail ended")
+
+    async def _end(self) -> None:
+        if not self._tasks:
+            return
+        tasks = self._tasks
+        runner, *rest = tasks[1], tasks[0], *tasks[2:]
+        runner.cancel()
+        await self.runner.stop()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(5):
+                await self.outbox.drain()
+        for task in rest:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        with suppress(Exception):
+            await self.settle_ledger()
+            await self.sequencer.resign()
+
+    async def _check_ledger(self) -> None:
+        if self.anchor is not None:
+            note = await asyncio.to_thread(self.anchor.read)
+            await check_anchored(self.store, self.signer.verifiers, note)
+
+
+def build(
+    config: Config,
+    data: Path,
+    definitions: Definitions = NOTHING,
+    *,
+    runs: bool = False,
+    clock: Clock | None = None,
+) -> App:
+    """Wire an installation in a folder; nothing is opened yet.
+
+    Args:
+        data: Its folder; made if missing.
+        runs: Whether this process will carry cases (`App.running`): takes the folder's lock.
+
+    Raises:
+        ConfigInvalid: the folder cannot be used, or the key file is readable by others. Terminal.
+        MissingExtra: the store's packages are not installed. Terminal.
+    """
+    clock = clock or SystemClock()
+    if named := crash_points():
+        faults.arm_from(named)
+    data.mkdir(parents=True, exist_ok=True)
+    store, alone = open_store(
+        config.store.url, data / DATABASE, WriterChain(clock), clock, exclusive=runs
+    )
+    signer = load_or_create_signer(data / KEY_FILE, clock, config.ledger.origin)
+    return App(
+        config, definitions, store, signer, clock, anchor=Anchor(data / ANCHOR_FILE), alone=alone
+    )

@@ -1,0 +1,364 @@
+"""`Case`: what the author's function holds. Each call is journaled, so that a second run repeats the first.
+
+Code between calls must depend on nothing but the input and what the calls returned; `case.now()` and `case.random()`
+are there for time and chance. `journal.py` has the theory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, ParamSpec, TypeVar, overload
+
+from pydantic import BaseModel, TypeAdapter
+from pydantic_core import from_json, to_json
+
+from opsrail import faults
+from opsrail.cases.attempts import answered
+from opsrail.cases.journal import Journal, Road, digest_of
+from opsrail.cases.signals import Interrupted, Suspended
+from opsrail.cases.steps import STEP_RETRY, Action, Shape, Step, shape_of
+from opsrail.decide.decider import Request
+from opsrail.decide.point import DecisionPoint
+from opsrail.documents.form import Form
+from opsrail.errors import (
+    AuthorError,
+    Conflict,
+    NotDurable,
+    StepFailed,
+    Unavailable,
+    UnknownName,
+)
+from opsrail.ledger.commitment import record_commitment
+from opsrail.ledger.entries import entry
+from opsrail.review.opening import opened
+from opsrail.values.cases import CaseRow, InboxRow, JournalRow, OutboxRow, OutboxState
+from opsrail.values.decisions import Decision, DecisionRow
+from opsrail.values.documents import Document
+from opsrail.values.reviews import ReviewRow, Ruling
+from opsrail.values.rows import Delete, Insert, Write
+from opsrail.values.spans import Span, span_ms
+
+P = ParamSpec("P")
+T = TypeVar("T")
+M = TypeVar("M", bound=BaseModel)
+DOCUMENT = TypeAdapter(Document)
+
+
+class Case:
+    """One run of an automation, as its function sees it.
+
+    Attributes:
+        id: ULID; stays the same through crashes, parks and retries.
+        correlation_id: W3C trace id shared with the caller.
+        rulings: What people ruled, in the order the code learned of it.
+    """
+
+    def __init__(
+        self, row: CaseRow, entries: Sequence[JournalRow], inbox: Sequence[InboxRow], road: Road
+    ) -> None:
+        self.id = row.id
+        self.correlation_id = row.correlation_id
+        self.rulings: list[Ruling] = []
+        self._row = row
+        self._road = road
+        self._journal = Journal(row, entries, inbox, road)
+        self._topics: list[str] = []
+        self._due_at_ms: int | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    # -- what authors call -------------------------------------------------------------------------------------------
+
+    @overload
+    def step(self, function: Form, path: str, /) -> Coroutine[Any, Any, Document]: ...
+    @overload
+    def step(
+        self, function: Step[P, Coroutine[Any, Any, T]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Coroutine[Any, Any, T]: ...
+    @overload
+    def step(
+        self, function: Step[P, T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Coroutine[Any, Any, T]: ...
+    @overload
+    def step(
+        self, function: Callable[P, Coroutine[Any, Any, T]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Coroutine[Any, Any, T]: ...
+    @overload
+    def step(
+        self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Coroutine[Any, Any, T]: ...
+
+    def step(self, function: Any, /, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
+        """Run a function once and keep its result; after a crash it runs again only if it had not finished.
+
+        Args:
+            function: `async def` (must not block), plain `def` (runs in a thread), either wrapped by `@step(...)` for
+                limits of its own, or a document `Form` (reads the file at `path` in a process of its own).
+
+        Raises:
+            StepFailed: it used up its attempts, or raised a Terminal error. Unhandled, the case is tried again, then
+                set aside.
+        """
+        if isinstance(function, Form):
+            shape = Shape(function.name, "opsrail", DOCUMENT, is_async=True)
+            read = functools.partial(self._road.documents.read, function)
+            limited: Step[..., Any] = Step(read, STEP_RETRY)
+        else:
+            limited = function if isinstance(function, Step) else Step(function, STEP_RETRY)
+            if not callable(limited.function):
+                raise UnknownName(
+                    f"case.step wants a function, a @step or a Form, not {type(function).__name__}"
+                )
+            shape = shape_of(limited.function)
+        return self._step(self._journal.number(shape.name), limited, shape, args, kwargs)
+
+    def decide(self, point: DecisionPoint[M], facts: M, /) -> Coroutine[Any, Any, Decision]:
+        """Ask a decision point; the decision is recorded before this returns, and the same on every run."""
+        return self._decide(self._journal.number(point.name), point, facts)
+
+    def review(
+        self,
+        queue: str,
+        decision: Decision | None = None,
+        *,
+        due: Span | None = None,
+        priority: int = 5,
+        show: object = None,
+    ) -> Coroutine[Any, Any, Ruling]:
+        """Put the question to a person and park; nothing but rows is kept until the ruling arrives.
+
+        Args:
+            queue: Desk that rules.
+            decision: What it is about; the person sees score, verdict and reasons.
+            due: When the desk should have ruled, e.g. `"4h"`.
+            priority: Smaller is sooner, 0..9.
+            show: Further facts for the person; a model or plain values.
+        """
+        return self._review(self._journal.number(queue), queue, decision, due, priority, show)
+
+    def act(
+        self, action: Action[P], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Coroutine[Any, Any, str]:
+        """Do something to the world outside, at least once, under one idempotency key, which is returned.
+
+        It is written with the case's next commit and sent after it; a case that fails or is cancelled before sends
+        nothing.
+        """
+        if not isinstance(action, Action):
+            raise UnknownName(
+                f"case.act wants an action of this automation, not {type(action).__name__}; "
+                f"declare it: @{self._row.automation.replace('-', '_')}.action()"
+            )
+        return self._act(self._journal.number(action.name), action, args, kwargs)
+
+    def sleep(self, span: Span) -> Coroutine[Any, Any, None]:
+        """Park until the span (`"2h"`, a timedelta, seconds) is over; costs a row, survives restarts."""
+        return self._sleep(self._journal.number("sleep"), span_ms(span))
+
+    async def now(self) -> datetime:
+        """Return the time, the same on every run of this case. UTC."""
+        text = await self._reading("now", lambda: str(self._road.clock.now_ms()))
+        return datetime.fromtimestamp(int(text) / 1000, UTC)
+
+    async def random(self) -> float:
+        """Return a number in [0, 1), the same on every run of this case."""
+        return float(await self._reading("random", lambda: repr(self._road.clock.uniform())))
+
+    # -- what the runner asks --------------------------------------------------------------------
+
+    @property
+    def journal(self) -> Journal:
+        """What it did so far."""
+        return self._journal
+
+    @property
+    def is_suspended(self) -> bool:
+        """Whether the code reached a place where it has to park."""
+        return bool(self._topics) or self._due_at_ms is not None
+
+    @property
+    def waits_for(self) -> tuple[str, int | None]:
+        """Topics joined by a space, and the moment (epoch ms) at which time alone wakes it."""
+        return " ".join(self._topics) or "timer", self._due_at_ms
+
+    def end_tasks(self) -> None:
+        """Cancel what steps still run in tasks of the author's own (`asyncio.gather`)."""
+        for task in self._tasks - {asyncio.current_task()}:
+            task.cancel()
+
+    # -- how it works ------------------------------------------------------------------------------
+
+    async def _step(
+        self,
+        seq: int,
+        step: Step[..., Any],
+        shape: Shape,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+    ) -> Any:
+        journal, name = self._journal, shape.name
+        digest = digest_of(args, kwargs)
+        if (known := journal.recorded(seq, "step", name, digest)) is not None:
+            if known.kind == "failed":
+                raise StepFailed(from_json(known.result))
+            return shape.read(known.result)
+        if (task := asyncio.current_task()) is not None:
+            self._tasks.add(task)
+        call = functools.partial(step.function, *args, **kwargs)
+        try:
+            result, attempts = await answered(
+                call,
+                is_async=shape.is_async,
+                retry=step.retry,
+                threads=self._road.threads,
+                clock=self._road.clock,
+            )
+            text = shape.write(result)
+        except NotDurable as wrong:
+            journal.broken = wrong
+            raise
+        except Exception as cause:
+            message = f"case {self.id}: step {name} failed: {type(cause).__name__}: {cause}"
+            failed = to_json(message).decode()
+            journal.later(
+                seq, journal.entry(seq, "failed", name, digest, failed, step.retry.attempts)
+            )
+            raise StepFailed(message) from cause
+        faults.point("case.step_ran")
+        await journal.commit(seq, journal.entry(seq, "step", name, digest, text, attempts))
+        faults.point("case.step_durable")
+        return shape.read(text)
+
+    async def _decide(self, seq: int, point: DecisionPoint[Any], facts: BaseModel) -> Decision:
+        journal = self._journal
+        digest = digest_of((facts,), {})
+        if (known := journal.recorded(seq, "decide", point.name, digest)) is not None:
+            row = await self._read(DecisionRow, from_json(known.result))
+            if row is None:
+                raise AuthorError(
+                    f"case {self.id}: its decision {known.result} is gone from the store; restore it first"
+                )
+            return Decision.from_record(from_json(row.record))
+
+        def also(decision: Decision) -> Sequence[Write]:
+            noted = journal.entry(seq, "decide", point.name, digest, to_json(decision.id).decode())
+            return [*journal.flush(), noted, self._road.fence()]
+
+        request = Request(
+            point,
+            facts,
+            correlation_id=self.correlation_id,
+            actor=f"automation:{self._row.automation}",
+            case_id=self.id,
+            seq=seq,
+            also=also,
+        )
+        try:
+            decision = await self._road.decider.decide(request)
+        except (Conflict, Unavailable) as cause:
+            raise Interrupted(cause) from cause
+        journal.wrote(seq)
+        return decision
+
+    async def _review(
+        self,
+        seq: int,
+        queue: str,
+        decision: Decision | None,
+        due: Span | None,
+        priority: int,
+        show: object,
+    ) -> Ruling:
+        journal = self._journal
+        if (known := journal.recorded(seq, "review", queue)) is not None:
+            return self._ruled(known.result)
+        review_id = f"{self.id}-{seq}"
+        topic = f"review:{review_id}"
+        if (arrived := journal.arrived(topic)) is not None:
+            noted = journal.entry(seq, "review", queue, "", arrived.payload)
+            await journal.commit(seq, noted, Delete(InboxRow, {"id": arrived.id}))
+            return self._ruled(arrived.payload)
+        if journal.is_fresh or await self._read(ReviewRow, review_id) is None:
+            due_ms = None if due is None else span_ms(due)
+            now_ms = self._road.clock.now_ms()
+            writes = opened(self._row, review_id, queue, decision, due_ms, priority, show, now_ms)
+            journal.later(seq, *writes)
+        self._topics.append(topic)
+        raise Suspended
+
+    async def _act(
+        self, seq: int, action: Action[Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> str:
+        journal = self._journal
+        digest = digest_of(args, kwargs)
+        key = f"{self.id}-{seq}"
+        if journal.recorded(seq, "act", action.name, digest) is None:
+            if action.automation != self._row.automation:
+                raise UnknownName(
+                    f"case {self.id}: action {action.name!r} belongs to automation {action.automation!r}"
+                )
+            now_ms = self._road.clock.now_ms()
+            payload = self._payload(action.name, args, kwargs)
+            row = OutboxRow(
+                key=key,
+                case_id=self.id,
+                automation=action.automation,
+                action=action.name,
+                payload=payload,
+                state=OutboxState.DUE,
+                owner=None,
+                attempts=0,
+                due_at_ms=now_ms,
+                last_error=None,
+                response=None,
+                created_at_ms=now_ms,
+                sent_at_ms=None,
+            )
+            commitment = record_commitment(self._row.salt, payload.encode())
+            fields = {"action": action.name, "case": self.id, "commitment": commitment}
+            noted = journal.entry(seq, "act", action.name, digest, to_json(key).decode())
+            journal.later(seq, noted, Insert(row), entry("action.enqueued", key, now_ms, fields))
+        return key
+
+    async def _sleep(self, seq: int, length_ms: int) -> None:
+        journal = self._journal
+        now_ms = self._road.clock.now_ms()
+        known = journal.recorded(seq, "sleep", "sleep", str(length_ms))
+        wake_ms = now_ms + length_ms if known is None else int(known.result)
+        if known is None:
+            journal.later(seq, journal.entry(seq, "sleep", "sleep", str(length_ms), str(wake_ms)))
+        if now_ms < wake_ms:
+            self._due_at_ms = wake_ms if self._due_at_ms is None else min(wake_ms, self._due_at_ms)
+            raise Suspended
+
+    async def _reading(self, kind: str, read: Callable[[], str]) -> str:
+        journal = self._journal
+        seq = journal.number(kind)
+        if (known := journal.recorded(seq, kind, kind)) is not None:
+            return known.result
+        text = read()
+        journal.later(seq, journal.entry(seq, kind, kind, "", text))
+        return text
+
+    async def _read(self, table: type[Any], key: str) -> Any:
+        try:
+            return await self._road.store.get(table, key)
+        except Unavailable as cause:
+            raise Interrupted(cause) from cause
+
+    def _ruled(self, text: str) -> Ruling:
+        ruling = Ruling(**from_json(text))
+        self.rulings.append(ruling)
+        return ruling
+
+    def _payload(self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
+        try:
+            return to_json({"args": args, "kwargs": kwargs}).decode()
+        except (ValueError, TypeError) as wrong:
+            self._journal.broken = NotDurable(
+                f"case {self.id}: action {name} was given what the outbox cannot keep: {wrong}. "
+                f"Hand over models or plain values"
+            )
+            raise self._journal.broken from wrong

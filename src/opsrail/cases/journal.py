@@ -1,0 +1,165 @@
+"""What a case did so far, and how more becomes durable.
+
+Theory: every call on a Case takes the next number, in the order the author's code makes them. If the journal has that
+    number, its result is given back and nothing runs; else it runs, and its result is durable before the author's
+    next line.
+
+Cheap rows (an action, a clock reading, a failure that the author handled) wait in a buffer and go with the next commit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic_core import to_json
+
+from opsrail.cases.signals import Interrupted
+from opsrail.clock import Clock
+from opsrail.decide.decider import Decider
+from opsrail.documents.reader import DocumentReader
+from opsrail.errors import AuthorError, BlockedLoop, Conflict, NondeterministicJournal, Unavailable
+from opsrail.ports import Store
+from opsrail.values.cases import CaseRow, InboxRow, JournalRow
+from opsrail.values.rows import Insert, Require, Write
+
+
+@dataclass(frozen=True, slots=True)
+class Road:
+    """What a case needs of its app.
+
+    Attributes:
+        threads: Where plain `def` steps run.
+        fence: Returns the condition that this worker still lives; goes with every commit.
+        strict: Whether a call that blocked the loop is an error of the case, not only a log line.
+    """
+
+    store: Store
+    clock: Clock
+    decider: Decider
+    documents: DocumentReader
+    threads: Executor
+    fence: Callable[[], Require]
+    strict: bool = False
+
+
+class Journal:
+    """One run of a case against what earlier runs wrote down.
+
+    Attributes:
+        row: The case as it was claimed.
+        is_fresh: Nothing was written for it before: no earlier run, no inbox.
+        blocked: Set when this case's code held the event loop too long.
+        broken: Set when its code left the path of its journal; no `except` of the author's hides it.
+    """
+
+    def __init__(
+        self, row: CaseRow, entries: Sequence[JournalRow], inbox: Sequence[InboxRow], road: Road
+    ) -> None:
+        self.row = row
+        self.is_fresh = not entries and not inbox and row.waiting_for is None
+        self.blocked: BlockedLoop | None = None
+        self.broken: AuthorError | None = None
+        self._road = road
+        self._entries = {entry.seq: entry for entry in entries}
+        self._inbox = {arrived.topic: arrived for arrived in inbox}
+        self._next_seq = 0
+        self._open: dict[int, str] = {}
+        self._buffer: list[Write] = []
+        self._written = 0
+
+    def number(self, name: str) -> int:
+        """Return the number of a call that the code makes now.
+
+        Raises:
+            BlockedLoop: the case's code blocked the loop before, and the app is strict about it.
+        """
+        if self._road.strict and self.blocked is not None:
+            raise self.blocked
+        seq = self._next_seq
+        self._next_seq += 1
+        self._open[seq] = name
+        return seq
+
+    def recorded(self, seq: int, kind: str, name: str, digest: str = "") -> JournalRow | None:
+        """Return what an earlier run wrote down for a call; None: it has to run.
+
+        Raises:
+            NondeterministicJournal: an earlier run made another call here. Terminal: the case is set aside.
+        """
+        known = self._entries.get(seq)
+        if known is None:
+            return None
+        is_same_call = known.name == name and known.kind in (kind, "failed")
+        if not is_same_call or known.digest != digest:
+            now = "the same with other arguments" if is_same_call else f"{kind} {name!r}"
+            self.broken = NondeterministicJournal(
+                f"case {self.row.id}: call {seq} was {known.kind} {known.name!r} when it first ran and is now {now}. "
+                f"Code between calls may depend only on the input and on what calls returned: take time and chance "
+                f"from case.now() and case.random(); after a code change, finish old cases with the old code or "
+                f"cancel them"
+            )
+            raise self.broken
+        del self._open[seq]
+        return known
+
+    def arrived(self, topic: str) -> InboxRow | None:
+        """Return what came in for the case under a topic."""
+        return self._inbox.get(topic)
+
+    def entry(
+        self, seq: int, kind: str, name: str, digest: str, result: str, attempts: int = 1
+    ) -> Insert:
+        """Return the write that keeps a call's result."""
+        at_ms = self._road.clock.now_ms()
+        return Insert(JournalRow(self.row.id, seq, kind, name, digest, result, attempts, at_ms))
+
+    def later(self, seq: int, *writes: Write) -> None:
+        """Keep a call's writes for the next commit; the call is done."""
+        self._buffer += writes
+        self._open.pop(seq, None)
+
+    async def commit(self, seq: int, *writes: Write) -> None:
+        """Make a call's writes durable, and what waits in the buffer before them; the call is done.
+
+        Raises:
+            Interrupted: they cannot be written now; the case goes on from its journal later.
+        """
+        try:
+            await self._road.store.commit([*self.flush(), *writes, self._road.fence()])
+        except (Conflict, Unavailable) as cause:
+            raise Interrupted(cause) from cause
+        self.wrote(seq)
+
+    def wrote(self, seq: int) -> None:
+        """Note that a call's entry is durable."""
+        self._written += 1
+        del self._open[seq]
+
+    def flush(self) -> list[Write]:
+        """Return the buffered writes and forget them; they belong into the commit that follows at once."""
+        buffered, self._buffer = self._buffer, []
+        return buffered
+
+    @property
+    def length(self) -> int:
+        """Durable entries, those of earlier runs included."""
+        return len(self._entries) + self._written
+
+    def unfinished(self) -> list[str]:
+        """Return names of calls never awaited to their end, and of entries that no call asked for."""
+        skipped = (entry.name for seq, entry in self._entries.items() if seq >= self._next_seq)
+        return [*self._open.values(), *skipped]
+
+
+def digest_of(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
+    """Return 16 hex digits over a call's arguments, empty for none; arguments of no plain form count by their type."""
+    if not args and not kwargs:
+        return ""
+    text = to_json(
+        (args, kwargs), fallback=lambda thing: f"<{type(thing).__name__}>", inf_nan_mode="constants"
+    )
+    return hashlib.blake2b(text, digest_size=8).hexdigest()

@@ -1,0 +1,121 @@
+"""Reads an author's file: which automations, decision points, views and forms it defines.
+
+A mistake in the file becomes one clear error with the file and line, never a traceback.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from opsrail.cases.definition import Automation
+from opsrail.decide.point import DecisionPoint
+from opsrail.errors import AuthorError, Fault, InvalidInput, OpsrailError
+from opsrail.features.view import FeatureView
+
+
+@dataclass(frozen=True, slots=True)
+class Definitions:
+    """What author files define, by name.
+
+    Attributes:
+        files: Paths of the files, for messages that point into them.
+    """
+
+    automations: Mapping[str, Automation[Any, Any]]
+    points: Mapping[str, DecisionPoint[Any]]
+    views: tuple[FeatureView[Any], ...]
+    files: tuple[str, ...]
+
+
+def load_file(path: Path) -> Definitions:
+    """Import an author's file and collect what it defines.
+
+    Raises:
+        InvalidInput: no such file, or it defines no automation and no decision point. Terminal.
+        AuthorError: it cannot be imported; says the line. Terminal.
+    """
+    if not path.is_file():
+        raise InvalidInput(
+            f"{path} is not a file; give the Python file of an automation (`opsrail new NAME` makes one)"
+        )
+    name = f"opsrail_author_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise InvalidInput(f"{path} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    folder = str(path.resolve().parent)
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    try:
+        spec.loader.exec_module(module)
+    except OpsrailError as wrong:
+        raise AuthorError(f"{_place(wrong, path)}: {wrong}") from wrong
+    except SyntaxError as wrong:
+        raise AuthorError(f"{wrong.filename}:{wrong.lineno}: {wrong.msg}") from wrong
+    except Exception as wrong:
+        raise AuthorError(f"{_place(wrong, path)}: {type(wrong).__name__}: {wrong}") from wrong
+    return collect(module)
+
+
+def collect(*modules: ModuleType) -> Definitions:
+    """Return what modules define.
+
+    Raises:
+        InvalidInput: nothing, or two things of one name. All faults at once. Terminal.
+    """
+    automations: dict[str, Automation[Any, Any]] = {}
+    points: dict[str, DecisionPoint[Any]] = {}
+    views: dict[tuple[str, int], FeatureView[Any]] = {}
+    found: list[Fault] = []
+    for module in modules:
+        for value in vars(module).values():
+            if isinstance(value, Automation):
+                _add(automations, value.name, value, "automation", found)
+            elif isinstance(value, DecisionPoint):
+                _add(points, value.name, value, "decision point", found)
+            elif isinstance(value, FeatureView):
+                _add(views, (value.name, value.version), value, "feature view", found)
+    for automation in automations.values():
+        for view in automation.history:
+            views.setdefault((view.name, view.version), view)
+    found += [
+        Fault(automation.name, "has no function; decorate one with `.run`")
+        for automation in automations.values()
+        if not automation.has_function
+    ]
+    found += [
+        Fault(point.name, f"asks for feature view {wanted!r}, which the file does not define")
+        for point in points.values()
+        for wanted in point.features
+        if wanted not in {f"{view.name}@{view.version}" for view in views.values()}
+    ]
+    for (
+        point
+    ) in points.values():  # fixed now, before the file can be edited under a running process
+        _ = point.policy_version, point.request_version
+    files = tuple(str(module.__file__) for module in modules)
+    if not automations and not points:
+        found.append(Fault(", ".join(files), "defines no Automation and no DecisionPoint"))
+    if found:
+        raise InvalidInput("the automation file cannot be used", found)
+    return Definitions(automations, points, tuple(views.values()), files)
+
+
+def _add(known: dict[Any, Any], name: Any, value: object, kind: str, found: list[Fault]) -> None:
+    if known.setdefault(name, value) is not value:
+        found.append(Fault(str(name), f"two {kind}s have this name"))
+
+
+def _place(wrong: BaseException, path: Path) -> str:
+    lines = [
+        line for line in traceback.extract_tb(wrong.__traceback__) if line.filename == str(path)
+    ]
+    return f"{path}:{lines[-1].lineno}" if lines else str(path)

@@ -1,0 +1,75 @@
+"""`opsrail config`: every setting with its value, where it comes from and why it is there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from opsrail.cli.options import Invocation, common, examples
+
+HIDDEN = "(set, not shown)"
+
+
+@click.group()
+def config() -> None:
+    """Show every setting and where it comes from."""
+
+
+@config.command(
+    "show",
+    epilog=examples("opsrail config show", "OPSRAIL_WEB__PORT=9000 opsrail config show --json"),
+)
+@common
+def show(invocation: Invocation) -> None:
+    """Show all settings: value, origin, meaning.
+
+    Set one in opsrail.toml or as OPSRAIL_<PART>__<NAME>. Secrets are never shown.
+    """
+    from opsrail.cli.render import print_json, print_table
+
+    rows = _settings(invocation)
+    if invocation.is_json:
+        print_json({"settings": rows})
+        return
+    cells = [(row["name"], row["value"], row["origin"], row["why"]) for row in rows]
+    print_table(("setting", "value", "from", "why"), cells, empty="")
+
+
+@config.command(
+    "check", epilog=examples("opsrail config check", "opsrail config check --config staging.toml")
+)
+@common
+def check(invocation: Invocation) -> None:
+    """Check settings file and environment; every fault at once, exit status 1."""
+    from opsrail.cli.render import print_json
+
+    rows = _settings(invocation)
+    changed = [row["name"] for row in rows if row["origin"] != "default"]
+    if invocation.is_json:
+        print_json({"ok": True, "changed": changed})
+    else:
+        click.echo(f"The settings are good; {len(changed)} of {len(rows)} are not defaults.")
+
+
+def _settings(invocation: Invocation) -> list[dict[str, Any]]:
+    from opsrail.config import Part, load
+
+    settings, origins = load(invocation.settings)
+    rows = []
+    for trade in type(settings).model_fields:
+        part: Part = getattr(settings, trade)
+        for name, field in type(part).model_fields.items():
+            value = getattr(part, name)
+            place = f"{trade}.{name}"
+            is_secret = not field.repr or (isinstance(value, str) and "://" in value)
+            rows.append(
+                {
+                    "name": place,
+                    "value": HIDDEN if is_secret and value else value,
+                    "default": field.get_default(),
+                    "origin": origins.get(place, "default"),
+                    "why": field.description or "",
+                }
+            )
+    return rows

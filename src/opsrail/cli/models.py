@@ -1,0 +1,323 @@
+"""`opsrail models`: versions, and which of them answers at which decision point."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from opsrail.cli.options import Invocation, common, examples, operator
+
+if TYPE_CHECKING:
+    from opsrail.app import App
+    from opsrail.values.models import ModelVersion
+    from opsrail.values.registry import RolloutChangeRow, RolloutRow
+
+STAGES = ("shadow", "canary", "live", "retired")
+
+
+@click.group()
+def models() -> None:
+    """Register and promote model versions."""
+
+
+@models.command("list", epilog=examples("opsrail models list", "opsrail models list --json"))
+@common
+def list_(invocation: Invocation) -> None:
+    """List model versions and where they stand."""
+    from opsrail.cli.render import moment, print_json, print_table
+    from opsrail.cli.session import on_app
+    from opsrail.values.registry import RolloutRow
+
+    async def work(app: App) -> tuple[list[ModelVersion], list[RolloutRow]]:
+        return await app.registry.versions(limit=10_000), await app.store.select(
+            RolloutRow, limit=10_000
+        )
+
+    versions, rollouts = on_app(invocation, work)
+    if invocation.is_json:
+        print_json(
+            {
+                "models": [version_record(one) for one in versions],
+                "rollouts": [_rollout(row) for row in rollouts],
+            }
+        )
+        return
+    cells = [
+        (
+            f"{one.name}/{one.number}",
+            one.runtime,
+            one.digest[:19],
+            _stands(one, rollouts),
+            moment(one.created_at_ms),
+        )
+        for one in versions
+    ]
+    print_table(
+        ("version", "runtime", "digest", "stands", "registered"),
+        cells,
+        empty="No model is registered.",
+    )
+
+
+@models.command(
+    "register",
+    epilog=examples(
+        "opsrail models register claims-fraud fraud.onnx --training-rows claims.csv.gz --metric auc=0.763",
+        "opsrail models register claims-fraud fraud.onnx --training-digest sha256:0f3c... --card card.json",
+    ),
+)
+@click.argument("name")
+@click.argument("artifact", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--runtime", default="onnx", show_default=True, help="What loads it.")
+@click.option(
+    "--training-rows",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="File it was trained on; its digest is kept.",
+)
+@click.option("--training-digest", metavar="sha256:HEX", help="Or the digest itself.")
+@click.option(
+    "--metric",
+    "metrics",
+    multiple=True,
+    metavar="NAME=NUMBER",
+    help="A figure measured in training; may be repeated.",
+)
+@click.option(
+    "--card",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="JSON: what it is for, its limits, cost_usd of a call.",
+)
+@operator
+@common
+def register(
+    invocation: Invocation,
+    name: str,
+    artifact: Path,
+    runtime: str,
+    training_rows: Path | None,
+    training_digest: str | None,
+    metrics: tuple[str, ...],
+    card: Path | None,
+    by: str,
+) -> None:
+    """Keep a model's file as the next version. It answers nothing until it is promoted."""
+    from opsrail.cli.render import print_json
+    from opsrail.cli.session import on_app
+
+    trained = _trained(training_rows, training_digest)
+    figures = dict(_figure(metric) for metric in metrics)
+    described = _card(card)
+    content = artifact.read_bytes()
+
+    async def work(app: App) -> ModelVersion:
+        return await app.registry.register(
+            name,
+            content,
+            runtime=runtime,
+            training_digest=trained,
+            by=by,
+            metrics=figures,
+            card=described,
+        )
+
+    version = on_app(invocation, work)
+    if invocation.is_json:
+        print_json({"model": version_record(version)})
+        return
+    click.echo(f"Registered {version.name}/{version.number} ({version.digest}).")
+    click.echo(
+        f"Let it answer: opsrail models promote POINT {version.name} {version.number} --stage live --reason WHY"
+    )
+
+
+@models.command(
+    "promote",
+    epilog=examples(
+        "opsrail models promote fraud-risk claims-fraud 7 --stage canary --share 0.05 --reason 'beats 6 in shadow'",
+        "opsrail models promote fraud-risk claims-fraud 6 --stage live --reason 'roll back: 7 is slow'",
+    ),
+)
+@click.argument("point")
+@click.argument("name")
+@click.argument("number", type=click.IntRange(1))
+@click.option("--stage", required=True, type=click.Choice(STAGES), help="Where it shall stand.")
+@click.option(
+    "--share",
+    default=0.0,
+    type=click.FloatRange(0, 1),
+    help="Of a canary: part of the requests, 0..1.",
+)
+@click.option("--reason", required=True, help="Why, for whoever reads the history.")
+@click.option(
+    "--revision", type=click.IntRange(0), help="Only if the rollout is still at this revision."
+)
+@operator
+@common
+def promote(
+    invocation: Invocation,
+    point: str,
+    name: str,
+    number: int,
+    stage: str,
+    share: float,
+    reason: str,
+    revision: int | None,
+    by: str,
+) -> None:
+    """Move a version to a stage of a decision point. It holds within a second in every process."""
+    from opsrail.cli.render import print_json
+    from opsrail.cli.session import on_app
+    from opsrail.registry.rollout import Stage
+
+    async def work(app: App) -> RolloutChangeRow:
+        version = await app.registry.version(name, number)
+        return await app.registry.promote(
+            point, version, Stage(stage), by=by, reason=reason, share=share, revision=revision
+        )
+
+    change = on_app(invocation, work)
+    if invocation.is_json:
+        print_json({"change": _change(change)})
+    else:
+        click.echo(f"{name}/{number} is {stage} for {point}, revision {change.revision}.")
+
+
+@models.command("rollout", epilog=examples("opsrail models rollout fraud-risk"))
+@click.argument("point")
+@common
+def rollout(invocation: Invocation, point: str) -> None:
+    """Show which versions stand at a decision point now."""
+    from opsrail.cli.render import moment, print_json, print_table
+    from opsrail.cli.session import on_app
+
+    rows = on_app(invocation, lambda app: app.registry.rollout(point))
+    if invocation.is_json:
+        print_json({"rollout": [_rollout(row) for row in rows]})
+        return
+    cells = [
+        (
+            str(row.stage),
+            f"{row.model_name}/{row.model_number}",
+            row.share,
+            row.revision,
+            moment(row.at_ms),
+        )
+        for row in rows
+    ]
+    print_table(
+        ("stage", "version", "share", "revision", "since"),
+        cells,
+        empty=f"No version stands at {point}.",
+    )
+
+
+@models.command("history", epilog=examples("opsrail models history fraud-risk --json"))
+@click.argument("point")
+@click.option(
+    "--limit",
+    default=50,
+    show_default=True,
+    type=click.IntRange(1, 10_000),
+    help="At most so many.",
+)
+@common
+def history(invocation: Invocation, point: str, limit: int) -> None:
+    """List changes of a decision point's rollout, newest first: what was live when, and who said so."""
+    from opsrail.cli.render import moment, print_json, print_table
+    from opsrail.cli.session import on_app
+
+    rows = on_app(invocation, lambda app: app.registry.history(point, limit=limit))
+    if invocation.is_json:
+        print_json({"changes": [_change(row) for row in rows]})
+        return
+    cells = [
+        (
+            row.revision,
+            f"{row.model_name}/{row.model_number}",
+            str(row.stage),
+            row.changed_by,
+            moment(row.at_ms),
+            row.reason,
+        )
+        for row in rows
+    ]
+    print_table(
+        ("revision", "version", "became", "by", "at", "reason"),
+        cells,
+        empty=f"{point} has no history.",
+    )
+
+
+def version_record(version: ModelVersion) -> dict[str, Any]:
+    """Return a model version as plain JSON values."""
+    from dataclasses import asdict
+
+    from opsrail.cli.render import moment
+
+    plain = asdict(version)
+    plain["created_at"] = moment(plain.pop("created_at_ms"))
+    return plain
+
+
+def _stands(version: ModelVersion, rollouts: list[RolloutRow]) -> str:
+    """Return at which points a version stands, and at which stage."""
+    here = [
+        row
+        for row in rollouts
+        if (row.model_name, row.model_number) == (version.name, version.number)
+    ]
+    shares = {"canary": " {:.0%}"}
+    return ", ".join(
+        f"{row.point}: {row.stage}{shares.get(row.stage, '').format(row.share)}" for row in here
+    )
+
+
+def _rollout(row: RolloutRow) -> dict[str, Any]:
+    return _timed(row._asdict())
+
+
+def _change(row: RolloutChangeRow) -> dict[str, Any]:
+    return _timed(row._asdict())
+
+
+def _timed(plain: dict[str, Any]) -> dict[str, Any]:
+    from opsrail.cli.render import moment
+
+    return {**plain, "stage": str(plain["stage"]), "at": moment(plain.pop("at_ms"))}
+
+
+def _trained(rows: Path | None, digest: str | None) -> str:
+    """Return the digest of what a model was trained on, given as a file or as itself."""
+    from opsrail.values.canonical import digest as digest_of
+
+    if rows is not None and digest is None:
+        return digest_of(rows.read_bytes())
+    if rows is None and digest is not None:
+        return digest
+    raise click.UsageError(
+        "say what it was trained on: --training-rows FILE or --training-digest sha256:HEX"
+    )
+
+
+def _figure(metric: str) -> tuple[str, float]:
+    name, _, number = metric.partition("=")
+    try:
+        return name, float(number)
+    except ValueError:
+        raise click.UsageError(f"--metric {metric}: write NAME=NUMBER, e.g. auc=0.763") from None
+
+
+def _card(path: Path | None) -> dict[str, Any]:
+    from pydantic_core import from_json
+
+    if path is None:
+        return {}
+    try:
+        card = from_json(path.read_bytes())
+    except ValueError as wrong:
+        raise click.UsageError(f"--card {path}: {wrong}") from None
+    if not isinstance(card, dict):
+        raise click.UsageError(f"--card {path}: is not a JSON object")
+    return card

@@ -1,0 +1,97 @@
+"""Options that every command has. Light: imported for `opsrail --help`."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+DATA = "opsrail-data"
+
+
+@dataclass
+class Invocation:
+    """How the command was called.
+
+    Attributes:
+        data: Folder of the installation.
+        settings: Settings file; None: `opsrail.toml` in the working folder if there.
+        interrupted: What to say when the command is interrupted.
+    """
+
+    data: Path = Path(DATA)
+    settings: Path | None = None
+    is_json: bool = False
+    is_debug: bool = False
+    interrupted: str = ""
+
+
+def common(function: F) -> F:
+    """Give a command `--data`, `--config`, `--json` and `--debug`, and hand it the Invocation first."""
+
+    @click.option(
+        "--data", default=DATA, show_default=True, metavar="DIR", help="Folder of the installation."
+    )
+    @click.option(
+        "--config", "settings", metavar="FILE", help="Settings. [default: opsrail.toml, if there]"
+    )
+    @click.option(
+        "--json",
+        "is_json",
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_json,
+        help="Print JSON.",
+    )
+    @click.option(
+        "--debug",
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_debug,
+        help="Show tracebacks.",
+    )
+    @click.pass_context
+    def call(ctx: click.Context, /, data: str, settings: str | None, **given: Any) -> Any:
+        invocation: Invocation = ctx.obj
+        invocation.data = Path(data)
+        invocation.settings = None if settings is None else Path(settings)
+        return function(invocation, **given)
+
+    return functools.update_wrapper(call, function)  # type: ignore[return-value]
+
+
+def examples(*lines: str) -> str:
+    """Return a command's examples as `--help` shows them, unwrapped."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def operator(function: F) -> F:
+    """Give a command `--by`: who acts, as the ledger will say."""
+    return click.option(
+        "--by", metavar="NAME", default=_user, help="Who acts. [default: your user name]"
+    )(function)
+
+
+def _json(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    ctx.obj.is_json = ctx.obj.is_json or value
+
+
+def _debug(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    ctx.obj.is_debug = ctx.obj.is_debug or value
+
+
+def _user() -> str:
+    import os
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"uid-{os.getuid()}"

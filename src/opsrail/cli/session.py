@@ -1,0 +1,89 @@
+"""Runs one command on an installation: settings, wiring, the event loop. Imported when a command runs, not before."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable, Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+from opsrail.app import DATABASE, NOTHING, App, build
+from opsrail.cases.loader import Definitions
+from opsrail.cli.logs import log_to
+from opsrail.cli.options import Invocation
+from opsrail.config import Config, load
+from opsrail.errors import NotFound
+
+T = TypeVar("T")
+
+
+def on_app(invocation: Invocation, work: Callable[[App], Awaitable[T]]) -> T:
+    """Open an installation that exists, do one thing with it, close it.
+
+    Raises:
+        NotFound: the folder holds no installation. Terminal: nothing was made.
+    """
+    config = settings(invocation)
+    refuse_unless_there(invocation, config)
+    log_to(invocation.data)
+
+    async def once() -> T:
+        async with build(config, invocation.data, NOTHING).opened() as app:
+            return await work(app)
+
+    return loop(once())
+
+
+def on_running_app(
+    invocation: Invocation,
+    config: Config,
+    definitions: Definitions,
+    work: Callable[[App], Awaitable[T]],
+) -> T:
+    """Carry cases in an installation, made if missing, while the work lasts."""
+    invocation.data.mkdir(parents=True, exist_ok=True)
+    log_to(invocation.data)
+
+    async def once() -> T:
+        async with build(config, invocation.data, definitions, runs=True).running() as app:
+            return await work(app)
+
+    return loop(once())
+
+
+def settings(invocation: Invocation) -> Config:
+    """Return the settings that hold for the command."""
+    return load(invocation.settings)[0]
+
+
+def refuse_unless_there(invocation: Invocation, config: Config) -> None:
+    """Raise NotFound when there is nothing to look at: looking must not make a new installation."""
+    if not config.store.url and not (invocation.data / DATABASE).is_file():
+        raise NotFound(
+            f"{invocation.data} holds no opsrail installation; name its folder with --data, "
+            f"or make one: opsrail run FILE.py --input ROWS.csv"
+        )
+
+
+def loop(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end; the first Ctrl-C or SIGTERM ends it in order, the second at once.
+
+    Raises:
+        KeyboardInterrupt: it was ended so.
+    """
+
+    async def heeding() -> T:
+        task = asyncio.current_task()
+        if task is not None:
+            asyncio.get_running_loop().add_signal_handler(
+                signal.SIGTERM, signal.raise_signal, signal.SIGINT
+            )
+        return await work
+
+    return asyncio.run(heeding())
+
+
+def absolute(path: Path) -> Path:
+    """Return a path that stays good when the working folder changes."""
+    return path.expanduser().absolute()

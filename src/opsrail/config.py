@@ -1,0 +1,208 @@
+"""Every setting, with its unit, bounds and one line of why. The only reader of the environment.
+
+Order: defaults, then the file (`opsrail.toml` in the working folder, or `--config`), then `OPSRAIL_<TRADE>__<NAME>`.
+    Unknown keys are refused. Trades get their own part as an argument; nothing here is global.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from opsrail.errors import ConfigInvalid, Fault
+
+PREFIX = "OPSRAIL_"
+FILE = "opsrail.toml"
+NOT_SETTINGS = frozenset({"CRASH_AT", "CI"})
+
+
+class Part(BaseModel):
+    """One trade's settings: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class StoreConfig(Part):
+    """Where rows live."""
+
+    url: str = Field("", description="`postgresql://...`; empty: SQLite in the data folder")
+
+
+class CasesConfig(Part):
+    """Durable work."""
+
+    at_once: int = Field(
+        256, ge=1, le=10_000, description="cases that run at the same time in one process"
+    )
+    backlog: int = Field(
+        10_000, ge=1, le=10_000_000, description="waiting cases above which new ones get 503"
+    )
+    threads: int = Field(8, ge=1, le=256, description="threads for plain `def` steps and actions")
+    dead_s: float = Field(
+        5.0, ge=1, le=86_400, description="silence after which a process is taken for dead"
+    )
+    poll_s: float = Field(
+        1.0,
+        ge=0.05,
+        le=86_400,
+        description="longest time between looks for due work of other processes",
+    )
+    blocked_loop_s: float = Field(
+        1.0,
+        ge=0.1,
+        le=60,
+        description="time a call may hold the event loop before it is named in the log",
+    )
+
+
+class DecideConfig(Part):
+    """The decision road."""
+
+    cache_entries: int = Field(
+        10_000, ge=0, le=10_000_000, description="scores kept for repeated requests; 0: no cache"
+    )
+    max_batch: int = Field(
+        64, ge=1, le=10_000, description="requests a model scores in one call, at most"
+    )
+    feature_refresh_ms: int = Field(
+        200, ge=0, le=60_000, description="how old the history in features may be"
+    )
+    feature_visible_after_ms: int = Field(
+        0,
+        ge=0,
+        le=60_000,
+        description="age at which a fact counts; 2000 where several processes write",
+    )
+
+
+class LedgerConfig(Part):
+    """The audit ledger."""
+
+    origin: str = Field(
+        "opsrail.local/ledger",
+        min_length=1,
+        max_length=200,
+        description="name of this log in its checkpoints",
+    )
+    checkpoint_s: float = Field(
+        1.0, ge=0.1, le=86_400, description="time between signed checkpoints while entries arrive"
+    )
+
+
+class DocumentsConfig(Part):
+    """Reading documents."""
+
+    folder: str = Field(
+        "", description="folder that document paths must lie in; empty: the input file's own folder"
+    )
+    timeout_s: float = Field(60.0, ge=1, le=3600, description="time one page may take")
+
+
+class WebConfig(Part):
+    """The HTTP door."""
+
+    host: str = Field(
+        "127.0.0.1", description="address to listen on; anything but loopback needs an API key"
+    )
+    port: int = Field(8321, ge=0, le=65535, description="0: any free port")
+    api_key: str = Field(
+        "",
+        repr=False,
+        description="key for `Authorization: Bearer`; a reference `env:NAME` or `file:PATH`",
+    )
+    body_bytes: int = Field(1_000_000, ge=1_000, le=100_000_000, description="largest request body")
+
+
+class Config(Part):
+    """All settings."""
+
+    store: StoreConfig = StoreConfig()
+    cases: CasesConfig = CasesConfig()
+    decide: DecideConfig = DecideConfig()
+    ledger: LedgerConfig = LedgerConfig()
+    documents: DocumentsConfig = DocumentsConfig()
+    web: WebConfig = WebConfig()
+
+
+def load(
+    path: Path | None = None, environ: Mapping[str, str] | None = None
+) -> tuple[Config, dict[str, str]]:
+    """Return the settings and where each that is not a default came from (`web.port` -> `opsrail.toml`).
+
+    Args:
+        path: Settings file; None: `opsrail.toml` in the working folder if there.
+        environ: Stands in for the process's environment.
+
+    Raises:
+        ConfigInvalid: every unknown key and value out of bounds, with its origin. Terminal.
+    """
+    tree, origins = _from_file(path)
+    for name, value in (os.environ if environ is None else environ).items():
+        trade, _, key = name.removeprefix(PREFIX).lower().partition("__")
+        if name.startswith(PREFIX) and key and name.removeprefix(PREFIX) not in NOT_SETTINGS:
+            tree.setdefault(trade, {})[key] = value
+            origins[f"{trade}.{key}"] = name
+    try:
+        return Config.model_validate(tree), origins
+    except ValidationError as wrong:
+        found = []
+        for error in wrong.errors(include_url=False, include_input=False):
+            place = ".".join(str(part) for part in error["loc"])
+            message = (
+                "no such setting; see `opsrail config show`"
+                if error["type"] == "extra_forbidden"
+                else error["msg"]
+            )
+            found.append(
+                Fault(place, f"{message} (from {origins.get(place, 'the settings file')})")
+            )
+        raise ConfigInvalid("the settings are not usable", found) from wrong
+
+
+def _from_file(path: Path | None) -> tuple[dict[str, Any], dict[str, str]]:
+    chosen = path or Path(FILE)
+    if not chosen.is_file():
+        if path is not None:
+            raise ConfigInvalid(f"settings file {path} does not exist")
+        return {}, {}
+    try:
+        tree = tomllib.loads(chosen.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as wrong:
+        raise ConfigInvalid(f"settings file {chosen} cannot be read: {wrong}") from wrong
+    origins = {
+        f"{trade}.{key}": str(chosen)
+        for trade, part in tree.items()
+        if isinstance(part, dict)
+        for key in part
+    }
+    return tree, origins
+
+
+def resolved(reference: str, environ: Mapping[str, str] | None = None) -> str:
+    """Return what a secret's reference stands for: `env:NAME`, `file:PATH`, or the text itself.
+
+    Raises:
+        ConfigInvalid: the variable is unset or the file cannot be read; the message never holds the secret. Terminal.
+    """
+    kind, _, name = reference.partition(":")
+    if kind == "env":
+        value = (os.environ if environ is None else environ).get(name)
+        if value is None:
+            raise ConfigInvalid(f"secret {reference}: the environment has no {name}")
+        return value
+    if kind == "file":
+        try:
+            return Path(name).read_text(encoding="utf-8").strip()
+        except OSError as wrong:
+            raise ConfigInvalid(f"secret {reference}: {wrong.strerror}") from wrong
+    return reference
+
+
+def crash_points(environ: Mapping[str, str] | None = None) -> str:
+    """Return what `OPSRAIL_CRASH_AT` asks for; empty outside of crash tests."""
+    return (os.environ if environ is None else environ).get("OPSRAIL_CRASH_AT", "")

@@ -1,0 +1,1 @@
+"""Adapters to what stands outside: one adapter, one file. They know ports and values, never trades."""

@@ -1,0 +1,47 @@
+"""Scores with ONNX models, on the CPU, in this process.
+
+An artifact that opsrail runs has one input, a float32 tensor [rows, columns], and one float32 output: the probability of
+the positive class [rows] or [rows, 1], or of both classes [rows, 2], as scikit-learn's exporters write it (with `zipmap`
+off). Other outputs, such as labels, are left alone. Its metadata tells the rest:
+
+    opsrail.columns      what stands in each column (`opsrail.values.columns.columns_to_json`); required
+    opsrail.confidence   JSON {"edges": [...], "confidences": [...]} (`opsrail.values.confidence`); without it,
+                         confidence is one minus the entropy of the score
+"""
+
+from __future__ import annotations
+
+from opsrail.connect.onnx_guard import check_artifact
+from opsrail.errors import ArtifactRefused, MissingExtra
+from opsrail.ports import LoadedModel
+from opsrail.values.canonical import digest
+
+
+class OnnxRuntime:
+    """Loads ONNX artifacts."""
+
+    name = "onnx"
+
+    def load(self, artifact: bytes, expected_digest: str) -> LoadedModel:
+        """Return the model, after one trial run. Blocking: milliseconds for a small model.
+
+        Args:
+            artifact: The whole model.
+            expected_digest: `sha256:<hex>` that the registry holds for it.
+
+        Raises:
+            ArtifactRefused: the digest differs, the artifact reaches beyond itself (`onnx_guard`), or it is not a
+                model as this module's head describes. Terminal: nothing was loaded.
+            MissingExtra: onnxruntime or numpy is not installed. Terminal: install what the message names.
+        """
+        if (found := digest(artifact)) != expected_digest:
+            raise ArtifactRefused(
+                f"The artifact's digest is {found}, the registry says {expected_digest}; it was changed. Restore it "
+                "from the build that was approved, or register it as a new version."
+            )
+        check_artifact(artifact)
+        try:
+            from opsrail.connect.onnx_model import open_model
+        except ModuleNotFoundError as error:
+            raise MissingExtra("The onnx model runtime", "models") from error
+        return open_model(artifact, found)

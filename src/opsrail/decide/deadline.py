@@ -1,0 +1,31 @@
+"""A deadline: the moment by which an answer is due. Handed down as an argument, never looked up."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+FAIR_RATIO = 0.5
+"""Ours: a model that had less than half of the time its point declares is not to blame for being late."""
+
+
+class Deadline(NamedTuple):
+    """When an answer is due.
+
+    Attributes:
+        at_s: Monotonic seconds; only differences mean anything.
+        fair_s: Time from which on being late says something about the model, and not about who asked, or how busy this
+            process was before the model was asked.
+    """
+
+    at_s: float
+    fair_s: float
+
+    def left_s(self, now_s: float) -> float:
+        """Return the seconds left, 0 when it is past."""
+        return max(0.0, self.at_s - now_s)
+
+
+def deadline_of(point_ms: int, budget_ms: int | None, now_s: float) -> Deadline:
+    """Return the deadline of a request: the caller's budget, or what the point declares."""
+    allowed_ms = point_ms if budget_ms is None else budget_ms
+    return Deadline(now_s + allowed_ms / 1000, FAIR_RATIO * point_ms / 1000)

@@ -1,0 +1,120 @@
+"""A decision point: a named place where a model decides, as its author declares it."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import inspect
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel
+
+from opsrail.decide.code import code_digest, is_plain_function
+from opsrail.decide.policy import Fallback, Policy
+from opsrail.errors import Fault, InvalidInput
+from opsrail.values.canonical import canonical, digest
+from opsrail.values.decisions import IMPACTS, Impact
+
+M = TypeVar("M", bound=BaseModel)
+NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
+VIEW_REF = re.compile(r"[a-z][a-z0-9-]{0,62}@[1-9][0-9]{0,8}")
+DEADLINE_MS = 1_000
+"""Ours: a caller who waits for an answer waits about a second."""
+LONGEST_DEADLINE_MS = 600_000
+
+
+class DecisionPoint(Generic[M]):
+    """A named place where a model decides. Which model version answers is the registry's business, not the code's.
+
+    Args:
+        name: Lower case, digits and `-`; at most 63 characters. Part of URLs and rows.
+        request: pydantic model of the input: types, units and limits.
+        policy: What a score means.
+        features: Feature views by version, `name@version`; joined on each view's entity of the request.
+        fallback: Answers when no score can be had in time; without one the policy's `without_score` verdict holds.
+        deadline_ms: From asking to answering, 1..600,000; a caller may give less or more.
+        cache_ttl_s: How long an equal request to the same model version may reuse its score; 0 keeps none.
+        impact: What a wrong verdict costs: `low`, `medium` or `high`.
+
+    Raises:
+        InvalidInput: something contradicts itself; all faults at once. Terminal.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        request: type[M],
+        policy: Policy[M],
+        features: Sequence[str] = (),
+        fallback: Fallback[M] | None = None,
+        deadline_ms: int = DEADLINE_MS,
+        cache_ttl_s: float = 0.0,
+        impact: Impact = "medium",
+    ) -> None:
+        self.name = name
+        self.request = request
+        self.policy = policy
+        self.features = tuple(features)
+        self.fallback = fallback
+        self.deadline_ms = deadline_ms
+        self.cache_ttl_s = cache_ttl_s
+        self.impact: Impact = impact
+        if found := list(_faults(self)):
+            raise InvalidInput(f"decision point {name!r} cannot be defined", found)
+
+    @functools.cached_property
+    def request_version(self) -> str:
+        """12 hex digits over the request's JSON schema: a field added, renamed or retyped moves it."""
+        return digest(canonical(self.request.model_json_schema())).removeprefix("sha256:")[:12]
+
+    @functools.cached_property
+    def policy_version(self) -> str:
+        """The policy's version; of a point with a fallback, 16 hex digits over that and the fallback's code."""
+        if self.fallback is None:
+            return self.policy.version
+        return hashlib.sha256(
+            f"{self.policy.version} {code_digest(self.fallback)}".encode()
+        ).hexdigest()[:16]
+
+    def __repr__(self) -> str:
+        return f"DecisionPoint({self.name!r})"
+
+
+def _faults(point: DecisionPoint[Any]) -> Iterator[Fault]:
+    if not NAME.fullmatch(point.name):
+        yield Fault(
+            "name",
+            f"{point.name!r}: use a-z, 0-9 and -, starting with a letter, at most 63 characters",
+        )
+    if not _is_model(point.request):
+        yield Fault("request", "is not a pydantic model")
+    if not _is_policy(point.policy):
+        yield Fault("policy", "is not a Policy")
+    for ref, count in Counter(point.features).items():
+        if not VIEW_REF.fullmatch(ref):
+            yield Fault("features", f"{ref!r} names no view version; write `name@1`")
+        if count > 1:
+            yield Fault("features", f"{ref!r} stands {count} times")
+    if point.fallback is not None and not is_plain_function(point.fallback):
+        yield Fault(
+            "fallback",
+            "must be a plain function of the request: it answers when there is no time left to wait",
+        )
+    if not 1 <= point.deadline_ms <= LONGEST_DEADLINE_MS:
+        yield Fault("deadline_ms", f"{point.deadline_ms} is outside 1..{LONGEST_DEADLINE_MS}")
+    if not 0 <= point.cache_ttl_s < float("inf"):
+        yield Fault("cache_ttl_s", f"{point.cache_ttl_s} is not a number of seconds from 0 on")
+    if point.impact not in IMPACTS:
+        yield Fault("impact", f"{point.impact!r} is none of {', '.join(IMPACTS)}")
+
+
+def _is_model(value: object) -> bool:
+    return inspect.isclass(value) and issubclass(value, BaseModel)
+
+
+def _is_policy(value: object) -> bool:
+    return isinstance(value, Policy)

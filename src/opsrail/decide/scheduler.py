@@ -1,0 +1,191 @@
+"""Asks models off the event loop: a lane and a thread for each model version, so that one that hangs holds up no other.
+
+A lane scores what queued while its last batch ran, as one batch. Equal rows asked for at the same time are scored once. A
+row whose askers have all gone before its batch begins is left out; an asker leaves at its deadline, whatever the model does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor, Future
+from queue import SimpleQueue
+from typing import ParamSpec, TypeVar
+
+from opsrail.errors import DeadlinePassed, ModelUnavailable, OpsrailError, StoreUnavailable
+from opsrail.ports import LoadedModel
+from opsrail.values.models import Score
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Row = Mapping[str, object]
+
+
+class Scheduler:
+    """Lanes of all models in use.
+
+    Args:
+        max_batch: Rows scored in one call of a model, at most.
+    """
+
+    def __init__(self, max_batch: int = 64) -> None:
+        self._max_batch = max_batch
+        self._lanes: dict[str, _Lane] = {}
+        self._is_closed = False
+
+    async def submit(self, model: LoadedModel, row: Row, key: str, wait_s: float) -> Score:
+        """Return the model's score of a row.
+
+        Args:
+            key: Digest of the row: askers of equal rows share one score.
+            wait_s: How long the asker stays.
+
+        Raises:
+            DeadlinePassed: it did not come in time.
+            ModelUnavailable: the model failed.
+            Terminal: the model refuses this row.
+        """
+        if self._is_closed:
+            raise StoreUnavailable("this process is shutting down; ask another")
+        lane = self._lanes.get(model.digest)
+        if lane is None:
+            lane = self._lanes[model.digest] = _Lane(model, self._max_batch)
+        return await lane.submit(row, key, wait_s)
+
+    def close(self) -> None:
+        """End every lane; one that hangs is left to end with the process."""
+        self._is_closed = True
+        for lane in self._lanes.values():
+            lane.close()
+
+
+class _Ask:
+    """One row to be scored, for everyone who asks for it."""
+
+    __slots__ = ("future", "key", "row", "waiters")
+
+    def __init__(self, row: Row, key: str, future: asyncio.Future[Score]) -> None:
+        self.row = row
+        self.key = key
+        self.future = future
+        self.waiters = 0
+
+
+class _Lane:
+    def __init__(self, model: LoadedModel, max_batch: int) -> None:
+        self._model = model
+        self._max_batch = max_batch
+        self._asks: dict[str, _Ask] = {}
+        self._queued: list[_Ask] = []
+        self._batch: asyncio.Future[list[Score | OpsrailError]] | None = None
+        self._thread = OneThread(f"score {model.digest[:19]}")
+
+    async def submit(self, row: Row, key: str, wait_s: float) -> Score:
+        ask = self._asks.get(key)
+        if ask is None:
+            future: asyncio.Future[Score] = asyncio.get_running_loop().create_future()
+            ask = self._asks[key] = _Ask(row, key, future)
+            self._queued.append(ask)
+        ask.waiters += 1
+        try:
+            if self._batch is None:
+                self._begin()
+            await asyncio.wait({ask.future}, timeout=wait_s)
+        finally:
+            ask.waiters -= 1
+        if not ask.future.done():
+            raise DeadlinePassed(
+                f"model {self._model.digest} gave no score within {wait_s * 1000:.0f} ms"
+            )
+        return ask.future.result()
+
+    def close(self) -> None:
+        if self._batch is not None:
+            self._batch.cancel()
+        self._thread.shutdown()
+
+    def _begin(self) -> None:
+        """Score what is queued and still waited for."""
+        for ask in self._queued:
+            if not ask.waiters:
+                del self._asks[ask.key]
+        waiting = [ask for ask in self._queued if ask.waiters]
+        batch, self._queued = waiting[: self._max_batch], waiting[self._max_batch :]
+        if batch:
+            loop, rows = asyncio.get_running_loop(), [ask.row for ask in batch]
+            self._batch = loop.run_in_executor(self._thread, _results, self._model, rows)
+            self._batch.add_done_callback(lambda scored: self._end(batch, scored))
+
+    def _end(
+        self, batch: Sequence[_Ask], scored: asyncio.Future[list[Score | OpsrailError]]
+    ) -> None:
+        if scored.cancelled():
+            return
+        for ask, result in zip(batch, scored.result(), strict=True):
+            del self._asks[ask.key]
+            if isinstance(result, Score):
+                ask.future.set_result(result)
+            else:
+                ask.future.set_exception(result)
+                ask.future.exception()  # its askers may all have gone
+        self._batch = None
+        self._begin()
+
+
+class OneThread(Executor):
+    """Calls functions one after the other in a thread that does not keep the process from ending, even if a call hangs."""
+
+    def __init__(self, name: str) -> None:
+        self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        threading.Thread(target=_work, args=(self._calls,), name=name, daemon=True).start()
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Queue a call."""
+        future: Future[T] = Future()
+
+        def call() -> None:
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(fn(*args, **kwargs))
+                except BaseException as fault:
+                    future.set_exception(fault)
+
+        self._calls.put(call)
+        return future
+
+    def shutdown(self, wait: bool = False, *, cancel_futures: bool = False) -> None:
+        """End the thread after the calls that are queued; never waits for one that may hang."""
+        self._calls.put(None)
+
+
+def _work(calls: SimpleQueue[Callable[[], None] | None]) -> None:
+    while (call := calls.get()) is not None:
+        call()
+
+
+def _results(model: LoadedModel, rows: Sequence[Row]) -> list[Score | OpsrailError]:
+    """Return a score or an error for each row; a row that spoils its batch is found by scoring each alone."""
+    try:
+        scores = model.score(list(rows))
+        if _are_scores(scores, len(rows)):
+            return list(scores)
+        fault: OpsrailError = ModelUnavailable(
+            f"model {model.digest} did not give one score for each of {len(rows)} rows; roll back to a version that does"
+        )
+    except OpsrailError as raised:
+        fault = raised
+    except BaseException as raised:  # a lane outlives whatever its model does
+        fault = ModelUnavailable(f"model {model.digest} failed: {type(raised).__name__}")
+        fault.__cause__ = raised
+    if len(rows) == 1:
+        return [fault]
+    return [result for row in rows for result in _results(model, [row])]
+
+
+def _are_scores(scores: object, count: int) -> bool:
+    return (
+        isinstance(scores, list)
+        and len(scores) == count
+        and all(isinstance(score, Score) for score in scores)
+    )

@@ -1,0 +1,271 @@
+"""Every error opsrail raises, by consequence.
+
+The middle layer says what the caller can do about it; leaves name the subject. No HTTP here: `web/problems.py` maps
+them.
+
+    OpsrailError
+    |-- Terminal                trying again cannot help: change the call, the file or the code
+    |   |-- InvalidInput        a value from outside is wrong; carries every fault found, with its place
+    |   |-- NotFound            nothing has that id
+    |   |-- ConfigInvalid       a setting is unknown, out of bounds or contradicts another
+    |   |-- MissingExtra        an optional package is not installed
+    |   |-- AuthorError         the automation's own code breaks a rule of the road
+    |   |   |-- SwallowedSuspension
+    |   |   |-- NondeterministicJournal
+    |   |   |-- UnknownName
+    |   |   |-- NotDurable
+    |   |   `-- BlockedLoop
+    |   |-- StepFailed          a step used up its attempts
+    |   |-- ArtifactRefused     a model or document is damaged, tampered with or not allowed
+    |   |-- LedgerBroken        the audit book does not verify
+    |   `-- SchemaMismatch      the database was written by a newer opsrail, or is not one of ours
+    |-- Retryable               the same call may succeed later
+    |   |-- Overloaded          admission is full; carries after_s
+    |   |-- TimedOut            an attempt ran past its limit
+    |   `-- ReaderCrashed       the document reader's process died
+    |-- Conflict                somebody else was first
+    |   |-- KeyReused           the idempotency key came with another body
+    |   |-- InFlight            the twin of this request is still running
+    |   |-- AlreadyRuled        the review has its ruling, or another person holds it
+    |   |-- StaleWrite          a row was not as the writer last saw it
+    |   `-- DataDirInUse        another process runs on the same folder
+    |-- Denied                  not allowed
+    `-- Unavailable             a part is down now; the road degrades or answers 503
+        |-- ModelUnavailable
+        |-- DeadlinePassed
+        |-- StoreUnavailable
+        `-- Fenced              this worker was declared dead; another owns its cases
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong with an input.
+
+    Attributes:
+        place: Where: a field path (`claim.age`), a line (`line 17`), a setting (`decide.deadline_ms`).
+        message: What is wrong and what would be right.
+    """
+
+    place: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.message}" if self.place else self.message
+
+
+class OpsrailError(Exception):
+    """Root of all errors that opsrail raises on purpose."""
+
+    code = "error"
+
+
+class Terminal(OpsrailError):
+    """Trying again cannot help."""
+
+    code = "terminal"
+
+
+class Retryable(OpsrailError):
+    """The same call may succeed later; `after_s` says when to try, if known."""
+
+    code = "retryable"
+
+    def __init__(self, message: str, *, after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.after_s = after_s
+
+
+class Conflict(OpsrailError):
+    """Somebody else was first."""
+
+    code = "conflict"
+
+
+class Denied(OpsrailError):
+    """The caller may not do this."""
+
+    code = "denied"
+
+
+class Unavailable(OpsrailError):
+    """A part is down now."""
+
+    code = "unavailable"
+
+    def __init__(self, message: str, *, after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.after_s = after_s
+
+
+class InvalidInput(Terminal):
+    """A value from outside is wrong. Terminal: fix every fault listed and send it again."""
+
+    code = "invalid-input"
+
+    def __init__(self, message: str, faults: Sequence[Fault] = ()) -> None:
+        self.faults = tuple(faults)
+        listed = "".join(f"\n  {fault}" for fault in self.faults)
+        super().__init__(message + listed)
+        self.summary = message
+
+
+class NotFound(Terminal):
+    """Nothing has that id. Terminal: look the id up with the matching `list` command."""
+
+    code = "not-found"
+
+
+class ConfigInvalid(InvalidInput):
+    """A setting is unknown, out of bounds or contradicts another. Terminal: nothing was started."""
+
+    code = "config-invalid"
+
+
+class MissingExtra(Terminal):
+    """An optional package is not installed. Terminal: run the `pip install` line in the message."""
+
+    code = "missing-extra"
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(
+            f"{what} needs packages that are not installed; run: pip install 'opsrail[{extra}]'"
+        )
+        self.extra = extra
+
+
+class AuthorError(Terminal):
+    """The automation's own code breaks a rule of the road. Terminal: the case is set aside until the code is fixed."""
+
+    code = "author-error"
+
+
+class SwallowedSuspension(AuthorError):
+    """Author code caught the signal that parks a case. Terminal: let it pass, then `opsrail cases retry`."""
+
+    code = "swallowed-suspension"
+
+
+class NondeterministicJournal(AuthorError):
+    """The code took another path than the journal records. Terminal: make the path depend on journaled values only."""
+
+    code = "nondeterministic-journal"
+
+
+class UnknownName(AuthorError):
+    """A row or call names an automation, action or decision point that the code does not define. Terminal."""
+
+    code = "unknown-name"
+
+
+class NotDurable(AuthorError):
+    """A value cannot be written to the journal and read back the same. Terminal: return plain values or a pydantic model."""
+
+    code = "not-durable"
+
+
+class BlockedLoop(AuthorError):
+    """Author code blocked the event loop. Terminal: make the step a plain `def` (it runs in a thread) or await."""
+
+    code = "blocked-loop"
+
+
+class StepFailed(Terminal):
+    """A step used up its attempts. Terminal for the step; the author may catch it, else the case is tried again."""
+
+    code = "step-failed"
+
+
+class ArtifactRefused(Terminal):
+    """A model or document is damaged, tampered with or not allowed. Terminal: nothing was loaded."""
+
+    code = "artifact-refused"
+
+
+class LedgerBroken(Terminal):
+    """The audit book does not verify. Terminal: stop, keep the file, compare with an external checkpoint."""
+
+    code = "ledger-broken"
+
+
+class SchemaMismatch(Terminal):
+    """The database was written by a newer opsrail, or is not one of ours. Terminal: nothing was changed."""
+
+    code = "schema-mismatch"
+
+
+class Overloaded(Retryable):
+    """Admission is full. Retry after `after_s`; nothing was accepted."""
+
+    code = "overloaded"
+
+
+class TimedOut(Retryable):
+    """An attempt ran past its limit. Retried by policy; what it did outside may have happened."""
+
+    code = "timed-out"
+
+
+class ReaderCrashed(Retryable):
+    """The document reader's process died. Retried with a fresh process."""
+
+    code = "reader-crashed"
+
+
+class KeyReused(Conflict):
+    """The idempotency key came with another body. Use a fresh key for a new request."""
+
+    code = "key-reused"
+
+
+class InFlight(Conflict):
+    """The twin of this request is still running. Ask again with the same key."""
+
+    code = "in-flight"
+
+
+class AlreadyRuled(Conflict):
+    """The review has its ruling, or another person holds it. Look at it again before acting."""
+
+    code = "already-ruled"
+
+
+class StaleWrite(Conflict):
+    """A row was not as the writer last saw it. Nothing of the commit was written; read again and decide anew."""
+
+    code = "stale-write"
+
+
+class DataDirInUse(Conflict):
+    """Another process runs on the same folder. Stop it, or use another folder."""
+
+    code = "data-dir-in-use"
+
+
+class ModelUnavailable(Unavailable):
+    """No live model version, or its runtime failed. The decision falls back."""
+
+    code = "model-unavailable"
+
+
+class DeadlinePassed(Unavailable):
+    """No score could be had in time. The decision falls back."""
+
+    code = "deadline-passed"
+
+
+class StoreUnavailable(Unavailable):
+    """The database cannot be written now (disk full, server down). Nothing was accepted; try again."""
+
+    code = "store-unavailable"
+
+
+class Fenced(Unavailable):
+    """This worker was declared dead, another owns its cases. Nothing was written; it starts anew under a fresh id."""
+
+    code = "fenced"

@@ -1,0 +1,99 @@
+"""Folded histories in memory: one state an entity and view, carried on by the facts that came since. No I/O."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any
+
+from opsrail.errors import AuthorError, InvalidInput
+from opsrail.features.facts import folded
+from opsrail.features.view import FeatureView
+from opsrail.values.canonical import canonical, digest
+from opsrail.values.decisions import AsOf, ViewRead
+from opsrail.values.features import FactRow
+
+Key = tuple[str, int, str]
+
+
+class Fold:
+    """The history of one entity, folded up to `last_id`."""
+
+    __slots__ = ("_read", "_state", "_view", "as_of", "entity", "fresh_until_s")
+
+    def __init__(self, view: FeatureView[Any], entity: str) -> None:
+        self._view = view
+        self._state = view.initial()
+        self._read: ViewRead | None = None
+        self.entity = entity
+        self.as_of: AsOf | None = None
+        self.fresh_until_s = float("-inf")
+
+    @property
+    def last_id(self) -> str:
+        """Id of the last fact folded; empty before the first."""
+        return "" if self.as_of is None else self.as_of.fact_id
+
+    def extend(self, rows: Sequence[FactRow]) -> None:
+        """Fold the facts that are new; those known already are passed over, so two readers of one page do no harm.
+
+        Raises:
+            AuthorError: the view's fold failed; the state is unusable, drop this Fold.
+        """
+        fresh = [row for row in rows if row.id > self.last_id]
+        if fresh:
+            count = len(fresh) + (0 if self.as_of is None else self.as_of.fact_count)
+            self._state = folded(self._view, self._state, fresh)
+            self.as_of = AsOf(fresh[-1].id, fresh[-1].at_ms, count)
+            self._read = None
+
+    def read(self) -> ViewRead:
+        """Return the features as they follow from the facts folded so far.
+
+        Raises:
+            AuthorError: the view's read failed or gave what no feature may be.
+        """
+        if self._read is None:
+            values = self._view.read(self._state)
+            try:
+                content = canonical(values)
+            except InvalidInput as fault:
+                raise AuthorError(
+                    f"feature view {self._view.ref}: read gave what JSON cannot hold: {fault}"
+                ) from fault
+            self._read = ViewRead(
+                self._view.name,
+                str(self._view.version),
+                self.entity,
+                values,
+                digest(content),
+                self.as_of,
+            )
+        return self._read
+
+
+class Folds:
+    """A bounded number of folds; the entity asked for least recently goes first."""
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._folds: OrderedDict[Key, Fold] = OrderedDict()
+
+    def of(self, view: FeatureView[Any], entity: str) -> Fold:
+        """Return the entity's fold, a fresh one when it is not held."""
+        key = (view.name, view.version, entity)
+        fold = self._folds.get(key)
+        if fold is None:
+            fold = self._folds[key] = Fold(view, entity)
+            if len(self._folds) > self._capacity:
+                self._folds.popitem(last=False)
+        else:
+            self._folds.move_to_end(key)
+        return fold
+
+    def drop(self, view: FeatureView[Any], entity: str) -> None:
+        """Forget an entity's fold; the next reader folds its history anew."""
+        self._folds.pop((view.name, view.version, entity), None)
+
+    def __len__(self) -> int:
+        return len(self._folds)

@@ -1,0 +1,64 @@
+"""The request's own fields as features: what the record keeps of them, and what the model gets."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from datetime import date, datetime, time
+from decimal import Decimal
+from typing import Any
+
+from pydantic import BaseModel
+
+from opsrail.errors import InvalidInput
+from opsrail.values.canonical import canonical, digest
+from opsrail.values.decisions import REQUEST_VIEW, ViewRead
+
+
+def request_read(facts: BaseModel, version: str) -> ViewRead:
+    """Return the request as the record keeps it: JSON from which the model can be built again.
+
+    Raises:
+        InvalidInput: a field has no canonical JSON, e.g. NaN. Terminal: nothing was decided.
+    """
+    try:
+        values = facts.model_dump(mode="json")
+    except ValueError as wrong:
+        raise InvalidInput(
+            f"the request {type(facts).__name__} cannot be written as JSON: {wrong}"
+        ) from wrong
+    return ViewRead(REQUEST_VIEW, version, "", values, digest(canonical(values)))
+
+
+def request_row(facts: BaseModel) -> dict[str, object]:
+    """Return the request's fields as a model takes them: numbers and text; fields of other kinds are left out."""
+    named = ((name, _feature(getattr(facts, name))) for name in type(facts).model_fields)
+    return {name: value for name, value in named if value is not _NO_FEATURE}
+
+
+def feature_names(model: type[BaseModel]) -> frozenset[str]:
+    """Return the names a request may give features."""
+    return frozenset(model.model_fields)
+
+
+_NO_FEATURE = object()
+
+
+def _feature(value: Any) -> object:
+    if isinstance(value, enum.Enum):
+        return _feature(value.value)
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, Decimal):
+        return float(value)
+    if isinstance(value, date | datetime | time):
+        return value.isoformat()
+    return _NO_FEATURE
+
+
+def joined(row: Mapping[str, object], reads: tuple[ViewRead, ...]) -> dict[str, object]:
+    """Return one row of features: the request's fields and what the views gave."""
+    features = dict(row)
+    for read in reads:
+        features.update(read.values)
+    return features

@@ -1,0 +1,195 @@
+"""What others ask of the audit book: verify it, prove an entry, hand it out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import orjson
+
+from opsrail.errors import InvalidInput, LedgerBroken, Unavailable
+from opsrail.ledger import reading, tree
+from opsrail.ledger import verifier as verifier_file
+from opsrail.ledger.audit import Audit, Progress, VerifyReport
+from opsrail.ledger.notes import Checkpoint, VerifierKey, read_checkpoint
+from opsrail.ports import Store
+from opsrail.values.ledger import CheckpointRow, LedgerEntryRow
+from opsrail.values.rows import Where, equals
+
+PROOF_FORMAT = "opsrail-ledger-proof/1"
+PAGE_COUNT = 500
+
+README = """\
+An export of an opsrail audit ledger.
+
+entries.jsonl      one entry a line, in the order of the tree: index, writer, seq, prev_hash, leaf_hash, kind,
+                   subject_id, at_ms, and body; leaf_hash is SHA-256 of a zero byte and the body's UTF-8 bytes
+checkpoints.jsonl  every signed statement of the tree's size and root (C2SP tlog-checkpoint in a signed note)
+verifier.py        checks all of it alone: Python 3.11, the standard library, and `cryptography` for signatures
+
+    python verifier.py . --key KEY --checkpoint FILE
+
+KEY is the ledger's verifier key (`name+id+key`): have it from the ledger's owner, not from this folder. FILE is a
+checkpoint that you received earlier: it shows that nothing was rewritten since. The tree is that of RFC 6962, SHA-256.
+"""
+
+
+class Export(NamedTuple):
+    """What was written.
+
+    Attributes:
+        entries: Lines of entries.jsonl: all entries under the newest checkpoint.
+        checkpoint: The newest checkpoint.
+    """
+
+    entries: int
+    checkpoint: Checkpoint
+
+
+async def verify(
+    store: Store,
+    known: Sequence[VerifierKey],
+    external_notes: Sequence[str] = (),
+    progress: Progress = lambda done, total: None,
+) -> VerifyReport:
+    """Check the whole book; faults are in the report. Streams: memory does not grow with the book.
+
+    Args:
+        known: The ledger's verifier keys, retired ones too.
+        external_notes: Checkpoints kept outside the database, e.g. `Anchor.read()`; only they show that somebody with the
+            signing key rewrote the book. Several narrow down where.
+        progress: Called after each page with entries checked and entries in all.
+    """
+    return await Audit(store, known, external_notes, progress).run()
+
+
+async def prove(
+    store: Store, writer: str, seq: int, known: Sequence[VerifierKey]
+) -> dict[str, Any]:
+    """Return the proof that an entry stands in the tree of the newest checkpoint.
+
+    Returns:
+        JSON values: `format`, `entry` (writer, seq, prev_hash, leaf_hash, kind, subject_id, at_ms, body), `index`, `path`
+        (hex hashes from the leaf up), `checkpoint` (the signed note). `verifier.py` checks it offline.
+
+    Raises:
+        NotFound: no such entry.
+        Unavailable: it has no place yet; ask again after `after_s`.
+        LedgerBroken: the stored tree does not fit the checkpoint. Terminal.
+    """
+    entry = await reading.entry_at(store, writer, seq)
+    index = await reading.index_of(store, writer, seq)
+    last = await reading.last_checkpoint(store)
+    if index is None or last is None or index >= last.size:
+        raise Unavailable(
+            f"Entry {seq} of writer {writer} has no place in the ledger's tree yet; ask again.",
+            after_s=2.0,
+        )
+    signed = read_checkpoint(last.note, known)
+    path = tree.inclusion_nodes(index, signed.size)
+    hashes = await reading.node_hashes(
+        store, [node for nodes in path for node in nodes], signed.size
+    )
+    proof = tree.build(path, hashes)
+    if not tree.is_included(index, signed.size, bytes.fromhex(entry.leaf_hash), proof, signed.root):
+        raise LedgerBroken(
+            f"Entry {index} of the ledger does not fit its newest checkpoint; run `opsrail ledger verify`."
+        )
+    return {
+        "format": PROOF_FORMAT,
+        "entry": entry._asdict(),
+        "index": index,
+        "path": [part.hex() for part in proof],
+        "checkpoint": last.note,
+    }
+
+
+async def entries_about(store: Store, subject_id: str, limit: int = 1000) -> list[LedgerEntryRow]:
+    """Return the entries that speak of a case, decision, review or model, oldest first; each can be proven."""
+    return await store.select(
+        LedgerEntryRow,
+        *equals(subject_id=subject_id),
+        order=("at_ms", "writer", "seq"),
+        limit=limit,
+    )
+
+
+async def prove_consistency(
+    store: Store, note: str, known: Sequence[VerifierKey]
+) -> dict[str, Any]:
+    """Return the proof that today's tree begins with the one that an earlier checkpoint speaks of.
+
+    Returns:
+        JSON values: `old_checkpoint`, `path` (hex), `checkpoint`.
+
+    Raises:
+        LedgerBroken: no known key signed the note, or the tree does not begin so: rolled back or rewritten. Terminal.
+    """
+    old = read_checkpoint(note, known)
+    last = await reading.last_checkpoint(store)
+    new = read_checkpoint(last.note, known) if last else Checkpoint(old.origin, 0, tree.EMPTY_ROOT)
+    if last is None or old.size > new.size:
+        raise LedgerBroken(
+            f"The ledger has a checkpoint of {new.size} entries, older than one of {old.size}: rolled back."
+        )
+    path = tree.consistency_nodes(old.size, new.size)
+    hashes = await reading.node_hashes(store, [node for nodes in path for node in nodes], new.size)
+    proof = tree.build(path, hashes)
+    if not tree.is_consistent(old.size, new.size, proof, old.root, new.root):
+        raise LedgerBroken(
+            f"The ledger's first {old.size} entries are not those of the earlier checkpoint: rewritten."
+        )
+    return {"old_checkpoint": note, "path": [part.hex() for part in proof], "checkpoint": last.note}
+
+
+async def export(store: Store, folder: Path, known: Sequence[VerifierKey]) -> Export:
+    """Write all entries under the newest checkpoint, all checkpoints and the verifier into a new folder. Streams.
+
+    Raises:
+        InvalidInput: the folder is not empty. Terminal: nothing was written.
+        LedgerBroken: there is no checkpoint yet, it is not signed by a known key, or an entry is missing. Terminal: what was
+            written is no whole export.
+    """
+    last = await reading.last_checkpoint(store)
+    if last is None:
+        raise LedgerBroken(
+            "The ledger has no checkpoint yet, so there is nothing to export; make an entry and wait 2 s."
+        )
+    signed = read_checkpoint(last.note, known)
+    await asyncio.to_thread(_prepare, folder)
+    after = -1
+    while rows := await store.select(
+        CheckpointRow,
+        Where("size", ">", after),
+        Where("size", "<=", last.size),
+        order=("size",),
+        limit=PAGE_COUNT,
+    ):
+        after = rows[-1].size
+        await asyncio.to_thread(
+            _add,
+            folder / "checkpoints.jsonl",
+            [{"size": row.size, "note": row.note} for row in rows],
+        )
+    lines: list[dict[str, Any]] = []
+    async for index, row in reading.entries_between(store, 0, last.size):
+        lines.append({"index": index, **row._asdict()})
+        if len(lines) == PAGE_COUNT or index == last.size - 1:
+            await asyncio.to_thread(_add, folder / "entries.jsonl", lines)
+            lines = []
+    return Export(last.size, signed)
+
+
+def _prepare(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()):
+        raise InvalidInput(f"{folder} is not empty; name a new folder for the export.")
+    (folder / "README.txt").write_text(README, "utf-8")
+    (folder / "verifier.py").write_bytes(Path(verifier_file.__file__).read_bytes())
+
+
+def _add(path: Path, lines: Iterable[dict[str, Any]]) -> None:
+    with open(path, "ab") as file:
+        file.writelines(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE) for line in lines)

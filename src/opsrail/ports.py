@@ -1,0 +1,163 @@
+"""What opsrail needs from outside, as Protocols. Adapters in `store/` and `connect/` implement them; `app.py` picks.
+
+One contract suite a port (`opsrail.testing.contracts`) says what each method promises; every adapter passes it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from opsrail.values.documents import TextLine
+from opsrail.values.ledger import ChainRow
+from opsrail.values.models import Score
+from opsrail.values.rows import Append, R, Value, Where, Write
+
+
+class Finding(NamedTuple):
+    """One thing a self-check found.
+
+    Attributes:
+        name: What was looked at, e.g. `sqlite.synchronous`.
+        level: `ok`, `warn` (works, promises less) or `fail` (promises cannot be kept: refused at start).
+        message: What is and what should be.
+    """
+
+    name: str
+    level: str
+    message: str
+
+
+class Store(Protocol):
+    """Rows, durable, in one database. All methods may raise StoreUnavailable: nothing of that call was written."""
+
+    async def open(self) -> None:
+        """Connect and bring the schema up to date.
+
+        Raises:
+            SchemaMismatch: the database is newer than this opsrail. Terminal; nothing was changed.
+            StoreUnavailable: it cannot be reached.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Finish commits under way, refuse new ones, release everything."""
+        ...
+
+    async def commit(self, writes: Sequence[Write]) -> None:
+        """Make all writes durable, whole, in order; many callers share one fsync.
+
+        Returns when the database has them on disk. Cancelling the caller does not cancel a commit that has begun.
+
+        Raises:
+            StaleWrite: an Insert's key is taken, an Update found no matching row, or a Require does not hold.
+            Fenced: a Require with refusal `fenced` does not hold.
+            StoreUnavailable: not written, or (server lost mid-commit) not known to be written.
+        """
+        ...
+
+    async def get(self, table: type[R], *key: Value) -> R | None:
+        """Return the row with that primary key."""
+        ...
+
+    async def select(
+        self,
+        table: type[R],
+        *where: Where,
+        order: Sequence[str] = (),
+        descending: bool = False,
+        limit: int = 1000,
+    ) -> list[R]:
+        """Return rows that meet all conditions, ordered by the columns (default: primary key), at most `limit`."""
+        ...
+
+    async def count(
+        self, table: type[tuple[Any, ...]], *where: Where, by: Sequence[str] = ()
+    ) -> dict[tuple[Any, ...], int]:
+        """Return the number of rows for each combination of the `by` columns; `{(): n}` without."""
+        ...
+
+    async def take(
+        self,
+        table: type[R],
+        *where: Where,
+        set: Mapping[str, Value],
+        add: Mapping[str, int] | None = None,
+        order: Sequence[str] = (),
+        limit: int = 100,
+    ) -> list[R]:
+        """Change up to `limit` matching rows at once and return them as changed; durable on return.
+
+        Two callers never take the same row for the same conditions; rows locked by another are skipped.
+
+        Args:
+            set: Columns to overwrite.
+            add: Columns to add a number to.
+        """
+        ...
+
+    async def now_ms(self) -> int:
+        """Return the database's clock, epoch ms: the one clock that leases of several processes share."""
+        ...
+
+    def changed(self, table: type[tuple[Any, ...]]) -> asyncio.Event:
+        """Return the event that is set after a commit added or changed rows there, also (soon) by another process.
+
+        One waiter clears it, then reads. A missed event is bounded by the waiter's own poll.
+        """
+        ...
+
+    async def check(self) -> list[Finding]:
+        """Return how durable this database really is (fsync settings, file system, free space, version)."""
+        ...
+
+
+class EntryChain(Protocol):
+    """Links ledger entries of one process in commit order; pure but for its head. Driven by the store's group commit."""
+
+    def link(self, entries: Sequence[Append]) -> list[ChainRow]:
+        """Return the rows of several types for the entries, chained to the head, which stays; the store inserts them.
+
+        One call a transaction: besides a row an entry there is one that tells the sequencer of the batch. Empty for
+            no entries.
+        """
+        ...
+
+    def advance(self, rows: Sequence[ChainRow]) -> None:
+        """Move the head past rows that are committed: the whole list that `link` returned."""
+        ...
+
+    def renew(self) -> None:
+        """Start a fresh chain: it is not known whether the last rows were committed."""
+        ...
+
+
+class LoadedModel(Protocol):
+    """A model version in memory, ready to score. Blocking: called off the event loop."""
+
+    digest: str
+
+    def score(self, rows: Sequence[Mapping[str, object]]) -> list[Score]:
+        """Return one score a row of named features, in order."""
+        ...
+
+
+class ModelRuntime(Protocol):
+    """Loads artifacts of one kind, never by pickle."""
+
+    name: str
+
+    def load(self, artifact: bytes, expected_digest: str) -> LoadedModel:
+        """Return the model. Raises ArtifactRefused when the digest differs or the artifact is not allowed."""
+        ...
+
+
+class PageReader(Protocol):
+    """Reads the text of one page image. Blocking and heavy: called in a child process."""
+
+    name: str
+
+    def read(self, image: bytes) -> tuple[TextLine, ...]:
+        """Return the lines, top to bottom. Raises ArtifactRefused when the image is damaged or too large."""
+        ...

@@ -1,0 +1,161 @@
+"""Rollout of one decision point: which version stands at which stage, and which moves there are. Pure.
+
+    shadow    scores along, never answers
+    canary    answers a share of the requests, chosen by a stable hash of the request's key
+    live      answers the rest
+    retired   stood at a stage before; may come back (a roll-back is a promotion of a retired version)
+
+Each stage holds one version a point. A version that moves in retires the one that stood there. Every change takes the next
+revision of its point; two that start from the same revision cannot both be written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import NamedTuple
+
+from opsrail.errors import Conflict, Fault, InvalidInput
+from opsrail.values.registry import RolloutChangeRow, RolloutRow
+from opsrail.values.rows import Delete, Insert, Write
+
+
+class Stage(StrEnum):
+    """Where a version stands for a decision point."""
+
+    SHADOW = "shadow"
+    CANARY = "canary"
+    LIVE = "live"
+    RETIRED = "retired"
+
+
+TRANSITIONS: Mapping[Stage | None, frozenset[Stage]] = {
+    None: frozenset({Stage.SHADOW, Stage.CANARY, Stage.LIVE}),
+    Stage.SHADOW: frozenset({Stage.CANARY, Stage.LIVE, Stage.RETIRED}),
+    Stage.CANARY: frozenset({Stage.CANARY, Stage.SHADOW, Stage.LIVE, Stage.RETIRED}),
+    Stage.LIVE: frozenset({Stage.RETIRED}),
+    Stage.RETIRED: frozenset({Stage.SHADOW, Stage.CANARY, Stage.LIVE}),
+}
+"""Where a version may go from where it stands; None: never at a stage of this point. Canary to canary changes its share."""
+
+
+class Move(NamedTuple):
+    """A wish to change a point's rollout.
+
+    Attributes:
+        share: Part of the requests a canary answers, above 0 and up to 1; ignored at other stages.
+    """
+
+    point: str
+    model_name: str
+    model_number: int
+    stage: Stage
+    share: float
+    changed_by: str
+    reason: str
+
+
+def standing(rows: Sequence[RolloutRow], model_name: str, model_number: int) -> Stage | None:
+    """Return the stage a version stands at, None when at none."""
+    return next(
+        (
+            Stage(row.stage)
+            for row in rows
+            if (row.model_name, row.model_number) == (model_name, model_number)
+        ),
+        None,
+    )
+
+
+def writes_of(
+    rows: Sequence[RolloutRow], revision: int, move: Move, at_ms: int
+) -> tuple[RolloutChangeRow, list[Write]]:
+    """Return the change and the writes that make it so; they are refused when another change took the revision.
+
+    Args:
+        rows: The point's rollout now.
+        revision: Of the point's last change; 0 before the first.
+
+    Raises:
+        InvalidInput: share or reason is missing. Terminal.
+        Conflict: the version cannot go there from where it stands. Look at the rollout again.
+    """
+    _check(rows, move)
+    change = RolloutChangeRow(
+        move.point,
+        revision + 1,
+        move.stage,
+        move.model_name,
+        move.model_number,
+        move.changed_by,
+        move.reason,
+        at_ms,
+    )
+    version = (move.model_name, move.model_number)
+    share = {Stage.CANARY: move.share, Stage.LIVE: 1.0}.get(move.stage, 0.0)
+    kept = [
+        row
+        for row in rows
+        if (row.model_name, row.model_number) != version and row.stage != move.stage
+    ]
+    fresh = [RolloutRow(move.point, move.stage, *version, share, change.revision, at_ms)]
+    displaced = [
+        row
+        for row in rows
+        if row.stage == move.stage and (row.model_name, row.model_number) != version
+    ]
+    if displaced and move.stage != Stage.RETIRED:
+        kept = [row for row in kept if row.stage != Stage.RETIRED]
+        fresh.append(
+            displaced[0]._replace(
+                stage=Stage.RETIRED, share=0.0, revision=change.revision, at_ms=at_ms
+            )
+        )
+    gone = [
+        Delete(RolloutRow, {"point": row.point, "stage": row.stage})
+        for row in rows
+        if row not in kept
+    ]
+    return change, [Insert(change), *gone, *(Insert(row) for row in fresh)]
+
+
+def _check(rows: Sequence[RolloutRow], move: Move) -> None:
+    label = f"{move.model_name}/{move.model_number}"
+    found = []
+    if move.stage == Stage.CANARY and not 0.0 < move.share <= 1.0:
+        found.append(Fault("share", f"{move.share} is not above 0 and up to 1"))
+    if not move.reason.strip():
+        found.append(Fault("reason", "is empty; say why, for whoever reads the history"))
+    if not move.changed_by.strip():
+        found.append(Fault("changed_by", "is empty; say who"))
+    if found:
+        raise InvalidInput(f"{label} cannot become {move.stage} for {move.point!r}", found)
+    now = standing(rows, move.model_name, move.model_number)
+    if move.stage not in TRANSITIONS[now]:
+        where = "at no stage" if now is None else f"{now}"
+        raise Conflict(
+            f"{label} is {where} for {move.point!r} and cannot become {move.stage}; see `opsrail models rollout`"
+        )
+    if move.stage == Stage.CANARY and not any(row.stage == Stage.LIVE for row in rows):
+        raise Conflict(
+            f"{move.point!r} has no live version to answer beside a canary; promote {label} to live instead"
+        )
+
+
+def is_in_canary(point: str, key: str, share: float) -> bool:
+    """Return whether a request belongs to the canary: the same key always does, and still does when the share grows.
+
+    Source:
+        Ours: the first 8 bytes of sha256(point, key) as a fraction of 2**64.
+    """
+    return int.from_bytes(hashlib.sha256(f"{point}\0{key}".encode()).digest()[:8]) < share * 2**64
+
+
+def answering(rows: Sequence[RolloutRow], key: str) -> RolloutRow | None:
+    """Return the row of the version that answers a request with this key, None when none does."""
+    at = {row.stage: row for row in rows}
+    canary = at.get(Stage.CANARY)
+    if canary is not None and is_in_canary(canary.point, key, canary.share):
+        return canary
+    return at.get(Stage.LIVE)

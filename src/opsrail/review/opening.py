@@ -1,0 +1,66 @@
+"""How a review comes to be: the rows that a case writes when it parks for a person. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic_core import from_json, to_json
+
+from opsrail.ledger.entries import entry
+from opsrail.values.cases import CaseRow
+from opsrail.values.decisions import Decision
+from opsrail.values.reviews import ReviewRow, ReviewState
+from opsrail.values.rows import Insert, Write
+
+
+def opened(
+    case: CaseRow,
+    review_id: str,
+    queue: str,
+    decision: Decision | None,
+    due_ms: int | None,
+    priority: int,
+    show: object,
+    now_ms: int,
+) -> list[Write]:
+    """Return the review's row and its ledger entry.
+
+    Args:
+        due_ms: Time the desk has, milliseconds from now; None: no limit.
+        show: Further facts for the person.
+    """
+    subject: dict[str, Any] = {
+        "input": from_json(case.input),
+        "decision": None if decision is None else decision.record(),
+        "show": show,
+    }
+    row = ReviewRow(
+        id=review_id,
+        case_id=case.id,
+        automation=case.automation,
+        queue=queue,
+        decision_id=None if decision is None else decision.id,
+        subject=to_json(subject).decode(),
+        verdict=None if decision is None else decision.verdict,
+        state=ReviewState.OPEN,
+        priority=priority,
+        due_at_ms=None if due_ms is None else now_ms + due_ms,
+        assignee=None,
+        lease_until_ms=None,
+        version=0,
+        ruling=None,
+        ruling_reason=None,
+        ruled_by=None,
+        salt=case.salt,
+        opened_at_ms=now_ms,
+        ruled_at_ms=None,
+    )
+    return [
+        Insert(row),
+        entry(
+            "review.opened",
+            review_id,
+            now_ms,
+            {"case": case.id, "decision": row.decision_id, "queue": queue},
+        ),
+    ]

@@ -1,0 +1,344 @@
+"""Group commit: one thread takes everything the callers queued, applies it in one transaction, pays one fsync for all.
+
+Theory: a group is first applied as a whole with bulk statements (`waves.plan`). Refusals are rare, so a refused group is
+rolled back and applied again half by half, each half in a savepoint, down to the single commit that is at fault: only that
+one gets its error, and the order of the queue is kept. The thread talks to the event loop once a group.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol, TypeVar
+
+from opsrail import faults
+from opsrail.errors import InvalidInput, OpsrailError, StoreUnavailable
+from opsrail.ports import EntryChain
+from opsrail.store.forms import Commit, Forms, Kind
+from opsrail.store.queries import Take
+from opsrail.store.waves import Plan, plan
+from opsrail.values.ledger import ChainRow
+from opsrail.values.rows import Insert
+
+GROUP_WRITES = 4_000
+"""Writes in one group at most. Ours: a group of 200 three-step cases has under 1,000; bounds the time a commit can wait."""
+GROUP_BYTES = 16_000_000
+"""Bytes in one group at most. Ours: keeps the transaction in the page cache."""
+ATTEMPTS = 5
+"""Times a group is tried when the database asks to (deadlock, a lock that did not come). Ours."""
+
+Touched = set[type[tuple[Any, ...]]]
+Events = Mapping[type[tuple[Any, ...]], asyncio.Event]
+
+
+Asked = TypeVar("Asked", Commit, Take)
+_Queued = tuple[Commit | Take, asyncio.Future[list[tuple[Any, ...]]]]
+
+
+class Refused(Exception):
+    """The database did not take one of a statement's writes; it can go on after a rollback to a savepoint.
+
+    Attributes:
+        error: The caller's error if it is known already, e.g. a value too large.
+    """
+
+    def __init__(self, error: OpsrailError | None = None) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+class TryAgain(Exception):
+    """The transaction was rolled back for another's sake (deadlock, lock timeout); the same may succeed at once."""
+
+
+class OutcomeUnknown(Exception):
+    """COMMIT was sent and its answer never came."""
+
+
+class Driver(Protocol):
+    """One writer connection, blocking. Any method may raise StoreUnavailable: the transaction is over, not committed."""
+
+    def begin(self) -> None:
+        """Open a transaction; connect first if the connection was lost."""
+        ...
+
+    def run(self, statements: Plan) -> None:
+        """Run statements. Raises Refused if not every row of every statement was taken."""
+        ...
+
+    def take(self, take: Take) -> list[tuple[Any, ...]]:
+        """Change matching rows and return them as changed."""
+        ...
+
+    def savepoint(self, depth: int) -> None:
+        """Set a savepoint."""
+        ...
+
+    def restore(self, depth: int) -> None:
+        """Undo what was done since the savepoint of that depth."""
+        ...
+
+    def commit(self) -> None:
+        """Make it durable. Raises OutcomeUnknown when the database failed before it answered."""
+        ...
+
+    def rollback(self) -> None:
+        """Undo everything; never raises."""
+        ...
+
+    def tick(self, touched: Touched) -> Touched:
+        """Look after other processes: tell them of tables touched here, return those they touched.
+
+        Args:
+            touched: Tables not told yet; emptied once they are.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release the connection; never raises."""
+        ...
+
+
+@dataclass(eq=False, slots=True)
+class _Waiting(Generic[Asked]):
+    """A caller's place in the queue."""
+
+    asked: Asked
+    future: asyncio.Future[list[tuple[Any, ...]]]
+    rows: list[tuple[Any, ...]] = field(default_factory=list)
+    error: Exception | None = None
+
+
+@dataclass(slots=True)
+class _Group:
+    commits: list[_Waiting[Commit]] = field(default_factory=list)
+    takes: list[_Waiting[Take]] = field(default_factory=list)
+    writes: int = 0
+    size_bytes: int = 0
+
+    def add(self, asked: Commit | Take, future: asyncio.Future[list[tuple[Any, ...]]]) -> None:
+        if isinstance(asked, Commit):
+            self.commits.append(_Waiting(asked, future))
+            self.writes += len(asked.ops) + len(asked.appends)
+            self.size_bytes += asked.size_bytes
+        else:
+            self.takes.append(_Waiting(asked, future))
+            self.writes += asked.query.limit
+
+    def waiting(self) -> Iterator[_Waiting[Commit] | _Waiting[Take]]:
+        yield from self.commits
+        yield from self.takes
+
+    def is_full(self) -> bool:
+        return self.writes >= GROUP_WRITES or self.size_bytes >= GROUP_BYTES
+
+    def fail(self, error: Exception) -> None:
+        for waiting in self.waiting():
+            # Each caller gets an error of its own: raising one object in many tasks tangles their tracebacks.
+            waiting.error = (
+                StoreUnavailable(str(error)) if isinstance(error, StoreUnavailable) else error
+            )
+
+
+class GroupWriter:
+    """The writer thread of one store and its queue."""
+
+    def __init__(
+        self, driver: Driver, chain: EntryChain | None, tick_s: float, events: Events
+    ) -> None:
+        """Args: tick_s: How often `driver.tick` runs, seconds. events: Set after rows of their table changed."""
+        self._driver = driver
+        self._chain = chain
+        self._forms = Forms()  # the caller's forms belong to the event loop
+        self._tick_s = tick_s
+        self._queue: queue.SimpleQueue[_Queued | None] = queue.SimpleQueue()
+        self._events = events
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.Thread(
+            target=self._serve, name="opsrail-store-writer", daemon=True
+        )
+        self._is_open = True
+        self._thread.start()
+
+    async def submit(self, asked: Commit | Take) -> list[tuple[Any, ...]]:
+        """Queue writes and wait until they are durable; return the rows of a take."""
+        if not self._is_open:
+            raise StoreUnavailable("the store is closed; nothing was written, open it again")
+        future: asyncio.Future[list[tuple[Any, ...]]] = self._loop.create_future()
+        self._queue.put((asked, future))
+        return await future
+
+    async def close(self) -> None:
+        """Finish what is queued, then end the thread and its connection."""
+        if self._is_open:
+            self._is_open = False
+            self._queue.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    def _serve(self) -> None:
+        is_last = False
+        touched: Touched = set()
+        while not is_last:
+            group, is_last = self._collect()
+            if group.commits or group.takes:
+                now_touched = self._flush(group)
+                touched |= now_touched
+                self._loop.call_soon_threadsafe(self._settle, group, now_touched)
+            if others := self._driver.tick(touched):
+                self._loop.call_soon_threadsafe(self._wake, others)
+        self._driver.close()
+
+    def _collect(self) -> tuple[_Group, bool]:
+        group = _Group()
+        try:
+            queued = self._queue.get(timeout=self._tick_s)
+            while queued is not None:
+                group.add(*queued)
+                if group.is_full():
+                    return group, False
+                queued = self._queue.get_nowait()
+        except queue.Empty:
+            return group, False
+        return group, True
+
+    def _settle(self, group: _Group, touched: Touched) -> None:
+        """Wake all callers of a group; runs on the event loop."""
+        for waiting in group.waiting():
+            future = waiting.future
+            if future.done():
+                continue
+            if waiting.error is None:
+                future.set_result(waiting.rows)
+            else:
+                future.set_exception(waiting.error)
+        self._wake(touched)
+
+    def _wake(self, touched: Touched) -> None:
+        for table in touched:
+            self._events[table].set()
+
+    def _flush(self, group: _Group) -> Touched:
+        """Make a group durable, or give each caller its error; return the tables it added to or changed."""
+        for _ in range(ATTEMPTS):
+            for waiting in group.commits:
+                waiting.error = None
+            try:
+                return self._transact(group)
+            except TryAgain as cause:
+                self._driver.rollback()
+                reason = str(cause)
+            except StoreUnavailable as error:
+                self._driver.rollback()
+                group.fail(error)
+                return set()
+            except Exception as error:  # a fault of ours must reach the callers, not end the thread
+                self._driver.rollback()
+                group.fail(error)
+                return set()
+        group.fail(
+            StoreUnavailable(
+                f"the database asked {ATTEMPTS} times to try again ({reason}); nothing was written"
+            )
+        )
+        return set()
+
+    def _transact(self, group: _Group) -> Touched:
+        driver = self._driver
+        driver.begin()
+        faults.point("commit.begun")
+        entries = self._apply(group.commits)
+        for waiting in group.takes:
+            if waiting.error is None:
+                self._take(waiting)
+        faults.point("commit.written")
+        try:
+            driver.commit()
+        except OutcomeUnknown as cause:
+            if entries and self._chain is not None:
+                self._chain.renew()
+            raise StoreUnavailable(
+                f"the database failed while it committed ({cause}); look whether it is there"
+            ) from cause
+        if entries and self._chain is not None:
+            self._chain.advance(entries)
+        faults.point("commit.done")
+        return self._touched(group, entries)
+
+    def _take(self, waiting: _Waiting[Take]) -> None:
+        try:
+            waiting.rows = self._driver.take(waiting.asked)
+        except InvalidInput as error:
+            waiting.error = error
+        except Refused as refused:
+            waiting.error = refused.error or StoreUnavailable(
+                f"the database refused a take: {refused}"
+            )
+            raise TryAgain("the group goes on without a take that was refused") from refused
+
+    def _apply(self, commits: Sequence[_Waiting[Commit]]) -> Sequence[ChainRow]:
+        """Write all commits and their ledger entries; those that are refused keep their error and leave no trace."""
+        if not commits:
+            return ()
+        try:
+            entries = self._link(commits)
+            self._driver.run(self._plan(commits, entries))
+        except Refused:
+            pass
+        else:
+            return entries
+        self._driver.rollback()
+        self._driver.begin()
+        self._apply_by_halves(commits, 0)
+        accepted = [waiting for waiting in commits if waiting.error is None]
+        entries = self._link(accepted)
+        self._driver.run(self._plan((), entries))
+        return entries
+
+    def _apply_by_halves(self, commits: Sequence[_Waiting[Commit]], depth: int) -> None:
+        if len(commits) > 1:
+            middle = len(commits) // 2
+            for half in (commits[:middle], commits[middle:]):
+                self._driver.savepoint(depth)
+                try:
+                    self._driver.run(self._plan(half, ()))
+                except Refused:
+                    self._driver.restore(depth)
+                    self._apply_by_halves(half, depth + 1)
+            return
+        for waiting in commits:
+            self._driver.savepoint(depth)
+            waiting.error = self._apply_one(waiting.asked)
+            if waiting.error is not None:
+                self._driver.restore(depth)
+
+    def _apply_one(self, asked: Commit) -> Exception | None:
+        for op in asked.ops:
+            try:
+                self._driver.run([(op.form, [op.values])])
+            except Refused as refused:
+                return refused.error or op.form.refused(op.values)
+        return None
+
+    def _link(self, commits: Sequence[_Waiting[Commit]]) -> list[ChainRow]:
+        entries = [entry for waiting in commits for entry in waiting.asked.appends]
+        return self._chain.link(entries) if entries and self._chain is not None else []
+
+    def _plan(self, commits: Sequence[_Waiting[Commit]], entries: Sequence[ChainRow]) -> Plan:
+        statements = plan([op for waiting in commits for op in waiting.asked.ops])
+        return statements + plan(self._forms.commit([Insert(entry) for entry in entries]).ops)
+
+    @staticmethod
+    def _touched(group: _Group, entries: Sequence[ChainRow]) -> Touched:
+        touched: Touched = set(map(type, entries))
+        for waiting in group.commits:
+            if waiting.error is None:
+                for op in waiting.asked.ops:
+                    if op.form.kind in _CHANGES:
+                        touched.add(op.form.shape.row)
+        return touched
+
+
+_CHANGES = (Kind.INSERT, Kind.UPDATE)

@@ -1,0 +1,248 @@
+CREATE TABLE "cases" (
+  "id" TEXT NOT NULL,
+  "automation" TEXT NOT NULL,
+  "definition" TEXT NOT NULL,
+  "state" TEXT NOT NULL,
+  "source" TEXT NOT NULL,
+  "input" TEXT NOT NULL,
+  "outcome" TEXT,
+  "reason" TEXT,
+  "waiting_for" TEXT,
+  "owner" TEXT,
+  "failures" BIGINT NOT NULL,
+  "losses" BIGINT NOT NULL,
+  "progress" BIGINT NOT NULL,
+  "priority" BIGINT NOT NULL,
+  "due_at_ms" BIGINT,
+  "correlation_id" TEXT NOT NULL,
+  "salt" TEXT NOT NULL,
+  "accepted_at_ms" BIGINT NOT NULL,
+  "updated_at_ms" BIGINT NOT NULL,
+  "settled_at_ms" BIGINT,
+  PRIMARY KEY ("id")
+);
+CREATE TABLE "journal" (
+  "case_id" TEXT NOT NULL,
+  "seq" BIGINT NOT NULL,
+  "kind" TEXT NOT NULL,
+  "name" TEXT NOT NULL,
+  "digest" TEXT NOT NULL,
+  "result" TEXT NOT NULL,
+  "attempts" BIGINT NOT NULL,
+  "at_ms" BIGINT NOT NULL,
+  PRIMARY KEY ("case_id", "seq")
+) /* sqlite: WITHOUT ROWID */;
+CREATE TABLE "inbox" (
+  "id" TEXT NOT NULL,
+  "case_id" TEXT NOT NULL,
+  "topic" TEXT NOT NULL,
+  "payload" TEXT NOT NULL,
+  "at_ms" BIGINT NOT NULL,
+  PRIMARY KEY ("id")
+);
+CREATE TABLE "outbox" (
+  "key" TEXT NOT NULL,
+  "case_id" TEXT NOT NULL,
+  "automation" TEXT NOT NULL,
+  "action" TEXT NOT NULL,
+  "payload" TEXT NOT NULL,
+  "state" TEXT NOT NULL,
+  "owner" TEXT,
+  "attempts" BIGINT NOT NULL,
+  "due_at_ms" BIGINT NOT NULL,
+  "last_error" TEXT,
+  "response" TEXT,
+  "created_at_ms" BIGINT NOT NULL,
+  "sent_at_ms" BIGINT,
+  PRIMARY KEY ("key")
+);
+CREATE TABLE "keys" (
+  "scope" TEXT NOT NULL,
+  "key" TEXT NOT NULL,
+  "body_digest" TEXT NOT NULL,
+  "subject_id" TEXT NOT NULL,
+  "at_ms" BIGINT NOT NULL,
+  PRIMARY KEY ("scope", "key")
+) /* sqlite: WITHOUT ROWID */;
+CREATE TABLE "workers" (
+  "id" TEXT NOT NULL,
+  "host" TEXT NOT NULL,
+  "pid" BIGINT NOT NULL,
+  "state" TEXT NOT NULL,
+  "started_at_ms" BIGINT NOT NULL,
+  "heartbeat_at_ms" BIGINT NOT NULL,
+  PRIMARY KEY ("id")
+);
+CREATE TABLE "holds" (
+  "case_id" TEXT NOT NULL,
+  "by" TEXT NOT NULL,
+  "reason" TEXT NOT NULL,
+  "at_ms" BIGINT NOT NULL,
+  PRIMARY KEY ("case_id")
+);
+CREATE TABLE "switches" (
+  "name" TEXT NOT NULL,
+  "by" TEXT NOT NULL,
+  "reason" TEXT NOT NULL,
+  "at_ms" BIGINT NOT NULL,
+  PRIMARY KEY ("name")
+);
+CREATE TABLE "files" (
+  "digest" TEXT NOT NULL,
+  "automation" TEXT NOT NULL,
+  "name" TEXT NOT NULL,
+  "rows" BIGINT NOT NULL,
+  "rejected" BIGINT NOT NULL,
+  "accepted" BIGINT NOT NULL,
+  "at_ms" BIGINT NOT NULL,
+  PRIMARY KEY ("digest")
+);
+CREATE TABLE "decisions" (
+  "id" TEXT NOT NULL,
+  "point" TEXT NOT NULL,
+  "case_id" TEXT,
+  "seq" BIGINT,
+  "model_name" TEXT,
+  "model_number" BIGINT,
+  "policy_version" TEXT NOT NULL,
+  "score" DOUBLE PRECISION,
+  "verdict" TEXT NOT NULL,
+  "degraded" BOOLEAN NOT NULL,
+  "latency_us" BIGINT NOT NULL,
+  "record" TEXT NOT NULL,
+  "salt" TEXT NOT NULL,
+  "at_ms" BIGINT NOT NULL,
+  PRIMARY KEY ("id")
+);
+CREATE TABLE "reviews" (
+  "id" TEXT NOT NULL,
+  "case_id" TEXT NOT NULL,
+  "automation" TEXT NOT NULL,
+  "queue" TEXT NOT NULL,
+  "decision_id" TEXT,
+  "subject" TEXT NOT NULL,
+  "verdict" TEXT,
+  "state" TEXT NOT NULL,
+  "priority" BIGINT NOT NULL,
+  "due_at_ms" BIGINT,
+  "assignee" TEXT,
+  "lease_until_ms" BIGINT,
+  "version" BIGINT NOT NULL,
+  "ruling" TEXT,
+  "ruling_reason" TEXT,
+  "ruled_by" TEXT,
+  "salt" TEXT NOT NULL,
+  "opened_at_ms" BIGINT NOT NULL,
+  "ruled_at_ms" BIGINT,
+  PRIMARY KEY ("id")
+);
+CREATE TABLE "model_versions" (
+  "name" TEXT NOT NULL,
+  "number" BIGINT NOT NULL,
+  "digest" TEXT NOT NULL,
+  "runtime" TEXT NOT NULL,
+  "training_digest" TEXT NOT NULL,
+  "metrics" TEXT NOT NULL,
+  "card" TEXT NOT NULL,
+  "created_at_ms" BIGINT NOT NULL,
+  PRIMARY KEY ("name", "number")
+);
+CREATE TABLE "artifacts" (
+  "digest" TEXT NOT NULL,
+  "content" BLOB NOT NULL,
+  PRIMARY KEY ("digest")
+);
+CREATE TABLE "rollouts" (
+  "point" TEXT NOT NULL,
+  "stage" TEXT NOT NULL,
+  "model_name" TEXT NOT NULL,
+  "model_number" BIGINT NOT NULL,
+  "share" DOUBLE PRECISION NOT NULL,
+  "revision" BIGINT NOT NULL,
+  "at_ms" BIGINT NOT NULL,
+  PRIMARY KEY ("point", "stage")
+);
+CREATE TABLE "rollout_changes" (
+  "point" TEXT NOT NULL,
+  "revision" BIGINT NOT NULL,
+  "stage" TEXT NOT NULL,
+  "model_name" TEXT NOT NULL,
+  "model_number" BIGINT NOT NULL,
+  "changed_by" TEXT NOT NULL,
+  "reason" TEXT NOT NULL,
+  "at_ms" BIGINT NOT NULL,
+  PRIMARY KEY ("point", "revision")
+);
+CREATE TABLE "facts" (
+  "id" TEXT NOT NULL,
+  "view" TEXT NOT NULL,
+  "number" BIGINT NOT NULL,
+  "entity" TEXT NOT NULL,
+  "fact" TEXT NOT NULL,
+  "case_id" TEXT,
+  "at_ms" BIGINT NOT NULL,
+  PRIMARY KEY ("id")
+);
+CREATE TABLE "ledger_entries" (
+  "writer" TEXT NOT NULL,
+  "seq" BIGINT NOT NULL,
+  "prev_hash" TEXT NOT NULL,
+  "leaf_hash" TEXT NOT NULL,
+  "kind" TEXT NOT NULL,
+  "subject_id" TEXT NOT NULL,
+  "body" TEXT NOT NULL,
+  "at_ms" BIGINT NOT NULL,
+  PRIMARY KEY ("writer", "seq")
+) /* sqlite: WITHOUT ROWID */;
+CREATE TABLE "ledger_pending" (
+  "writer" TEXT NOT NULL,
+  "first_seq" BIGINT NOT NULL,
+  "entry_count" BIGINT NOT NULL,
+  PRIMARY KEY ("writer", "first_seq")
+);
+CREATE TABLE "ledger_writers" (
+  "writer" TEXT NOT NULL,
+  "sequenced" BIGINT NOT NULL,
+  "started_at_ms" BIGINT NOT NULL,
+  PRIMARY KEY ("writer")
+);
+CREATE TABLE "ledger_runs" (
+  "first_index" BIGINT NOT NULL,
+  "writer" TEXT NOT NULL,
+  "first_seq" BIGINT NOT NULL,
+  "entry_count" BIGINT NOT NULL,
+  PRIMARY KEY ("first_index"),
+  UNIQUE ("writer", "first_seq")
+);
+CREATE TABLE "ledger_tiles" (
+  "level" BIGINT NOT NULL,
+  "number" BIGINT NOT NULL,
+  "hashes" BLOB NOT NULL,
+  PRIMARY KEY ("level", "number")
+);
+CREATE TABLE "checkpoints" (
+  "size" BIGINT NOT NULL,
+  "root" TEXT NOT NULL,
+  "note" TEXT NOT NULL,
+  "epoch" BIGINT NOT NULL,
+  "at_ms" BIGINT NOT NULL,
+  PRIMARY KEY ("size")
+);
+CREATE TABLE "ledger_leaders" (
+  "name" TEXT NOT NULL,
+  "epoch" BIGINT NOT NULL,
+  "holder" TEXT NOT NULL,
+  "lease_until_ms" BIGINT NOT NULL,
+  "size" BIGINT NOT NULL,
+  PRIMARY KEY ("name")
+);
+CREATE INDEX "cases_state_due_at_ms" ON "cases" ("state", "due_at_ms");
+CREATE INDEX "cases_state_priority_due_at_ms" ON "cases" ("state", "priority", "due_at_ms");
+CREATE INDEX "inbox_case_id" ON "inbox" ("case_id");
+CREATE INDEX "outbox_state_due_at_ms" ON "outbox" ("state", "due_at_ms");
+CREATE INDEX "outbox_case_id" ON "outbox" ("case_id");
+CREATE INDEX "decisions_case_id" ON "decisions" ("case_id");
+CREATE INDEX "reviews_state_queue_priority" ON "reviews" ("state", "queue", "priority");
+CREATE INDEX "reviews_case_id" ON "reviews" ("case_id");
+CREATE INDEX "facts_view_number_entity_id" ON "facts" ("view", "number", "entity", "id");
+CREATE INDEX "ledger_entries_subject_id" ON "ledger_entries" ("subject_id");

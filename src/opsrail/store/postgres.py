@@ -1,0 +1,395 @@
+"""The PostgreSQL adapter: one writer connection on one thread, a few readers; many processes share the database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from opsrail.clock import Clock
+from opsrail.errors import ConfigInvalid, InvalidInput, StoreUnavailable
+from opsrail.ports import EntryChain, Finding
+from opsrail.store import postgres_check, schema
+from opsrail.store.database import DatabaseStore
+from opsrail.store.group import OutcomeUnknown, Refused, Touched, TryAgain
+from opsrail.store.postgres_sql import batches, count_sql, get_sql, select_sql, take_sql
+from opsrail.store.queries import Condition, Query, Take
+from opsrail.store.shapes import SHAPES, Column, Shape, Values
+from opsrail.store.waves import Plan
+from opsrail.values.cases import JournalRow, KeyRow, WorkerRow
+
+TICK_S = 0.02
+"""How often other processes are told of changes and listened to, seconds. Ours: bounds both the delay and the work."""
+READERS = 3
+"""Reader threads, a connection each. Ours: reads are short; the server has connections for many processes."""
+CONNECTION = {
+    "connect_timeout": 3,
+    "keepalives": 1,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+    "application_name": "opsrail",
+}
+"""A dead network is noticed within about 10 s (a worker stops its own effects sooner, by its own clock)."""
+SESSION = {
+    # A process frozen inside a transaction must not hold its rows for longer than a takeover may last (10 s in all).
+    "idle_in_transaction_session_timeout": "3s",
+    "lock_timeout": "4s",
+    "statement_timeout": "20s",
+    "client_min_messages": "error",
+    # All statements are short; compiling one takes 0.3 s, and a disabled kind of plan looks dear enough to be compiled.
+    "jit": "off",
+}
+WRITER = {
+    # A group's rows are always found by key; without these a plan made while a table was small would read all of it.
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+}
+BACKOFF_S = (0.05, 0.1, 0.2, 0.5)
+"""Seconds between attempts to reach a lost server; the last repeats. Ours: F6 asks for at most 5 s beyond the downtime."""
+NOW_SQL = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+DURABLE_SQL = """
+SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'
+"""
+"""A server, database or role set to lose commits is overruled; a stronger setting than `on` is kept."""
+CHANNEL = "opsrail_changed"
+QUIET = frozenset((JournalRow, KeyRow, WorkerRow))
+"""Tables that no other process waits for, and every group writes."""
+TRY_AGAIN = frozenset(("40001", "40P01"))
+"""Serialization failure and deadlock. Source: PostgreSQL manual, Appendix A."""
+TOO_LARGE = "54"
+"""Class of errors for a value past a limit, e.g. a key longer than an index page takes."""
+
+
+class PostgresStore(DatabaseStore["_PostgresReader"]):
+    """Rows in one PostgreSQL database."""
+
+    def __init__(self, url: str, *, chain: EntryChain | None = None, clock: Clock) -> None:
+        """Args: url: `postgresql://user:password@host:port/database`; appears in no message.
+
+        Raises:
+            ConfigInvalid: the URL cannot be read. Terminal.
+        """
+        super().__init__(chain, tick_s=TICK_S, readers=READERS)
+        self._server = _Server(url)
+        self._clock = clock
+
+    async def now_ms(self) -> int:
+        return await self._read(_PostgresReader.now_ms)
+
+    def _prepare(self) -> _PostgresDriver:
+        driver = _PostgresDriver(self._server, self._clock)
+        driver.upgrade()
+        return driver
+
+    def _reader(self) -> _PostgresReader:
+        return _PostgresReader(self._server)
+
+
+class _Server:
+    """Where the server is, and how to get there; the password stays inside."""
+
+    def __init__(self, url: str) -> None:
+        try:
+            self._parameters: Mapping[str, Any] = {**CONNECTION, **conninfo_to_dict(url)}
+        except psycopg.ProgrammingError:
+            raise ConfigInvalid(
+                "store.url cannot be read; use postgresql://user@host:port/database"
+            ) from None
+        host, port, name = (self._parameters.get(part, "") for part in ("host", "port", "dbname"))
+        self.place = f"PostgreSQL {name or 'default'} at {host or 'local'}:{port or 5432}"
+
+    def connect(self, settings: Mapping[str, str]) -> psycopg.Connection:
+        """Return a connection with its session set up."""
+        with self.errors():
+            connection = psycopg.connect(**self._parameters, autocommit=True)
+            try:
+                connection.prepared_max = 500
+                calls = ", ".join(["set_config(%s, %s, false)"] * len(settings))
+                pairs = [part for setting in settings.items() for part in setting]
+                connection.execute(f"SELECT {calls}".encode(), pairs)
+            except BaseException:
+                connection.close()
+                raise
+        return connection
+
+    @contextmanager
+    def errors(self) -> Iterator[None]:
+        """Turn the server's errors into ours, by what the caller can do about them."""
+        try:
+            yield
+        except psycopg.IntegrityError as cause:
+            raise Refused from cause
+        except psycopg.Error as cause:
+            state = cause.sqlstate or ""
+            if isinstance(cause, psycopg.DataError) or state.startswith(TOO_LARGE):
+                message = f"{self.place} cannot store a value of this commit: {_first_line(cause)}; nothing was written"
+                raise Refused(InvalidInput(message)) from cause
+            if state in TRY_AGAIN:
+                raise TryAgain(_first_line(cause)) from cause
+            raise StoreUnavailable(
+                f"{self.place} cannot be used now ({_first_line(cause)}); nothing was written, try again"
+            ) from cause
+
+
+class _PostgresDriver:
+    """The writer's connection.
+
+    READ COMMITTED is enough: what a commit relies on it locks. Keys are held by unique indexes; an update finds its row
+    under the row's lock and looks at the conditions again if another transaction changed it meanwhile; a Require locks its
+    row FOR SHARE until the end. Nothing is decided on a row that was merely read.
+    """
+
+    def __init__(self, server: _Server, clock: Clock) -> None:
+        self._server = server
+        self._clock = clock
+        self._connection: psycopg.Connection | None = self._connect()
+        self._must_begin = False
+        self._failures = 0
+        self._next_try_s = 0.0
+        self._next_word_s = 0.0
+
+    def _connect(self) -> psycopg.Connection:
+        connection = self._server.connect({**SESSION, **WRITER})
+        with self._server.errors():
+            connection.execute(f"LISTEN {CHANNEL}")
+            connection.execute(DURABLE_SQL)
+        return connection
+
+    def upgrade(self) -> None:
+        connection = self._reached()
+        with self._server.errors(), connection.transaction():
+            connection.execute("SELECT pg_advisory_xact_lock(%s)", (0x4F505352,))
+            (now_ms,) = connection.execute(NOW_SQL).fetchone() or (0,)
+            schema.upgrade(
+                *_found(connection), schema.POSTGRES, self._execute, now_ms, self._server.place
+            )
+
+    def _execute(self, sql: str) -> None:
+        self._reached().execute(sql.encode())
+
+    def _reached(self) -> psycopg.Connection:
+        """Return the connection, made anew if it was lost, though not more often than the backoff says.
+
+        Raises:
+            StoreUnavailable: the server cannot be reached.
+        """
+        if self._connection is not None:
+            return self._connection
+        now_s = self._clock.monotonic_s()
+        if now_s < self._next_try_s:
+            raise StoreUnavailable(
+                f"{self._server.place} is away; nothing was written, try again",
+                after_s=self._next_try_s - now_s,
+            )
+        try:
+            self._connection = self._connect()
+        except StoreUnavailable:
+            self._next_try_s = now_s + BACKOFF_S[min(self._failures, len(BACKOFF_S) - 1)]
+            self._failures += 1
+            raise
+        self._failures = 0
+        return self._connection
+
+    def begin(self) -> None:
+        self._reached()
+        self._must_begin = True  # travels with the first statements: one round trip less
+
+    def _begin_now(self, connection: psycopg.Connection) -> None:
+        if self._must_begin:
+            self._must_begin = False
+            connection.execute("BEGIN")
+
+    def run(self, statements: Plan) -> None:
+        connection = self._reached()
+        answers: list[tuple[psycopg.Cursor[Any], int]] = []
+        with self._server.errors(), _pipeline(connection):
+            self._begin_now(connection)
+            for form, rows in statements:
+                for sql, bound, wanted in batches(form, rows):
+                    cursor = connection.execute(sql.encode(), bound, prepare=True)
+                    if form.must_match:
+                        answers.append((cursor, wanted))
+        if any(cursor.rowcount != wanted for cursor, wanted in answers):
+            raise Refused
+
+    def take(self, take: Take) -> list[tuple[Any, ...]]:
+        connection = self._reached()
+        sql, bound = take_sql(take)
+        with self._server.errors():
+            with _pipeline(connection):
+                self._begin_now(connection)
+                cursor = connection.cursor(binary=True).execute(sql.encode(), bound, prepare=False)
+            rows = sorted(cursor.fetchall())
+        return [take.query.shape.make(row[1:]) for row in rows]
+
+    def savepoint(self, depth: int) -> None:
+        connection = self._reached()
+        with self._server.errors():
+            self._begin_now(connection)
+            connection.execute(f"SAVEPOINT half_{depth}".encode())
+
+    def restore(self, depth: int) -> None:
+        with self._server.errors():
+            self._execute(f"ROLLBACK TO half_{depth}")
+
+    def commit(self) -> None:
+        if self._must_begin:
+            self._must_begin = False
+            return
+        connection = self._reached()
+        try:
+            cursor = connection.execute("COMMIT")
+        except psycopg.Error as cause:
+            if connection.closed or connection.broken:
+                raise OutcomeUnknown(_first_line(cause)) from cause
+            with self._server.errors():
+                raise
+        if cursor.statusmessage != "COMMIT":
+            raise StoreUnavailable(
+                f"{self._server.place} answered {cursor.statusmessage} to COMMIT; nothing was written"
+            )
+
+    def rollback(self) -> None:
+        self._must_begin = False
+        connection = self._connection
+        if connection is None:
+            return
+        try:
+            connection.execute("ROLLBACK")
+        except psycopg.Error:
+            self._lose()
+
+    def tick(self, touched: Touched) -> Touched:
+        now_s = self._clock.monotonic_s()
+        if self._connection is None:
+            return self._come_back()
+        if now_s < self._next_word_s:
+            return set()
+        self._next_word_s = now_s + TICK_S
+        try:
+            self._tell(self._connection, touched - QUIET)
+            touched.clear()
+            return self._listen(self._connection)
+        except psycopg.Error:
+            self._lose()
+            return set()
+
+    def _tell(self, connection: psycopg.Connection, touched: Touched) -> None:
+        """Name the changed tables to other processes.
+
+        After the group, not in it: NOTIFY makes commits of all processes wait for each other, so it must not hold its lock
+        through an fsync. A process that dies in between leaves the others to their own polls.
+        """
+        if touched:
+            names = ",".join(sorted(SHAPES[row_type].name for row_type in touched))
+            told = f"BEGIN; SET LOCAL synchronous_commit = off; NOTIFY {CHANNEL}, '{names}'; COMMIT"
+            connection.execute(told.encode())
+
+    def _listen(self, connection: psycopg.Connection) -> Touched:
+        """Return the tables that other processes named since the last time."""
+        own = connection.info.backend_pid
+        notes = [
+            note.payload.split(",") for note in connection.notifies(timeout=0) if note.pid != own
+        ]
+        names = set().union(*notes)
+        return (
+            {row_type for row_type, shape in SHAPES.items() if shape.name in names}
+            if names
+            else set()
+        )
+
+    def _come_back(self) -> Touched:
+        """Try to reach a lost server; what changed meanwhile is not known, so everything may have."""
+        try:
+            self._reached()
+        except (StoreUnavailable, Refused, TryAgain):
+            return set()
+        return set(SHAPES)
+
+    def _lose(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def close(self) -> None:
+        self._lose()
+
+
+class _PostgresReader:
+    """One connection that reads; used by one thread at a time."""
+
+    def __init__(self, server: _Server) -> None:
+        self._server = server
+        self._connection = server.connect({**SESSION, "default_transaction_read_only": "on"})
+
+    def get(self, shape: Shape, key: Values) -> tuple[Any, ...] | None:
+        rows = self._rows(get_sql(shape), key)
+        return shape.make(rows[0]) if rows else None
+
+    def select(self, query: Query) -> list[tuple[Any, ...]]:
+        return list(map(query.shape.make, self._rows(*select_sql(query))))
+
+    def count(
+        self, shape: Shape, conditions: tuple[Condition, ...], by: tuple[Column, ...]
+    ) -> list[tuple[Any, ...]]:
+        return self._rows(*count_sql(shape, conditions, by))
+
+    def now_ms(self) -> int:
+        return int(self._rows(NOW_SQL, ())[0][0])
+
+    def check(self) -> list[Finding]:
+        with self._server.errors():
+            return postgres_check.findings(self._connection)
+
+    def _rows(self, sql: str, bound: Sequence[Any]) -> list[tuple[Any, ...]]:
+        with self._server.errors():
+            # Planned anew each time: which index serves depends on the values, and a plan for all values fits none.
+            cursor = self._connection.cursor(binary=True).execute(
+                sql.encode(), bound, prepare=False
+            )
+            return cursor.fetchall()
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+@contextmanager
+def _pipeline(connection: psycopg.Connection) -> Iterator[None]:
+    """Send statements without waiting for each answer; raise the first error once all have been read.
+
+    The error must not pass through psycopg's own block: it would log a warning for each refused commit.
+    """
+    first: psycopg.Error | None = None
+    try:
+        with connection.pipeline():
+            try:
+                yield
+            except psycopg.Error as cause:
+                first = cause
+    except psycopg.Error as cause:
+        first = first or cause
+    if first is not None:
+        raise first
+
+
+def _found(connection: psycopg.Connection) -> tuple[int | None, str | None]:
+    """Return the schema version (None: there is none), and the name of a table that is in our way."""
+    sql = "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = current_schema()"
+    columns = set(connection.execute(sql).fetchall())
+    if ("schema_version", "applied_at_ms") in columns:
+        (version,) = connection.execute("SELECT max(version) FROM schema_version").fetchone() or (
+            0,
+        )
+        return version, None
+    ours = {shape.name for shape in SHAPES.values()} | {"schema_version"}
+    return None, min((f"table {table!r}" for table, _ in columns if table in ours), default=None)
+
+
+def _first_line(cause: psycopg.Error) -> str:
+    return (str(cause).strip() or type(cause).__name__).splitlines()[0]

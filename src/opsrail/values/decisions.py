@@ -1,0 +1,281 @@
+"""What a decision is: the recorded whole, from request to verdict, and the row the store keeps of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, TypeVar, get_args
+
+from opsrail.errors import Fault, InvalidInput
+
+Impact = Literal["low", "medium", "high"]
+CacheState = Literal["hit", "miss", "off"]
+Source = Literal["rule", "band", "fallback", "policy"]
+IMPACTS: tuple[str, ...] = get_args(Impact)
+CACHE_STATES: tuple[str, ...] = get_args(CacheState)
+SOURCES: tuple[str, ...] = get_args(Source)
+REQUEST_VIEW = "request"
+"""View name under which the request's own fields stand among a decision's features."""
+_T = TypeVar("_T")
+
+
+class DecisionRow(NamedTuple):
+    """One recorded decision; `record` is the whole of it, the other columns are what queries ask for.
+
+    Attributes:
+        case_id: The case it was made in, NULL when asked for over HTTP.
+        seq: Position in the case's journal, NULL outside a case.
+        score: In [0, 1]; NULL when no score could be had.
+        verdict: What policy says.
+        degraded: True when no score could be had in time.
+        latency_us: From request to verdict, microseconds.
+        record: Canonical JSON of every field the answer carries.
+        salt: 32 random bytes as hex: the ledger's leaf commits to sha256(salt || record), so erasing the salt unlinks it.
+    """
+
+    id: str
+    point: str
+    case_id: str | None
+    seq: int | None
+    model_name: str | None
+    model_number: int | None
+    policy_version: str
+    score: float | None
+    verdict: str
+    degraded: bool
+    latency_us: int
+    record: str
+    salt: str
+    at_ms: int
+
+
+class Reason(NamedTuple):
+    """Why a verdict is what it is.
+
+    Attributes:
+        code: Stable name for machines: a rule's name, `score-in-band`, `fallback`, or what went wrong (`deadline-passed`).
+        text: One sentence for people.
+        source: What spoke: a `rule` of the policy, the score's `band`, the author's `fallback`, or the `policy`'s own
+            default for silence and errors.
+    """
+
+    code: str
+    text: str
+    source: Source
+
+
+class ModelRef(NamedTuple):
+    """The model version that was asked.
+
+    Attributes:
+        digest: `sha256:<hex>` of its artifact.
+        stage: Rollout stage it answered at, `live` or `canary`.
+    """
+
+    name: str
+    number: int
+    digest: str
+    stage: str
+
+
+class AsOf(NamedTuple):
+    """How far history was known when a view was read.
+
+    Attributes:
+        fact_id: The last fact folded.
+        at_ms: When that fact became known, epoch ms.
+        fact_count: Facts folded.
+    """
+
+    fact_id: str
+    at_ms: int
+    fact_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class ViewRead:
+    """The features that one view gave, with where they came from.
+
+    Attributes:
+        view: View name; `request` for the request's own fields.
+        version: View version; for `request` the digest of the request's schema.
+        entity: Whose features they are; empty for `request`.
+        values: By feature name. Numbers and text from a view; the request's fields as JSON.
+        digest: `sha256:<hex>` of the canonical bytes of `values`.
+        as_of: The history they were folded from; None for `request` and for an entity without history.
+    """
+
+    view: str
+    version: str
+    entity: str
+    values: Mapping[str, Any]
+    digest: str
+    as_of: AsOf | None = None
+
+    @property
+    def name(self) -> str:
+        """Return `view@version`."""
+        return f"{self.view}@{self.version}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """One answered request, whole: what was asked, of which model, under which policy, and why the verdict is what it is.
+
+    Every field is there on every path; None says that there was nothing to say.
+
+    Attributes:
+        id: ULID.
+        point: Name of the decision point.
+        impact: What a wrong verdict costs: `low`, `medium` or `high`, as the point declares.
+        correlation_id: W3C trace id (32 hex digits) shared with the caller.
+        case_id: The case it was made in, if any.
+        seq: Position in that case's journal.
+        actor: Who asked.
+        model: The version asked; None when no version was live.
+        policy_version: Digest of the policy's bands, rules and code.
+        score: What the model said, in [0, 1]; None when no score could be had.
+        confidence: How well scores like this one are backed by evidence, in [0, 1].
+        unknown: Features whose value the model was never trained on, or that were missing.
+        verdict: What policy says.
+        reasons: Why, what weighed most first; never empty.
+        features: The request's fields first, then each view, with provenance.
+        cache: `hit`: the score came from the cache; `miss`: asked of the model; `off`: the point keeps none.
+        degraded: True when no score could be had in time: the fallback or the policy's default answered.
+        degraded_why: Code of what stood in the way, e.g. `deadline-passed`; None unless degraded.
+        cost_usd: What the score cost, as the model's card declares a call; 0 for a hit.
+        latency_ms: By stage (`route`, `features`, `score`, `verdict`) and `total`, until the record was begun. Milliseconds.
+        at_ms: When it was asked, epoch ms.
+    """
+
+    id: str
+    point: str
+    impact: Impact
+    correlation_id: str
+    case_id: str | None
+    seq: int | None
+    actor: str
+    model: ModelRef | None
+    policy_version: str
+    score: float | None
+    confidence: float | None
+    unknown: tuple[str, ...]
+    verdict: str
+    reasons: tuple[Reason, ...]
+    features: tuple[ViewRead, ...]
+    cache: CacheState
+    degraded: bool
+    degraded_why: str | None
+    cost_usd: float
+    latency_ms: Mapping[str, float]
+    at_ms: int
+
+    def record(self) -> dict[str, Any]:
+        """Return the decision as plain JSON values; `docs/decisions.md` describes the shape, which only ever grows."""
+        return {
+            "id": self.id,
+            "point": self.point,
+            "impact": self.impact,
+            "correlation_id": self.correlation_id,
+            "case_id": self.case_id,
+            "seq": self.seq,
+            "actor": self.actor,
+            "model": None if self.model is None else self.model._asdict(),
+            "policy_version": self.policy_version,
+            "score": self.score,
+            "confidence": self.confidence,
+            "unknown": list(self.unknown),
+            "verdict": self.verdict,
+            "reasons": [reason._asdict() for reason in self.reasons],
+            "features": [_view_record(read) for read in self.features],
+            "cache": self.cache,
+            "degraded": self.degraded,
+            "degraded_why": self.degraded_why,
+            "cost_usd": self.cost_usd,
+            "latency_ms": dict(self.latency_ms),
+            "at_ms": self.at_ms,
+        }
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Decision:
+        """Return the decision that `record()` wrote, equal in every field.
+
+        Raises:
+            InvalidInput: it is no record of a decision. Terminal: it was not written by `record()`, or was altered since.
+        """
+        try:
+            return cls(
+                id=_text(record, "id"),
+                point=_text(record, "point"),
+                impact=_one_of(IMPACTS, record["impact"]),
+                correlation_id=_text(record, "correlation_id"),
+                case_id=record["case_id"],
+                seq=record["seq"],
+                actor=_text(record, "actor"),
+                model=None if record["model"] is None else ModelRef(**record["model"]),
+                policy_version=_text(record, "policy_version"),
+                score=_number(record["score"]),
+                confidence=_number(record["confidence"]),
+                unknown=tuple(record["unknown"]),
+                verdict=_text(record, "verdict"),
+                reasons=tuple(Reason(**reason) for reason in record["reasons"]),
+                features=tuple(_view_read(read) for read in record["features"]),
+                cache=_one_of(CACHE_STATES, record["cache"]),
+                degraded=bool(record["degraded"]),
+                degraded_why=record["degraded_why"],
+                cost_usd=float(record["cost_usd"]),
+                latency_ms={
+                    stage: float(spent_ms) for stage, spent_ms in record["latency_ms"].items()
+                },
+                at_ms=int(record["at_ms"]),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as wrong:
+            raise InvalidInput(
+                "a decision's record cannot be read; compare it with docs/decisions.md",
+                [Fault("record", f"{type(wrong).__name__}: {wrong}")],
+            ) from wrong
+
+
+def _view_record(read: ViewRead) -> dict[str, Any]:
+    return {
+        "view": read.view,
+        "version": read.version,
+        "entity": read.entity,
+        "values": dict(read.values),
+        "digest": read.digest,
+        "as_of": None if read.as_of is None else read.as_of._asdict(),
+    }
+
+
+def _view_read(record: Mapping[str, Any]) -> ViewRead:
+    as_of = record["as_of"]
+    values = {name: _plain(value) for name, value in record["values"].items()}
+    past = None if as_of is None else AsOf(**as_of)
+    return ViewRead(
+        record["view"], record["version"], record["entity"], values, record["digest"], past
+    )
+
+
+def _plain(value: Any) -> Any:
+    """Return a JSON value with whole numbers of 2**53 and more as the doubles that they were."""
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 2**53:
+        return float(value)
+    if isinstance(value, dict):
+        return {key: _plain(part) for key, part in value.items()}
+    return [_plain(part) for part in value] if isinstance(value, list) else value
+
+
+def _text(record: Mapping[str, Any], name: str) -> str:
+    if not isinstance(value := record[name], str):
+        raise TypeError(f"{name} is not text")
+    return value
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None else float(value)
+
+
+def _one_of(choices: tuple[str, ...], value: _T) -> _T:
+    if value not in choices:
+        raise ValueError(f"{value!r} is none of {', '.join(choices)}")
+    return value

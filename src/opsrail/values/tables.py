@@ -1,0 +1,69 @@
+"""Every table on one page: which row type lives where, and by which key. `store/migrations/` makes them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from opsrail.values.cases import (
+    CaseRow,
+    HoldRow,
+    InboxRow,
+    JournalRow,
+    KeyRow,
+    OutboxRow,
+    SwitchRow,
+    WorkerRow,
+)
+from opsrail.values.decisions import DecisionRow
+from opsrail.values.features import FactRow
+from opsrail.values.intake import FileRow
+from opsrail.values.ledger import (
+    CheckpointRow,
+    LedgerEntryRow,
+    LedgerLeaderRow,
+    LedgerPendingRow,
+    LedgerRunRow,
+    LedgerTileRow,
+    LedgerWriterRow,
+)
+from opsrail.values.registry import ArtifactRow, ModelVersionRow, RolloutChangeRow, RolloutRow
+from opsrail.values.reviews import ReviewRow
+from opsrail.values.rows import Table
+
+TABLES: Mapping[type[tuple[Any, ...]], Table] = {
+    CaseRow: Table("cases", ("id",)),
+    JournalRow: Table("journal", ("case_id", "seq")),
+    InboxRow: Table("inbox", ("id",)),
+    OutboxRow: Table("outbox", ("key",)),
+    KeyRow: Table("keys", ("scope", "key")),
+    WorkerRow: Table("workers", ("id",)),
+    HoldRow: Table("holds", ("case_id",)),
+    SwitchRow: Table("switches", ("name",)),
+    FileRow: Table("files", ("digest",)),
+    DecisionRow: Table("decisions", ("id",)),
+    ReviewRow: Table("reviews", ("id",)),
+    ModelVersionRow: Table("model_versions", ("name", "number")),
+    ArtifactRow: Table("artifacts", ("digest",)),
+    RolloutRow: Table("rollouts", ("point", "stage")),
+    RolloutChangeRow: Table("rollout_changes", ("point", "revision")),
+    FactRow: Table("facts", ("id",)),
+    LedgerEntryRow: Table("ledger_entries", ("writer", "seq")),
+    LedgerPendingRow: Table("ledger_pending", ("writer", "first_seq")),
+    LedgerWriterRow: Table("ledger_writers", ("writer",)),
+    LedgerRunRow: Table("ledger_runs", ("first_index",), (("writer", "first_seq"),)),
+    LedgerTileRow: Table("ledger_tiles", ("level", "number")),
+    CheckpointRow: Table("checkpoints", ("size",)),
+    LedgerLeaderRow: Table("ledger_leaders", ("name",)),
+}
+
+INDEXES: Mapping[type[tuple[Any, ...]], tuple[tuple[str, ...], ...]] = {
+    CaseRow: (("state", "due_at_ms"), ("state", "priority", "due_at_ms")),
+    InboxRow: (("case_id",),),
+    OutboxRow: (("state", "due_at_ms"), ("case_id",)),
+    DecisionRow: (("case_id",),),
+    ReviewRow: (("state", "queue", "priority"), ("case_id",)),
+    FactRow: (("view", "number", "entity", "id"),),
+    LedgerEntryRow: (("subject_id",),),
+}
+"""Secondary indexes that the hot queries lean on; the plan tests hold them to it."""

@@ -1,0 +1,294 @@
+"""Shapes of answers, for the OpenAPI description; answers themselves are made from rows. Shapes only ever grow."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal, TypeVar
+
+import orjson
+from pydantic import BaseModel, ConfigDict
+
+from opsrail.values.cases import CaseState, OutboxState
+from opsrail.values.reviews import ReviewState
+
+M = TypeVar("M", bound=BaseModel)
+ULID = re.compile("[0-9A-HJKMNP-TV-Z]{26}")
+Moment = str
+
+
+def is_ulid(text: str) -> bool:
+    """Return whether a text may be the id of a case or decision."""
+    return ULID.fullmatch(text) is not None
+
+
+def parsed(record: str) -> dict[str, Any]:
+    """Return a stored record as plain values."""
+    values: dict[str, Any] = orjson.loads(record)
+    return values
+
+
+class Shape(BaseModel):
+    """Base of all: more fields may come."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class Case(Shape):
+    """One run of an automation. Moments are RFC 3339, UTC."""
+
+    id: str
+    automation: str
+    definition: str
+    state: CaseState
+    source: str
+    outcome: dict[str, Any] | None
+    reason: str | None
+    waiting_for: str | None
+    failures: int
+    priority: int
+    correlation_id: str
+    due_at: Moment | None
+    accepted_at: Moment
+    updated_at: Moment
+    settled_at: Moment | None
+
+
+class JournalEntry(Shape):
+    """One thing a case did."""
+
+    seq: int
+    kind: str
+    name: str
+    attempts: int
+    at: Moment
+
+
+class DecisionSummary(Shape):
+    """A decision made in a case."""
+
+    id: str
+    point: str
+    verdict: str
+    score: float | None
+    degraded: bool
+
+
+class ReviewSummary(Shape):
+    """A review of a case."""
+
+    id: str
+    queue: str
+    state: ReviewState
+    ruling: str | None
+
+
+class Action(Shape):
+    """Something a case does to the world outside, at least once, under one key."""
+
+    key: str
+    case_id: str
+    automation: str
+    action: str
+    state: OutboxState
+    attempts: int
+    last_error: str | None
+    due_at: Moment
+    created_at: Moment
+    sent_at: Moment | None
+
+
+class CaseView(Case):
+    """A case with what it was given and what it did."""
+
+    input: Any
+    journal: list[JournalEntry]
+    decisions: list[DecisionSummary]
+    reviews: list[ReviewSummary]
+    actions: list[Action]
+
+
+class Cases(Shape):
+    """A page of cases; `next` leads to the next one."""
+
+    cases: list[Case]
+    next: str | None
+
+
+class Actions(Shape):
+    """A page of actions; `next` leads to the next one."""
+
+    actions: list[Action]
+    next: str | None
+
+
+class Model(Shape):
+    """The model version that was asked."""
+
+    name: str
+    number: int
+    digest: str
+    stage: str
+
+
+class Reason(Shape):
+    """Why a verdict is what it is."""
+
+    code: str
+    text: str
+    source: Literal["rule", "band", "fallback", "policy"]
+
+
+class ViewRead(Shape):
+    """Features that one view gave, with where they came from."""
+
+    view: str
+    version: str
+    entity: str
+    values: dict[str, Any]
+    digest: str
+    as_of: dict[str, Any] | None
+
+
+class Decision(Shape):
+    """One answered request, whole."""
+
+    id: str
+    point: str
+    impact: Literal["low", "medium", "high"]
+    correlation_id: str
+    case_id: str | None
+    seq: int | None
+    actor: str
+    model: Model | None
+    policy_version: str
+    score: float | None
+    confidence: float | None
+    unknown: list[str]
+    verdict: str
+    reasons: list[Reason]
+    features: list[ViewRead]
+    cache: Literal["hit", "miss", "off"]
+    degraded: bool
+    degraded_why: str | None
+    cost_usd: float
+    latency_ms: dict[str, float]
+    at_ms: int
+
+
+class Explanation(Shape):
+    """A decision in plain sentences."""
+
+    id: str
+    verdict: str
+    sentences: list[str]
+
+
+class Review(Shape):
+    """One question to a person."""
+
+    id: str
+    case_id: str
+    automation: str
+    queue: str
+    decision_id: str | None
+    subject: dict[str, Any]
+    verdict: str | None
+    state: ReviewState
+    priority: int
+    assignee: str | None
+    ruling: str | None
+    ruling_reason: str | None
+    ruled_by: str | None
+    due_at: Moment | None
+    lease_until: Moment | None
+    opened_at: Moment
+    ruled_at: Moment | None
+
+
+class Reviews(Shape):
+    """Reviews that wait."""
+
+    reviews: list[Review]
+
+
+class Checkpoint(Shape):
+    """A signed statement of the ledger's size and root; `note` is a C2SP checkpoint."""
+
+    size: int
+    root: str
+    note: str
+    at: Moment
+    verifier_keys: list[str]
+
+
+class Proof(Shape):
+    """That an entry stands in the tree of a checkpoint; check it with the ledger's verifier."""
+
+    format: str
+    entry: dict[str, Any]
+    index: int
+    path: list[str]
+    checkpoint: str
+
+
+class Proofs(Shape):
+    """Proofs of what the ledger says about a subject."""
+
+    subject_id: str
+    proofs: list[Proof]
+
+
+class Index(Shape):
+    """What there is."""
+
+    name: str
+    automations: dict[str, str]
+    decision_points: dict[str, str]
+    links: dict[str, str]
+
+
+class Alive(Shape):
+    """The process lives."""
+
+    status: Literal["ok"]
+
+
+class ReadinessFinding(Shape):
+    """One thing that is not as it should be."""
+
+    name: str
+    level: Literal["warn", "fail"]
+    message: str
+
+
+class Readiness(Shape):
+    """Whether it can serve."""
+
+    status: Literal["ready", "degraded", "not_ready"]
+    findings: list[ReadinessFinding]
+
+
+class Description(Shape):
+    """An OpenAPI document."""
+
+    openapi: str
+
+
+class Fault(Shape):
+    """One thing wrong with the request."""
+
+    place: str
+    message: str
+
+
+class Problem(Shape):
+    """Problem details (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    correlation_id: str
+    faults: list[Fault] = []
+    retry_after_s: int | None = None

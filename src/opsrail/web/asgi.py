@@ -1,0 +1,62 @@
+"""Puts the door together: operations of every trade, the routes, the envelope around them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+
+from opsrail import __version__
+from opsrail.access.keys import Gate
+from opsrail.app import App
+from opsrail.cases.office import Office
+from opsrail.config import resolved
+from opsrail.web.cases import Cases
+from opsrail.web.decisions import Decisions
+from opsrail.web.door import Door, Operation
+from opsrail.web.envelope import Envelope
+from opsrail.web.health import Health
+from opsrail.web.ledger import Ledger
+from opsrail.web.openapi import document
+from opsrail.web.problems import respond
+from opsrail.web.reviews import Reviews
+from opsrail.web.routing import routes_of
+
+
+def create_asgi(
+    app: App, *, host: str | None = None, is_closing: Callable[[], bool] = lambda: False
+) -> Starlette:
+    """Return the HTTP interface of an app that is open while requests are served.
+
+    Args:
+        host: Address that is listened on; None: `web.host`.
+        is_closing: Whether the server is being stopped: requests that wait for a case answer with what there is.
+
+    Raises:
+        ConfigInvalid: another address than loopback without a key, or the key's reference leads nowhere. Terminal.
+    """
+    web = app.config.web
+    gate = Gate(web.host if host is None else host, resolved(web.api_key))
+    door = Door(app, Office(app.store, app.clock), gate, is_closing)
+    operations: list[Operation] = []
+    health = Health(
+        door, lambda: document(operations, version=__version__, needs_key=gate.needs_key)
+    )
+    for trade in (health, Cases(door), Decisions(door), Reviews(door), Ledger(door)):
+        operations += trade.operations()
+    open_paths = frozenset(operation.path for operation in operations if operation.is_open)
+    asgi = Starlette(
+        routes=routes_of(operations),
+        middleware=[Middleware(Envelope, gate=gate, clock=app.clock, open_paths=open_paths)],
+        exception_handlers={HTTPException: _problem},
+    )
+    asgi.router.redirect_slashes = False  # a redirect would name a host that the caller made up
+    return asgi
+
+
+async def _problem(_: Request, error: Exception) -> Response:
+    return respond(error)

@@ -1,0 +1,234 @@
+"""Cases over HTTP: let one in, look, cancel, send on; and the actions they sent."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, StringConstraints
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from opsrail.cases.definition import NAME, Automation
+from opsrail.cases.intake import Submission
+from opsrail.cases.office import REASON_CHARACTERS, action_record, at_rest, case_record
+from opsrail.errors import NotFound
+from opsrail.telemetry import CORRELATION
+from opsrail.values.cases import CaseState, OutboxState
+from opsrail.web import answers
+from opsrail.web.decisions import IDEMPOTENCY
+from opsrail.web.door import (
+    CASE_ID,
+    LIMIT_PARAMETER,
+    Answer,
+    Door,
+    Operation,
+    Parameter,
+    actor_of,
+    answer,
+    id_parameter,
+)
+from opsrail.web.reading import (
+    LONGEST_WAIT_S,
+    SAYS_SOMETHING,
+    body_of,
+    idempotency_key,
+    model_of,
+    page_of,
+    query_of,
+    wait_s,
+)
+
+SOURCE = "http"
+STATE = re.compile("|".join(CaseState))
+ACTION_STATE = re.compile("|".join(OutboxState))
+BY_ID = (id_parameter("case_id", CASE_ID, "Id of a case: a ULID."),)
+LED_TO = {
+    **{name: {"case_id": "$response.body#/id"} for name in ("case", "cancel_case", "retry_case")},
+    "proof": {"subject_id": "$response.body#/id"},
+}
+PREFER = Parameter(
+    "Prefer",
+    "header",
+    {"type": "string"},
+    f"`wait=N`: answer 200 with the outcome if the case settles within N seconds; at most {LONGEST_WAIT_S} (RFC 7240).",
+)
+
+
+class Cancellation(BaseModel):
+    """Why a case is ended for good."""
+
+    model_config = ConfigDict(extra="forbid")
+    reason: Annotated[
+        str, StringConstraints(min_length=1, max_length=REASON_CHARACTERS, pattern=SAYS_SOMETHING)
+    ]
+
+
+class Cases:
+    """Serves `/v1/cases` and `/v1/actions`."""
+
+    def __init__(self, door: Door) -> None:
+        self._door = door
+
+    def operations(self) -> list[Operation]:
+        """Return what is served: one path an automation, the cases by id, the lists."""
+        one = "/v1/cases/{case_id}"
+        listed, view = (
+            Answer("Cases, newest first.", answers.Cases),
+            Answer("The case, whole.", answers.CaseView),
+        )
+        ended = Answer("The case; still `running` if it has to be stopped first.", answers.Case)
+        ready = Answer("The case, ready to go on.", answers.Case)
+        actions = Answer("Actions, newest case first.", answers.Actions)
+        which, found = (
+            (_choice("automation", NAME), _choice("state", STATE), LIMIT_PARAMETER, _after("id")),
+            (404, 409),
+        )
+        return [
+            Operation("GET", "/v1/cases", "cases", "List cases.", self.list, {200: listed}, parameters=which),
+            *(self._acceptance(automation) for automation in self._door.app.definitions.automations.values()),
+            Operation("GET", one, "case", "Show a case.", self.show, {200: view}, parameters=BY_ID, errors=(404,)),
+            Operation("POST", one, "accept", "Ask an unknown automation.", self.refuse, is_told=False),
+            Operation(
+                "POST", f"{one}/cancel", "cancel_case", "End a case for good.", self.cancel, {200: ended},
+                body=Cancellation, parameters=BY_ID, errors=found,
+            ),
+            Operation(
+                "POST", f"{one}/retry", "retry_case", "Send a case that was set aside on.", self.retry, {200: ready},
+                parameters=BY_ID, errors=found,
+            ),
+            Operation(
+                "GET", "/v1/actions", "actions", "List actions.", self.actions, {200: actions},
+                parameters=(_choice("state", ACTION_STATE), LIMIT_PARAMETER, _after("key")),
+            ),
+        ]  # fmt: skip
+
+    def _acceptance(self, automation: Automation[Any, Any]) -> Operation:
+        headers = ("Location", "Preference-Applied")
+        done = Answer("It settled in time.", answers.Case, headers, LED_TO)
+        taken = Answer("The case is durable and will be carried.", answers.Case, headers, LED_TO)
+        name = automation.name
+        return Operation(
+            "POST",
+            f"/v1/cases/{name}",
+            f"accept_{name.replace('-', '_')}",
+            f"Let a case of {name} in.",
+            self._intake_of(automation),
+            {200: done, 202: taken},
+            body=automation.case,
+            parameters=(IDEMPOTENCY, PREFER),
+        )
+
+    def _intake_of(self, automation: Automation[Any, Any]) -> Any:
+        async def accept(request: Request) -> Response:
+            query_of(request)
+            key, wish_s, app = idempotency_key(request), wait_s(request), self._door.app
+            given: BaseModel = model_of(
+                automation.case, await body_of(request, self._door.body_bytes)
+            )
+            submission = Submission(automation.name, given, SOURCE, key, CORRELATION.get())
+            row, is_new = await app.intake.accept(submission)
+            headers = {"location": f"/v1/cases/{row.id}"}
+            if wish_s:
+                row = await at_rest(
+                    self._door.office,
+                    app.runner,
+                    row,
+                    is_new=is_new,
+                    wait_s=wish_s,
+                    is_closing=self._door.is_closing,
+                )
+                headers["preference-applied"] = f"wait={wish_s}"
+            is_done = bool(wish_s) and row.state == CaseState.SETTLED
+            return answer(case_record(row), 200 if is_done else 202, headers)
+
+        return accept
+
+    async def list(self, request: Request) -> Response:
+        """Answer with cases, newest first, a page at a time."""
+        query, page = page_of(request, automation=NAME, state=STATE)
+        state = CaseState(query["state"]) if "state" in query else None
+        rows = await self._door.office.list(
+            automation=query.get("automation"), state=state, limit=page.limit + 1, after=page.after
+        )
+        shown = rows[: page.limit]
+        return answer(
+            {
+                "cases": [case_record(row) for row in shown],
+                "next": _next(request, rows, shown, "id"),
+            }
+        )
+
+    async def show(self, request: Request) -> Response:
+        """Answer with a case, its journal, decisions, reviews and actions."""
+        query_of(request)
+        return answer((await self._door.office.view(_id(request))).record())
+
+    async def cancel(self, request: Request) -> Response:
+        """End a case."""
+        query_of(request)
+        wish = model_of(Cancellation, await body_of(request, self._door.body_bytes))
+        return answer(case_record(await self._door.office.cancel(_id(request), wish.reason)))
+
+    async def retry(self, request: Request) -> Response:
+        """Send a case on that was set aside."""
+        query_of(request)
+        return answer(
+            case_record(await self._door.office.retry(_id(request), by=actor_of(request)))
+        )
+
+    async def actions(self, request: Request) -> Response:
+        """Answer with actions, a page at a time."""
+        query, page = page_of(request, state=ACTION_STATE)
+        rows = await self._door.office.actions(
+            state=query.get("state"), limit=page.limit + 1, after=page.after
+        )
+        shown = rows[: page.limit]
+        return answer(
+            {
+                "actions": [action_record(row) for row in shown],
+                "next": _next(request, rows, shown, "key"),
+            }
+        )
+
+    async def refuse(self, request: Request) -> Response:
+        """Refuse an automation that the file does not define."""
+        name = request.path_params["case_id"]
+        if answers.is_ulid(name):
+            raise HTTPException(405, headers={"allow": "GET, HEAD"})
+        known = ", ".join(self._door.app.definitions.automations) or "none"
+        raise NotFound(f"no automation {name[:63]!r} here; there are: {known}")
+
+
+def _id(request: Request) -> str:
+    case_id: str = request.path_params["case_id"]
+    if not answers.is_ulid(case_id):
+        raise NotFound(f"no case {case_id[:63]!r}")
+    return case_id
+
+
+def _choice(name: str, pattern: re.Pattern[str]) -> Parameter:
+    return Parameter(
+        name,
+        "query",
+        {"type": "string", "pattern": f"^(?:{pattern.pattern})$"},
+        f"Only of this {name}.",
+    )
+
+
+def _after(name: str) -> Parameter:
+    pattern = {"type": "string", "pattern": "^[0-9A-Z-]{1,64}$"}
+    return Parameter(
+        "after", "query", pattern, f"The {name} of the last row of the page before; see `next`."
+    )
+
+
+def _next(request: Request, rows: Any, shown: Any, name: str) -> str | None:
+    if len(rows) == len(shown):
+        return None
+    return str(
+        request.url.include_query_params(after=getattr(shown[-1], name)).replace(
+            scheme="", netloc=""
+        )
+    )

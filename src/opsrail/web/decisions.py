@@ -1,0 +1,159 @@
+"""Decision points over HTTP: ask one, look at a decision, have it explained."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from opsrail.decide.decider import Request as Question
+from opsrail.decide.explain import explain
+from opsrail.decide.point import DecisionPoint
+from opsrail.errors import NotFound
+from opsrail.telemetry import CORRELATION
+from opsrail.values.canonical import canonical
+from opsrail.values.decisions import Decision, DecisionRow
+from opsrail.web import answers
+from opsrail.web.door import (
+    CASE_ID,
+    JSON,
+    Answer,
+    Door,
+    Operation,
+    Parameter,
+    actor_of,
+    answer,
+    id_parameter,
+)
+from opsrail.web.reading import (
+    LONGEST_DEADLINE_MS,
+    body_of,
+    deadline_ms,
+    idempotency_key,
+    model_of,
+    query_of,
+)
+
+DECISION_ID = id_parameter("decision_id", CASE_ID, "Id of a decision: a ULID.")
+IDEMPOTENCY = Parameter(
+    "Idempotency-Key",
+    "header",
+    {"type": "string", "pattern": "^[!-~]{1,255}$"},
+    "The same key and body give the same answer, also after a crash; another body is refused. Bare or in quotes.",
+)
+DEADLINE = Parameter(
+    "X-Opsrail-Deadline-Ms",
+    "header",
+    {"type": "integer", "minimum": 1, "maximum": LONGEST_DEADLINE_MS},
+    "Time for the answer, milliseconds; without it the point's own. Past it the fallback answers.",
+)
+
+
+class Decisions:
+    """Serves `/v1/decisions`."""
+
+    def __init__(self, door: Door) -> None:
+        self._door = door
+
+    def operations(self) -> list[Operation]:
+        """Return what is served: one path a decision point, and the decisions by id."""
+        of_id = {"decision_id": "$response.body#/id"}
+        led_to = {"decision": of_id, "explanation": of_id}
+        whole = Answer("The decision, whole.", answers.Decision, ("Content-Location",), led_to)
+        asked = [
+            Operation(
+                "POST",
+                f"/v1/decisions/{name}",
+                f"decide_{name.replace('-', '_')}",
+                f"Ask decision point {name}.",
+                self._decider_of(point),
+                {200: whole},
+                body=point.request,
+                parameters=(IDEMPOTENCY, DEADLINE),
+                errors=(409,),
+            )
+            for name, point in self._door.app.definitions.points.items()
+        ]
+        one, why = "/v1/decisions/{decision_id}", "/v1/decisions/{decision_id}/explanation"
+        shown = {200: Answer("The decision, whole.", answers.Decision)}
+        told = {200: Answer("Why the verdict is what it is.", answers.Explanation)}
+        by_id = (DECISION_ID,)
+        return [
+            *asked,
+            Operation(
+                "GET",
+                one,
+                "decision",
+                "Show a decision.",
+                self.show,
+                shown,
+                parameters=by_id,
+                errors=(404,),
+            ),
+            Operation("POST", one, "decide", "Ask an unknown point.", self.refuse, is_told=False),
+            Operation(
+                "GET",
+                why,
+                "explanation",
+                "Explain a decision.",
+                self.explanation,
+                told,
+                parameters=by_id,
+                errors=(404,),
+            ),
+        ]
+
+    def _decider_of(self, point: DecisionPoint[Any]) -> Any:
+        async def decide(request: Request) -> Response:
+            query_of(request)
+            key, budget_ms = idempotency_key(request), deadline_ms(request)
+            facts: BaseModel = model_of(
+                point.request, await body_of(request, self._door.body_bytes)
+            )
+            question = Question(
+                point,
+                facts,
+                correlation_id=CORRELATION.get(),
+                actor=actor_of(request),
+                idempotency_key=key,
+                budget_ms=budget_ms,
+            )
+            decision = await self._door.app.decider.decide(question)
+            place = {"content-location": f"/v1/decisions/{decision.id}"}
+            return Response(canonical(decision.record()), 200, place, media_type=JSON)
+
+        return decide
+
+    async def show(self, request: Request) -> Response:
+        """Answer with a decision as it was recorded, byte for byte."""
+        query_of(request)
+        return Response((await self._row(request)).record, media_type=JSON)
+
+    async def explanation(self, request: Request) -> Response:
+        """Answer with a decision's reasons in plain sentences."""
+        query_of(request)
+        row = await self._row(request)
+        decision = Decision.from_record(answers.parsed(row.record))
+        return answer({"id": row.id, "verdict": row.verdict, "sentences": explain(decision)})
+
+    async def refuse(self, request: Request) -> Response:
+        """Refuse a point that the file does not define."""
+        name = request.path_params["decision_id"]
+        if answers.is_ulid(name):
+            raise HTTPException(405, headers={"allow": "GET, HEAD"})
+        known = ", ".join(self._door.app.definitions.points) or "none"
+        raise NotFound(f"no decision point {name[:63]!r} here; there are: {known}")
+
+    async def _row(self, request: Request) -> DecisionRow:
+        decision_id = request.path_params["decision_id"]
+        row = (
+            await self._door.app.store.get(DecisionRow, decision_id)
+            if answers.is_ulid(decision_id)
+            else None
+        )
+        if row is None:
+            raise NotFound(f"no decision {decision_id[:63]!r}")
+        return row

@@ -1,0 +1,125 @@
+"""What every trade's file of the door is given, and how a description of an operation looks."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic_core import to_json
+from starlette.requests import Request
+from starlette.responses import Response
+
+from opsrail.access.keys import Gate, Principal
+from opsrail.app import App
+from opsrail.cases.office import Office
+from opsrail.web.reading import LARGEST_PAGE_COUNT, PAGE_COUNT
+
+CASE_ID = "[0-9A-HJKMNP-TV-Z]{26}"
+REVIEW_ID = f"{CASE_ID}-[0-9]{{1,9}}"
+SUBJECT_ID = "[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
+JSON = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """The app behind the door.
+
+    Attributes:
+        is_closing: Whether the server is being stopped: requests that wait answer with what there is.
+    """
+
+    app: App
+    office: Office
+    gate: Gate
+    is_closing: Callable[[], bool]
+
+    @property
+    def body_bytes(self) -> int:
+        """Largest body that is read."""
+        return self.app.config.web.body_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A path, query or header parameter, as OpenAPI describes it.
+
+    Attributes:
+        place: `path`, `query` or `header`.
+    """
+
+    name: str
+    place: str
+    schema: Mapping[str, Any]
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an operation answers when it goes well.
+
+    Attributes:
+        model: Shape of the body; None for one that `schema` describes.
+        headers: Names of headers beyond those that every answer has.
+        links: Operations that its body leads to, by name: their parameters as runtime expressions.
+    """
+
+    description: str
+    model: type[BaseModel] | None = None
+    headers: tuple[str, ...] = ()
+    links: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One method at one path: what serves it and what is told about it.
+
+    Attributes:
+        path: Template; `{name}` stands for a path parameter.
+        errors: Statuses of problems beyond those that every operation may answer.
+        is_open: Needs no API key.
+        is_told: Stands in the OpenAPI description.
+    """
+
+    method: str
+    path: str
+    name: str
+    summary: str
+    run: Callable[[Request], Awaitable[Response]]
+    answers: Mapping[int, Answer] = field(default_factory=dict)
+    body: type[BaseModel] | None = None
+    parameters: tuple[Parameter, ...] = ()
+    errors: tuple[int, ...] = ()
+    is_open: bool = False
+    is_told: bool = True
+
+
+def answer(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """Return plain values as a JSON answer."""
+    return Response(to_json(content, inf_nan_mode="null"), status, headers, media_type=JSON)
+
+
+def principal_of(request: Request) -> Principal | None:
+    """Return who asks; None where no key is needed and none was given."""
+    principal: Principal | None = request.scope.get("opsrail.principal")
+    return principal
+
+
+def actor_of(request: Request) -> str:
+    """Return who asks, as records name them."""
+    principal = principal_of(request)
+    return "http" if principal is None else principal.name
+
+
+def id_parameter(name: str, pattern: str, description: str) -> Parameter:
+    """Return the description of an id in the path."""
+    return Parameter(name, "path", {"type": "string", "pattern": f"^{pattern}$"}, description)
+
+
+LIMIT_PARAMETER = Parameter(
+    "limit",
+    "query",
+    {"type": "integer", "minimum": 1, "maximum": LARGEST_PAGE_COUNT, "default": PAGE_COUNT},
+    "Largest number of rows.",
+)

@@ -1,0 +1,85 @@
+"""Around every request: its trace, its admission, the headers of every answer, and problems instead of exceptions."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from opsrail.access.keys import Gate
+from opsrail.clock import Clock
+from opsrail.errors import Denied
+from opsrail.telemetry import CORRELATION, next_trace, parse_traceparent
+from opsrail.web.problems import respond, status_of
+
+log = logging.getLogger("opsrail.web")
+SECURITY_HEADERS: Mapping[str, str] = {
+    "cache-control": "no-store",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+    "cross-origin-resource-policy": "same-origin",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+}
+"""On every answer. Source: OWASP REST Security Cheat Sheet, section Security Headers."""
+
+
+class Envelope:
+    """ASGI middleware, outermost.
+
+    Args:
+        open_paths: Paths that need no key.
+    """
+
+    def __init__(self, app: ASGIApp, gate: Gate, clock: Clock, open_paths: frozenset[str]) -> None:
+        self._app = app
+        self._gate = gate
+        self._clock = clock
+        self._open_paths = open_paths
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; nothing it raises leaves here."""
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        headers = Headers(scope=scope)
+        traces = headers.getlist("traceparent")
+        trace = next_trace(parse_traceparent(traces[0]) if len(traces) == 1 else None, self._clock)
+        token = CORRELATION.set(trace.trace_id)
+        reply = _Reply(send, trace.traceparent(), is_head=scope["method"] == "HEAD")
+        try:
+            await self._serve(scope, receive, reply, headers)
+        except Exception as error:
+            if status_of(type(error)) >= 500:
+                log.error("%s %s failed", scope["method"], scope["path"], exc_info=error)
+            if not reply.has_begun:
+                await respond(error)(scope, receive, reply)
+        finally:
+            CORRELATION.reset(token)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, headers: Headers) -> None:
+        try:
+            scope["opsrail.principal"] = self._gate.admit(scope["method"], headers)
+        except Denied:
+            if scope["path"] not in self._open_paths:
+                raise
+        await self._app(scope, receive, send)
+
+
+class _Reply:
+    """Sends an answer with the headers that all have, and without a body for HEAD."""
+
+    def __init__(self, send: Send, traceparent: str, *, is_head: bool) -> None:
+        self._send = send
+        self._traceparent = traceparent
+        self._is_head = is_head
+        self.has_begun = False
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.has_begun = True
+            headers = MutableHeaders(scope=message)
+            headers.update({**SECURITY_HEADERS, "traceparent": self._traceparent})
+        elif self._is_head and message["type"] == "http.response.body":
+            message = {**message, "body": b""}
+        await self._send(message)

@@ -1,0 +1,151 @@
+"""Whether the process lives, whether it can serve, and what there is."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from opsrail.errors import OpsrailError, Unavailable
+from opsrail.ports import Finding
+from opsrail.telemetry import CORRELATION
+from opsrail.web import answers
+from opsrail.web.door import Answer, Door, Operation, answer, principal_of
+from opsrail.web.problems import RETRY_AFTER_S
+from opsrail.web.reading import query_of
+
+CHECK_S = 2.0
+
+
+class Health:
+    """Serves `/`, `/healthz`, `/readyz` and the OpenAPI description.
+
+    Args:
+        document: Returns the description.
+    """
+
+    def __init__(self, door: Door, document: Callable[[], dict[str, Any]]) -> None:
+        self._door = door
+        self._document = document
+
+    def operations(self) -> list[Operation]:
+        """Return what is served."""
+        index = {200: Answer("What there is.", answers.Index)}
+        lives = {200: Answer("The process lives.", answers.Alive)}
+        ready = {
+            200: Answer("It can serve; parts may be degraded.", answers.Readiness),
+            503: Answer("It cannot serve.", answers.Readiness),
+        }
+        described = {200: Answer("This description.", answers.Description)}
+        return [
+            Operation("GET", "/", "index", "List what there is.", self.index, index),
+            Operation(
+                "GET",
+                "/healthz",
+                "alive",
+                "Say whether the process lives.",
+                self.alive,
+                lives,
+                is_open=True,
+            ),
+            Operation(
+                "GET",
+                "/readyz",
+                "ready",
+                "Say whether it can serve.",
+                self.ready,
+                ready,
+                is_open=True,
+            ),
+            Operation(
+                "GET",
+                "/v1/openapi.json",
+                "openapi",
+                "Describe this interface.",
+                self.openapi,
+                described,
+            ),
+        ]
+
+    async def index(self, request: Request) -> Response:
+        """Answer with links."""
+        query_of(request)
+        defined = self._door.app.definitions
+        return answer(
+            {
+                "name": "opsrail",
+                "automations": {name: f"/v1/cases/{name}" for name in defined.automations},
+                "decision_points": {name: f"/v1/decisions/{name}" for name in defined.points},
+                "links": {
+                    "cases": "/v1/cases",
+                    "reviews": "/v1/reviews",
+                    "actions": "/v1/actions",
+                    "ledger": "/v1/ledger/checkpoint",
+                    "openapi": "/v1/openapi.json",
+                    "health": "/healthz",
+                    "readiness": "/readyz",
+                },
+            }
+        )
+
+    async def alive(self, request: Request) -> Response:
+        """Answer at all."""
+        query_of(request)
+        return answer({"status": "ok"})
+
+    async def ready(self, request: Request) -> Response:
+        """Answer 200 when cases and decisions can be served, else 503; what was found is told to known callers only."""
+        query_of(request)
+        found = [*self._loops(), *await self._store(), *await self._models()]
+        level = max(
+            (finding.level for finding in found), key=("ok", "warn", "fail").index, default="ok"
+        )
+        status = {"ok": "ready", "warn": "degraded", "fail": "not_ready"}[level]
+        is_known = principal_of(request) is not None
+        findings = (
+            [finding._asdict() for finding in found if finding.level != "ok"] if is_known else []
+        )
+        shown = {"status": status, "findings": findings}
+        if level == "fail":
+            return answer(shown, 503, {"retry-after": str(RETRY_AFTER_S)})
+        return answer(shown)
+
+    async def openapi(self, request: Request) -> Response:
+        """Answer with the description of what is served."""
+        query_of(request)
+        return answer(self._document())
+
+    def _loops(self) -> list[Finding]:
+        app = self._door.app
+        if app.broken is not None:
+            return [
+                Finding(
+                    "loops",
+                    "fail",
+                    f"a loop ended for good ({type(app.broken).__name__}); restart, see the log",
+                )
+            ]
+        if not app.is_running:
+            return [Finding("loops", "fail", "this process carries no cases")]
+        return []
+
+    async def _store(self) -> list[Finding]:
+        try:
+            async with asyncio.timeout(CHECK_S):
+                return await self._door.app.store.check()
+        except (OpsrailError, TimeoutError):
+            return [Finding("store", "fail", f"the database did not answer within {CHECK_S:g} s")]
+
+    async def _models(self) -> list[Finding]:
+        found = []
+        for point in self._door.app.definitions.points:
+            try:
+                async with asyncio.timeout(CHECK_S):
+                    await self._door.app.registry.route(point, CORRELATION.get())
+            except (Unavailable, TimeoutError):
+                message = "no model version is live; the fallback answers"
+                found.append(Finding(f"models.{point}", "warn", message))
+        return found

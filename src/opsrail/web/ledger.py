@@ -1,0 +1,79 @@
+"""The audit ledger over HTTP: its newest checkpoint, and proofs of what it says about a subject."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from opsrail.clock import rfc3339
+from opsrail.errors import NotFound
+from opsrail.ledger import book
+from opsrail.ledger.reading import last_checkpoint
+from opsrail.web import answers
+from opsrail.web.door import SUBJECT_ID, Answer, Door, Operation, answer, id_parameter
+from opsrail.web.reading import query_of
+
+MOST_PROOFS = 100
+BY_SUBJECT = (
+    id_parameter("subject_id", SUBJECT_ID, "A case, decision, review, action or decision point."),
+)
+
+
+class Ledger:
+    """Serves `/v1/ledger`."""
+
+    def __init__(self, door: Door) -> None:
+        self._door = door
+
+    def operations(self) -> list[Operation]:
+        """Return what is served."""
+        newest = {200: Answer("The newest signed checkpoint.", answers.Checkpoint)}
+        proofs = {200: Answer("One proof an entry, oldest first.", answers.Proofs)}
+        one = "/v1/ledger/proof/{subject_id}"
+        return [
+            Operation(
+                "GET", "/v1/ledger/checkpoint", "checkpoint", "Show the newest checkpoint.", self.checkpoint, newest,
+                errors=(404,),
+            ),
+            Operation(
+                "GET", one, "proof", "Prove what the ledger says about a subject.", self.proof, proofs,
+                parameters=BY_SUBJECT, errors=(404,),
+            ),
+        ]  # fmt: skip
+
+    async def checkpoint(self, request: Request) -> Response:
+        """Answer with the newest checkpoint and the keys that verify it."""
+        query_of(request)
+        row = await last_checkpoint(self._door.app.store)
+        if row is None:
+            raise NotFound(
+                "the ledger has no checkpoint yet; the first is signed soon after the first entry"
+            )
+        shown: dict[str, Any] = {
+            "size": row.size,
+            "root": row.root,
+            "note": row.note,
+            "at": rfc3339(row.at_ms),
+        }
+        return answer(
+            {**shown, "verifier_keys": [str(key) for key in self._door.app.signer.verifiers]}
+        )
+
+    async def proof(self, request: Request) -> Response:
+        """Answer with a proof of every entry about a subject; 503 while the newest has no place in the tree yet."""
+        query_of(request)
+        subject_id, app = request.path_params["subject_id"], self._door.app
+        known = re.fullmatch(SUBJECT_ID, subject_id) is not None
+        entries = (
+            await book.entries_about(app.store, subject_id, limit=MOST_PROOFS) if known else []
+        )
+        if not entries:
+            raise NotFound(f"the ledger says nothing about {subject_id[:63]!r}")
+        proofs = [
+            await book.prove(app.store, row.writer, row.seq, app.signer.verifiers)
+            for row in entries
+        ]
+        return answer({"subject_id": subject_id, "proofs": proofs})

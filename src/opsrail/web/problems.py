@@ -1,0 +1,185 @@
+"""Errors as HTTP answers: the one table of status codes, and problem details after RFC 9457.
+
+Below 500 the error's own text is told: it is about the request. From 500 on the text is generic, and the correlation id
+leads to the log; what went wrong inside is nobody's business outside.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from pydantic_core import to_json
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from opsrail import errors
+from opsrail.access.keys import Unauthenticated
+from opsrail.telemetry import CORRELATION
+
+MEDIA_TYPE = "application/problem+json"
+TYPE_PREFIX = "urn:opsrail:problem:"
+MOST_FAULTS = 100
+RETRY_AFTER_S = 1
+INTERNAL = "Something went wrong inside opsrail; its log has it under the correlation id."
+DOWN = "A part that this needs is not available now; nothing was accepted. Try again."
+
+
+class Malformed(errors.InvalidInput):
+    """The request is no well-formed JSON, or a header or query parameter is wrong. Send it right."""
+
+    code = "malformed"
+
+
+class TooLarge(errors.Terminal):
+    """The request's body is larger than `web.body_bytes`. Send less."""
+
+    code = "too-large"
+
+
+class NotJson(errors.Terminal):
+    """The request's body is declared as something else than plain `application/json`."""
+
+    code = "not-json"
+
+
+class TooSlow(errors.Retryable):
+    """The request's body did not arrive in time."""
+
+    code = "too-slow"
+
+
+class Row(NamedTuple):
+    """How a class of errors is answered.
+
+    Attributes:
+        detail: Generic text; None: the error's own.
+    """
+
+    status: int
+    title: str
+    detail: str | None = None
+
+
+_INTERNAL = Row(500, "Internal error", INTERNAL)
+_DOWN = Row(503, "Not available", DOWN)
+_CONFLICT = Row(409, "Somebody else was first")
+
+PROBLEMS: Mapping[type[Exception], Row] = {
+    Exception: _INTERNAL,
+    errors.OpsrailError: _INTERNAL,
+    errors.Terminal: _INTERNAL,
+    errors.InvalidInput: Row(422, "The input is not valid"),
+    errors.NotFound: Row(404, "Not found"),
+    errors.ConfigInvalid: _INTERNAL,
+    errors.MissingExtra: _INTERNAL,
+    errors.AuthorError: _INTERNAL,
+    errors.SwallowedSuspension: _INTERNAL,
+    errors.NondeterministicJournal: _INTERNAL,
+    errors.UnknownName: _INTERNAL,
+    errors.NotDurable: _INTERNAL,
+    errors.BlockedLoop: _INTERNAL,
+    errors.StepFailed: _INTERNAL,
+    errors.ArtifactRefused: Row(422, "The artifact is refused"),
+    errors.LedgerBroken: Row(500, "The ledger does not verify", INTERNAL),
+    errors.SchemaMismatch: _INTERNAL,
+    errors.Retryable: _DOWN,
+    errors.Overloaded: Row(
+        503, "Overloaded", "Too much work waits already; nothing was accepted. Try again later."
+    ),
+    errors.TimedOut: Row(504, "Timed out", "It took too long; what it did may have happened."),
+    errors.ReaderCrashed: _DOWN,
+    errors.Conflict: Row(409, "Conflict"),
+    errors.KeyReused: Row(422, "The idempotency key is taken"),
+    errors.InFlight: Row(409, "The same request is still running"),
+    errors.AlreadyRuled: _CONFLICT,
+    errors.StaleWrite: _CONFLICT,
+    errors.DataDirInUse: _DOWN,
+    errors.Denied: Row(403, "Not allowed"),
+    errors.Unavailable: _DOWN,
+    errors.ModelUnavailable: _DOWN,
+    errors.DeadlinePassed: Row(
+        504, "No answer in time", "No answer could be had in time. Try again."
+    ),
+    errors.StoreUnavailable: _DOWN,
+    errors.Fenced: _DOWN,
+    Unauthenticated: Row(401, "An API key is needed"),
+    Malformed: Row(400, "The request is malformed"),
+    TooLarge: Row(413, "The body is too large"),
+    NotJson: Row(415, "Only application/json"),
+    TooSlow: Row(408, "The body took too long"),
+}
+"""Every error class; one without a row is answered as the nearest class above it."""
+
+ROUTING: Mapping[int, tuple[str, str]] = {
+    404: ("no-such-path", "There is nothing at this path; GET / lists what there is."),
+    405: (
+        "method-not-allowed",
+        "This path does not take that method; the Allow header says which it takes.",
+    ),
+}
+
+
+def status_of(error: type[Exception]) -> int:
+    """Return the status that a class of errors is answered with."""
+    return row_of(error).status
+
+
+def row_of(error: type[Exception]) -> Row:
+    """Return the row of the nearest class that has one."""
+    return next(PROBLEMS[parent] for parent in error.__mro__ if parent in PROBLEMS)
+
+
+def respond(error: Exception) -> Response:
+    """Return the answer to an error."""
+    if isinstance(error, HTTPException):
+        return _routing(error)
+    row = row_of(type(error))
+    code = (
+        error.code
+        if isinstance(error, errors.OpsrailError) and row is not _INTERNAL
+        else "internal"
+    )
+    body: dict[str, Any] = _body(code, row.title, row.status, row.detail or _told(error))
+    headers: dict[str, str] = {}
+    if isinstance(error, errors.InvalidInput) and row.status < 500:
+        body["faults"] = [fault_record(fault) for fault in error.faults[:MOST_FAULTS]]
+    if row.status == 401:
+        headers["www-authenticate"] = "Bearer"
+    if row.status == 503:
+        after_s = math.ceil(getattr(error, "after_s", None) or RETRY_AFTER_S)
+        headers["retry-after"] = str(after_s)
+        body["retry_after_s"] = after_s
+    return _response(body, headers)
+
+
+def fault_record(fault: errors.Fault) -> dict[str, str]:
+    """Return a fault as plain JSON values."""
+    return {"place": fault.place, "message": fault.message}
+
+
+def _routing(error: HTTPException) -> Response:
+    code, detail = ROUTING.get(error.status_code, ("http", error.detail))
+    return _response(
+        _body(code, error.detail, error.status_code, detail), dict(error.headers or {})
+    )
+
+
+def _told(error: Exception) -> str:
+    return error.summary if isinstance(error, errors.InvalidInput) else str(error)
+
+
+def _body(code: str, title: str, status: int, detail: str) -> dict[str, Any]:
+    return {
+        "type": TYPE_PREFIX + code,
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "code": code,
+        "correlation_id": CORRELATION.get(),
+    }
+
+
+def _response(body: dict[str, Any], headers: dict[str, str]) -> Response:
+    return Response(to_json(body), body["status"], headers, media_type=MEDIA_TYPE)

@@ -1,0 +1,261 @@
+"""Reads what a request carries, and refuses all that is not exactly right: bodies, headers, query parameters.
+
+A body is read up to a limit while it arrives, and must be JSON that every reader understands the same way (RFC 7493): UTF-8,
+no key twice, no number that a double cannot hold, no half of a surrogate pair, not nested beyond 32 levels.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from typing import Any, NamedTuple, TypeVar
+
+import orjson
+from pydantic import BaseModel, ValidationError
+from starlette.requests import ClientDisconnect, Request
+
+from opsrail.cases.intake import faults_of
+from opsrail.errors import Fault, InvalidInput
+from opsrail.values.canonical import LARGEST_INTEGER
+from opsrail.web.problems import Malformed, NotJson, TooLarge, TooSlow
+
+M = TypeVar("M", bound=BaseModel)
+DEEPEST = 32
+BODY_S = 20.0
+"""Time a body may take to arrive. Ours: 1 MB at 50 kB/s."""
+MOST_VALUES = 100_000
+"""Objects, arrays and separators in a body. Ours: 1 MB of brackets would hold the loop for 0.3 s, 100,000 for 0.05 s."""
+CONTAINERS = frozenset((dict, list))
+LONG_NUMBER = re.compile(r"[0-9]{16}|[eE]\+?[0-9]{3}")
+"""What a number has that may lie beyond 2**53 or beyond a double; without, none is looked at."""
+KEY = re.compile(r"[\x21-\x7e]{1,255}")
+QUOTED_KEY = re.compile(r'"((?:[\x20-\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"')
+WAIT = re.compile(r'wait\s*=\s*"?(\d{1,9})"?', re.IGNORECASE)
+LONGEST_WAIT_S = 30
+LONGEST_DEADLINE_MS = 600_000
+DEADLINE_HEADER = "x-opsrail-deadline-ms"
+PAGE_COUNT = 100
+LARGEST_PAGE_COUNT = 1_000
+LIMIT = re.compile(r"[1-9][0-9]{0,2}|1000")
+SAYS_SOMETHING = r"[^\s\x00-\x1f\x7f-\xa0]"
+"""Pattern of text that is more than white space, whichever reader's idea of it."""
+CURSOR = re.compile(r"[0-9A-Z-]{1,64}")
+
+
+class Page(NamedTuple):
+    """Which part of a list is asked for."""
+
+    limit: int
+    after: str | None
+
+
+async def body_of(request: Request, most_bytes: int) -> bytes:
+    """Return the body, checked to be strict JSON.
+
+    Raises:
+        Malformed, NotJson, TooLarge, TooSlow: see there. Nothing was done.
+    """
+    _check_type(request)
+    body = await _read(request, most_bytes)
+    if not body:
+        raise Malformed("this needs a JSON body; there was none")
+    check_json(body)
+    return body
+
+
+def model_of(model: type[M], body: bytes) -> M:
+    """Return a body as a model. Types are not guessed: `"42"` is no number; but `42.0` is the integer 42, as in JSON Schema.
+
+    Raises:
+        InvalidInput: every fault, with its field. Terminal.
+    """
+    try:
+        return model.model_validate_json(body, strict=True)
+    except ValidationError as wrong:
+        if any(error["type"] == "int_type" for error in wrong.errors(include_url=False)):
+            plain = json.dumps(json.loads(body, parse_float=_number)).encode()
+            if plain != body:
+                return model_of(model, plain)
+        raise InvalidInput(f"the body does not fit {model.__name__}", faults_of(wrong)) from wrong
+
+
+def check_json(body: bytes) -> None:
+    """Check that a text is JSON with one meaning.
+
+    Raises:
+        Malformed: it is not.
+    """
+    try:
+        text = body.decode("utf-8")
+        if sum(map(text.count, "[{,")) > MOST_VALUES:
+            raise Malformed(f"the body has more than {MOST_VALUES:,} values; send less at once")
+        tree = (WITH_NUMBERS if LONG_NUMBER.search(text) else STRICT).decode(text)
+        is_shallow = _is_shallow(tree)
+        if "\\u" in text:
+            orjson.loads(body)  # json lets half of a surrogate pair through
+    except UnicodeDecodeError as wrong:
+        raise Malformed(f"the body is not UTF-8, from byte {wrong.start} on") from wrong
+    except json.JSONDecodeError as wrong:  # of both readers
+        raise Malformed(
+            f"the body is not JSON: line {wrong.lineno}, column {wrong.colno}: {wrong.msg}"
+        ) from wrong
+    except RecursionError:
+        is_shallow = False
+    except ValueError as wrong:  # of the hooks
+        raise Malformed(f"the body is not JSON that all read alike: {wrong}") from wrong
+    if not is_shallow:
+        raise Malformed(f"the body is nested deeper than {DEEPEST} levels")
+
+
+def idempotency_key(request: Request) -> str | None:
+    """Return the key of `Idempotency-Key`, bare or quoted (a structured-field string). Raises Malformed."""
+    given = _one(request, "idempotency-key")
+    if given is None:
+        return None
+    quoted = QUOTED_KEY.fullmatch(given)
+    key = re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else given
+    if not KEY.fullmatch(key):
+        fault = Fault(
+            "Idempotency-Key", "give 1 to 255 visible ASCII characters, bare or in quotes"
+        )
+        raise Malformed("a header is wrong", [fault])
+    return key
+
+
+def deadline_ms(request: Request) -> int | None:
+    """Return the time the caller gives for an answer, milliseconds. Raises Malformed."""
+    given = _one(request, DEADLINE_HEADER)
+    if given is None:
+        return None
+    if not re.fullmatch(r"[0-9]{1,6}", given) or not 1 <= int(given) <= LONGEST_DEADLINE_MS:
+        fault = Fault(
+            "X-Opsrail-Deadline-Ms", f"give whole milliseconds, 1 to {LONGEST_DEADLINE_MS}"
+        )
+        raise Malformed("a header is wrong", [fault])
+    return int(given)
+
+
+def wait_s(request: Request) -> int:
+    """Return how long the caller would wait, seconds, 0..30; what is not understood is ignored.
+
+    Source:
+        RFC 7240, sections 2 and 4.3.
+    """
+    wishes = ",".join(request.headers.getlist("prefer")).split(",")
+    found = [match for wish in wishes if (match := WAIT.fullmatch(wish.partition(";")[0].strip()))]
+    return min(int(found[0][1]), LONGEST_WAIT_S) if found else 0
+
+
+def query_of(request: Request, **patterns: re.Pattern[str]) -> dict[str, str]:
+    """Return the query's parameters: each at most once, of these names, written like their patterns.
+
+    Raises:
+        Malformed: every fault.
+    """
+    given = request.query_params.multi_items()
+    values = dict(given)
+    known = f"there is no such parameter; there are: {', '.join(patterns) or 'none'}"
+    found = [Fault(name[:64], known) for name in values if name not in patterns]
+    if len(given) > len(values):
+        found.append(Fault("", "a parameter stands more than once"))
+    for name, pattern in patterns.items():
+        if name in values and not pattern.fullmatch(values[name]):
+            found.append(Fault(name, f"must be written as {pattern.pattern}"))
+    if found:
+        raise Malformed("the query is wrong", found)
+    return values
+
+
+def page_of(request: Request, **patterns: re.Pattern[str]) -> tuple[dict[str, str], Page]:
+    """Return the query's parameters, and what `limit` and `after` among them ask for. Raises Malformed."""
+    query = query_of(request, **patterns, limit=LIMIT, after=CURSOR)
+    return query, Page(int(query.get("limit", PAGE_COUNT)), query.get("after"))
+
+
+def _check_type(request: Request) -> None:
+    declared = request.headers.get("content-type")
+    media, _, rest = (declared or "").partition(";")
+    charset = rest.strip().lower().replace('"', "")
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise NotJson("the body is encoded; send it as it is, without Content-Encoding")
+    if declared is not None and (
+        media.strip().lower() != "application/json" or charset not in ("", "charset=utf-8")
+    ):
+        raise NotJson("the body is not declared as application/json in UTF-8")
+
+
+async def _read(request: Request, most_bytes: int) -> bytes:
+    too_large = TooLarge(
+        f"the body is larger than {most_bytes:,} bytes, the most that is taken here"
+    )
+    length = request.headers.get("content-length", "0")
+    if length.isdecimal() and int(length[:19]) > most_bytes:
+        raise too_large
+    parts: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(BODY_S):
+            async for part in request.stream():
+                size += len(part)
+                if size > most_bytes:
+                    raise too_large
+                parts.append(part)
+    except TimeoutError as late:
+        raise TooSlow(f"the body did not arrive within {BODY_S:g} s") from late
+    except ClientDisconnect as gone:
+        raise Malformed("the body ended before it was whole") from gone
+    body = b"".join(parts)
+    if body and "content-type" not in request.headers:
+        raise NotJson("the body is not declared as application/json in UTF-8")
+    return body
+
+
+def _one(request: Request, name: str) -> str | None:
+    given = request.headers.getlist(name)
+    if len(given) > 1:
+        raise Malformed("a header is wrong", [Fault(name, "stands more than once")])
+    return given[0] if given else None
+
+
+def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    tree = dict(pairs)
+    if len(tree) != len(pairs):
+        raise ValueError("an object has a key twice")
+    return tree
+
+
+def _constant(name: str) -> Any:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > 17 or abs(number := int(digits)) > LARGEST_INTEGER:
+        raise ValueError("it has an integer of 2**53 or more; send it as text")
+    return number
+
+
+def _broken(digits: str) -> float:
+    if abs(number := float(digits)) == float("inf"):
+        raise ValueError("it has a number beyond what a double can hold")
+    return number
+
+
+def _number(digits: str) -> float:
+    number = float(digits)
+    return int(number) if number.is_integer() and abs(number) <= LARGEST_INTEGER else number
+
+
+def _is_shallow(tree: Any) -> bool:
+    """Return whether no value lies deeper than `DEEPEST` objects and arrays, level by level."""
+    level = [tree] if type(tree) in CONTAINERS else []
+    for _ in range(DEEPEST):
+        parts = (held.values() if type(held) is dict else held for held in level)
+        level = [part for held in parts for part in held if type(part) in CONTAINERS]
+    return not level
+
+
+STRICT = json.JSONDecoder(object_pairs_hook=_pairs, parse_constant=_constant)
+WITH_NUMBERS = json.JSONDecoder(
+    object_pairs_hook=_pairs, parse_constant=_constant, parse_int=_whole, parse_float=_broken
+)

@@ -1,0 +1,155 @@
+"""Serves the door on a socket, in the loop that carries the cases, and ends in order.
+
+Ctrl-C or SIGTERM: listening stops, requests under way are answered, then the app gives its cases back. A second
+signal does not wait for requests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+import uvicorn
+
+from opsrail.app import App
+from opsrail.errors import ConfigInvalid, Fault
+from opsrail.web.asgi import create_asgi
+
+log = logging.getLogger("opsrail.web")
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+BACKLOG = 2_048
+GRACE_S = 10
+"""Time that requests under way have to end. Ours: less than the 30 s after which schedulers kill."""
+KEEP_ALIVE_S = 30
+
+
+async def serve(
+    app: App,
+    host: str | None = None,
+    port: int | None = None,
+    *,
+    announce: Callable[[str], object] = print,
+) -> None:
+    """Run the app and serve it until a signal comes; then end both in order.
+
+    Args:
+        host: None: `web.host`.
+        port: None: `web.port`; 0: any free one.
+        announce: Called once with the real address when requests are answered, e.g. `http://127.0.0.1:8321`.
+
+    Raises:
+        ConfigInvalid: the address is taken, or can be reached from other machines and no key is set. Terminal: nothing ran.
+        LedgerBroken, SchemaMismatch, StoreUnavailable, DataDirInUse: see `App.running`.
+    """
+    with _listening(app, host, port) as (name, listener):
+        async with app.running():
+            await _serve(app, name, listener, announce)
+
+
+async def serve_running(
+    app: App,
+    host: str | None = None,
+    port: int | None = None,
+    *,
+    announce: Callable[[str], object] = print,
+) -> None:
+    """As `serve`, for an app that runs already and goes on running afterwards."""
+    with _listening(app, host, port) as (name, listener):
+        await _serve(app, name, listener, announce)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its own signal handlers: they would end the process before the app has."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def _serve(
+    app: App, host: str, listener: socket.socket, announce: Callable[[str], object]
+) -> None:
+    server: _Server | None = None
+    asgi = create_asgi(app, host=host, is_closing=lambda: server is not None and server.should_exit)
+    config = uvicorn.Config(
+        asgi,
+        http="h11",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=GRACE_S,
+    )
+    server = _Server(config)
+    with _signals(server):
+        announce(_address(listener))
+        await server.serve(sockets=[listener])
+
+
+@contextmanager
+def _signals(server: uvicorn.Server) -> Iterator[None]:
+    def stop() -> None:
+        server.force_exit = server.should_exit
+        server.should_exit = True
+
+    loop = asyncio.get_running_loop()
+    with suppress(
+        ValueError, RuntimeError, NotImplementedError
+    ):  # not the main thread: whoever runs this ends it
+        for number in SIGNALS:
+            loop.add_signal_handler(number, stop)
+    try:
+        yield
+    finally:
+        for number in SIGNALS:
+            with suppress(ValueError, RuntimeError, NotImplementedError):
+                loop.remove_signal_handler(number)
+
+
+@contextmanager
+def _listening(app: App, host: str | None, port: int | None) -> Iterator[tuple[str, socket.socket]]:
+    name = app.config.web.host if host is None else host
+    number = app.config.web.port if port is None else port
+    create_asgi(app, host=name)  # refuses an address that others reach, before anything starts
+    try:
+        listener = listen(name, number)
+    except (OSError, OverflowError) as wrong:
+        message = (
+            f"{name}:{number} cannot be listened on: {wrong}; stop who does, or choose another"
+        )
+        raise ConfigInvalid(
+            "the web server was not started", [Fault("web.port", message)]
+        ) from wrong
+    with listener:
+        yield name, listener
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens; its connections send small answers at once.
+
+    asyncio turns Nagle's algorithm off only for sockets that say that they speak TCP, which those of `create_server` do not:
+    with it each answer would wait about 40 ms for the caller's delayed acknowledgement (measured on Linux).
+    """
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    family, kind, protocol, _, address = found[0]
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(BACKLOG)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
+def _address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

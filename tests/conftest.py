@@ -1,0 +1,45 @@
+"""What every suite shares: a real PostgreSQL server when one is installed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.support.postgres import Cluster, PostgresMissing, cluster, find_binaries, fresh_database
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """The url of one server for the whole run. Commits do not wait for the disk."""
+    with server_or_skip(fsync=False) as server:
+        yield server.url
+
+
+@pytest.fixture
+def postgres_server() -> Iterator[Cluster]:
+    """A server of this test's own, to be stopped and started; commits wait for the disk."""
+    with server_or_skip(fsync=True) as server:
+        yield server
+
+
+@pytest.fixture
+def database_url(postgres_url: str) -> Iterator[str]:
+    """The url of an empty database of this test's own."""
+    with fresh_database(postgres_url) as url:
+        yield url
+
+
+@contextmanager
+def server_or_skip(*, fsync: bool) -> Iterator[Cluster]:
+    """Run a server; where none is installed, skip at home and fail in CI."""
+    try:
+        find_binaries()
+    except PostgresMissing as missing:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"{missing}; CI must have one")
+        pytest.skip(f"{missing}; install the package `postgresql` to run this test")
+    with cluster(fsync=fsync) as server:
+        yield server

@@ -1,0 +1,148 @@
+"""A decision is read back from its record as it was."""
+
+from __future__ import annotations
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from opsrail.decide.explain import explain
+from opsrail.errors import InvalidInput
+from opsrail.values.canonical import LARGEST_INTEGER, canonical
+from opsrail.values.decisions import (
+    CACHE_STATES,
+    IMPACTS,
+    SOURCES,
+    AsOf,
+    Decision,
+    ModelRef,
+    Reason,
+    ViewRead,
+)
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+ratios = st.floats(0.0, 1.0)
+integers = st.integers(-LARGEST_INTEGER, LARGEST_INTEGER)
+numbers = integers | st.floats(allow_nan=False, allow_infinity=False)
+json_values = st.recursive(
+    st.none() | st.booleans() | numbers | texts,
+    lambda parts: st.lists(parts, max_size=3) | st.dictionaries(texts, parts, max_size=3),
+    max_leaves=8,
+)
+reads = st.builds(
+    ViewRead,
+    view=texts,
+    version=texts,
+    entity=texts,
+    values=st.dictionaries(texts, json_values, max_size=4),
+    digest=texts,
+    as_of=st.none() | st.builds(AsOf, fact_id=texts, at_ms=integers, fact_count=integers),
+)
+decisions = st.builds(
+    Decision,
+    id=texts,
+    point=texts,
+    impact=st.sampled_from(IMPACTS),
+    correlation_id=texts,
+    case_id=st.none() | texts,
+    seq=st.none() | integers,
+    actor=texts,
+    model=st.none() | st.builds(ModelRef, name=texts, number=integers, digest=texts, stage=texts),
+    policy_version=texts,
+    score=st.none() | ratios,
+    confidence=st.none() | ratios,
+    unknown=st.lists(texts, max_size=2).map(tuple),
+    verdict=texts,
+    reasons=st.lists(
+        st.builds(Reason, code=texts, text=texts, source=st.sampled_from(SOURCES)), max_size=3
+    ).map(tuple),
+    features=st.lists(reads, max_size=3).map(tuple),
+    cache=st.sampled_from(CACHE_STATES),
+    degraded=st.booleans(),
+    degraded_why=st.none() | texts,
+    cost_usd=st.floats(0.0, 1e6),
+    latency_ms=st.dictionaries(texts, st.floats(0.0, 1e9), max_size=5),
+    at_ms=integers,
+)
+
+
+@settings(deadline=None)
+@given(decisions)
+def test_a_decision_comes_back_from_its_stored_record_equal_in_every_field(
+    decision: Decision,
+) -> None:
+    stored = canonical(decision.record())
+
+    back = Decision.from_record(orjson.loads(stored))
+
+    assert back == decision
+    assert canonical(back.record()) == stored
+
+
+@settings(max_examples=20, deadline=None)
+@given(decisions)
+def test_every_field_stands_in_the_record(decision: Decision) -> None:
+    assert set(decision.record()) == set(Decision.__dataclass_fields__)
+
+
+@settings(max_examples=50, deadline=None)
+@given(decisions)
+def test_every_decision_can_be_explained(decision: Decision) -> None:
+    lines = explain(decision)
+
+    assert len(lines) == 3 + len(decision.reasons) + len(decision.features)
+
+
+@pytest.mark.parametrize("name", sorted(Decision.__dataclass_fields__))
+def test_a_record_that_lacks_a_field_is_refused(name: str) -> None:
+    record = PLAIN.record()
+
+    del record[name]
+
+    with pytest.raises(InvalidInput, match=name):
+        Decision.from_record(record)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("impact", "huge"),
+        ("cache", 1),
+        ("id", 7),
+        ("model", {}),
+        ("reasons", [{}]),
+        ("features", 3),
+        ("score", "x"),
+    ],
+)
+def test_a_record_with_a_wrong_value_is_refused(name: str, value: object) -> None:
+    wrong = {**PLAIN.record(), name: value}
+
+    with pytest.raises(InvalidInput, match=r"docs/decisions\.md"):
+        Decision.from_record(wrong)
+
+
+PLAIN = Decision(
+    id="d",
+    point="p",
+    impact="low",
+    correlation_id="c",
+    case_id=None,
+    seq=None,
+    actor="a",
+    model=None,
+    policy_version="v",
+    score=None,
+    confidence=None,
+    unknown=(),
+    verdict="review",
+    reasons=(),
+    features=(),
+    cache="off",
+    degraded=True,
+    degraded_why="deadline-passed",
+    cost_usd=0.0,
+    latency_ms={"total": 1.0},
+    at_ms=0,
+)

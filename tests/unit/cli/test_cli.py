@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import json
+
+import click
+import pytest
+
+from opsrail.cli import main as door
+from opsrail.cli.options import Invocation
+from opsrail.cli.progress import Ticker, span
+from opsrail.cli.render import moment, print_table, shown
+
+
+def commands() -> list[tuple[str, click.Command]]:
+    found: list[tuple[str, click.Command]] = []
+    context = click.Context(door.opsrail, obj=Invocation())
+    for name in door.opsrail.list_commands(context):
+        command = door.opsrail.get_command(context, name)
+        assert command is not None
+        if isinstance(command, click.Group):
+            found += [(f"{name} {sub}", one) for sub, one in command.commands.items()]
+        else:
+            found.append((name, command))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "command"), commands(), ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_every_command_has_json_and_data_and_teaches_by_example(
+    name: str, command: click.Command
+) -> None:
+    options = {option for parameter in command.params for option in parameter.opts}
+
+    assert {"--json", "--data", "--debug"} <= options
+    assert f"  opsrail {name}" in (command.epilog or "")
+    assert command.help
+
+
+@pytest.mark.parametrize(
+    ("name", "command"), commands(), ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_every_option_says_what_it_does(name: str, command: click.Command) -> None:
+    silent = [
+        parameter.opts
+        for parameter in command.params
+        if isinstance(parameter, click.Option) and not parameter.help
+    ]
+
+    assert silent == []
+
+
+def test_an_unknown_command_is_a_wrong_call(capsys: pytest.CaptureFixture[str]) -> None:
+    status = door.main(["nothing"])
+
+    assert status == door.USAGE
+    assert "No such command 'nothing'" in capsys.readouterr().err
+
+
+def test_a_wrong_call_for_a_program_is_json(capsys: pytest.CaptureFixture[str]) -> None:
+    status = door.main(["cases", "list", "--state", "lost", "--json"])
+
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert (status, error["code"], error["faults"]) == (door.USAGE, "usage", [])
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "-"),
+        ("", "-"),
+        (True, "yes"),
+        (0.123456, "0.1235"),
+        (7, "7"),
+        ({"a": [1, None]}, '{"a":[1,null]}'),
+        ("two\nlines\x1b[31m", "two lines\N{REPLACEMENT CHARACTER}[31m"),
+    ],
+)
+def test_a_cell_shows_a_value_on_one_line_and_no_control_characters(
+    value: object, text: str
+) -> None:
+    assert shown(value) == text
+
+
+def test_a_table_in_a_pipe_cuts_nothing_off(capsys: pytest.CaptureFixture[str]) -> None:
+    long = "x" * 300
+
+    print_table(("name", "what"), [("a", long)], empty="none")
+
+    assert long in capsys.readouterr().out
+
+
+def test_an_empty_table_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(("name",), [], empty="Nothing waits.")
+
+    assert capsys.readouterr().out == "Nothing waits.\n"
+
+
+def test_moments_are_rfc_3339() -> None:
+    assert (moment(0), moment(None)) == ("1970-01-01T00:00:00.000Z", None)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.4, "0 s"), (59, "59 s"), (61, "1 min 01 s"), (3900, "1 h 05 min")]
+)
+def test_a_span_is_written_for_people(seconds: float, text: str) -> None:
+    assert span(seconds) == text
+
+
+def test_what_is_over_at_once_shows_no_progress(capsys: pytest.CaptureFixture[str]) -> None:
+    with Ticker("rows") as ticker:
+        ticker.tick(1, 2)
+        ticker.tick(2, 2)
+
+    assert capsys.readouterr().err == ""

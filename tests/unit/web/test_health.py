@@ -1,0 +1,65 @@
+"""Whether the process lives, whether it can serve, and what there is."""
+
+from __future__ import annotations
+
+import pytest
+
+from opsrail.errors import StoreUnavailable
+from tests.unit.web.conftest import Caller, app_of, client_of
+
+
+async def test_a_process_that_answers_lives(door: Caller) -> None:
+    assert (await door.get("/healthz")).json() == {"status": "ok"}
+
+
+async def test_without_a_live_model_it_serves_degraded(door: Caller) -> None:
+    answer = await door.get("/readyz")
+    levels = {finding["name"]: finding["level"] for finding in answer.json()["findings"]}
+
+    assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
+    assert levels["models.fraud-risk"] == "warn"
+
+
+async def test_with_a_live_model_no_model_is_missed(live: Caller) -> None:
+    findings = (await live.get("/readyz")).json()["findings"]
+
+    assert [finding["name"] for finding in findings if finding["name"].startswith("models")] == []
+
+
+async def test_a_process_whose_loop_ended_is_not_ready(
+    door: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(door.app, "_broken", ZeroDivisionError("by the secret"))
+    answer = await door.get("/readyz")
+
+    assert (answer.status_code, answer.json()["status"]) == (503, "not_ready")
+    assert "secret" not in answer.text
+
+
+async def test_a_process_that_carries_no_cases_is_not_ready() -> None:
+    app = app_of()
+    async with app.opened(), client_of(app) as client:
+        answer = await client.get("/readyz")
+
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+
+
+async def test_a_process_without_its_database_is_alive_and_not_ready(
+    door: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def gone() -> None:
+        raise StoreUnavailable("postgresql://me:password@host is gone")
+
+    monkeypatch.setattr(door.app.store, "check", gone)
+    answer = await door.get("/readyz")
+
+    assert (answer.status_code, (await door.get("/healthz")).status_code) == (503, 200)
+    assert "password" not in answer.text
+
+
+async def test_the_index_leads_to_everything(door: Caller) -> None:
+    index = (await door.get("/")).json()
+    links = [*index["links"].values()]
+
+    assert index["decision_points"] == {"fraud-risk": "/v1/decisions/fraud-risk"}
+    assert {(await door.get(link)).status_code for link in links if "ledger" not in link} == {200}
