@@ -23,6 +23,8 @@ from examples.claims.payments import Book
 from opsrail.cli.render import print_json
 from opsrail.values.cases import CaseState
 
+RATE_OVER_S = 300.0
+"""Time over which rate and time left are reckoned: receipts make the pace uneven."""
 Show = Callable[[Mapping[CaseState, int]], None]
 
 
@@ -63,7 +65,12 @@ class Screen:
                 "waiting for people {task.fields[waiting]}  set aside {task.fields[set_aside]}"
             ),
         )
-        with Progress(*columns, console=self._aside, disable=not self._aside.is_terminal) as bar:
+        with Progress(
+            *columns,
+            console=self._aside,
+            disable=not self._aside.is_terminal,
+            speed_estimate_period=RATE_OVER_S,
+        ) as bar:
             task = bar.add_task("", total=None, rate="-", waiting=0, set_aside=0)
 
             def show(states: Mapping[CaseState, int]) -> None:
@@ -72,7 +79,7 @@ class Screen:
                     task,
                     total=sum(states.values()) or None,
                     completed=states.get(CaseState.SETTLED, 0),
-                    rate="-" if speed is None else f"{speed:.0f}",
+                    rate="-" if speed is None else f"{speed:.1f}",
                     waiting=states.get(CaseState.WAITING, 0),
                     set_aside=states.get(CaseState.SET_ASIDE, 0),
                 )

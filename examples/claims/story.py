@@ -54,6 +54,14 @@ class Rows:
     def settled(self) -> list[CaseRow]:
         return [row for row in self.cases if row.state == CaseState.SETTLED]
 
+    @property
+    def moments_ms(self) -> list[int | None]:
+        """When something happened: accepted, read, decided, ruled, settled."""
+        cases = [at_ms for row in self.cases for at_ms in (row.accepted_at_ms, row.settled_at_ms)]
+        decided = [row.at_ms for row in self.decisions]
+        read = [row.at_ms for row in self.receipts]
+        return [*cases, *decided, *read, *(row.ruled_at_ms for row in self.reviews)]
+
 
 async def story_of(
     app: App, book: Book, claim_rows: Iterable[Mapping[str, str]], truth: Path
@@ -82,7 +90,7 @@ async def story_of(
         "set_aside": sum(row.state == CaseState.SET_ASIDE for row in rows.cases),
         "decisions": len(rows.decisions),
         "decision_ms": quantiles_ms([row.latency_us for row in rows.decisions]),
-        "cases_per_s": round(len(settled) / (busy_s(rows.cases) or 1.0), 2),
+        "cases_per_s": round(len(settled) / (busy_s(rows.moments_ms) or 1.0), 2),
         "automation_rate": _ratio(sum(row.id not in reviewed for row in settled), len(settled)),
         "fraud_caught_rate": _ratio(len(frauds_settled) - len(frauds_paid), len(frauds_settled)),
         "cost_per_1000_usd": cost_per_1000_usd(rows, ruled),
@@ -105,15 +113,10 @@ def quantiles_ms(latencies_us: Iterable[int]) -> dict[str, float]:
     }
 
 
-def busy_s(cases: Iterable[CaseRow]) -> float:
-    """Return the time in which cases were accepted and settled, silences of `STILL_S` and more left out."""
-    moments = sorted(
-        at_ms
-        for row in cases
-        for at_ms in (row.accepted_at_ms, row.settled_at_ms)
-        if at_ms is not None
-    )
-    gaps_s = [(later - sooner) / 1000 for sooner, later in pairwise(moments)]
+def busy_s(moments_ms: Iterable[int | None]) -> float:
+    """Return the time between the first and the last of these moments, silences of `STILL_S` and more left out."""
+    ascending = sorted(at_ms for at_ms in moments_ms if at_ms is not None)
+    gaps_s = [(later - sooner) / 1000 for sooner, later in pairwise(ascending)]
     return sum(gap_s for gap_s in gaps_s if gap_s < STILL_S)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -24,7 +24,7 @@ from opsrail.cases.outbox import Outbox
 from opsrail.cases.runner import Runner
 from opsrail.cases.watchdog import Watchdog
 from opsrail.cases.worker import Worker
-from opsrail.clock import Clock, SystemClock
+from opsrail.clock import AgreedClock, Clock, SystemClock
 from opsrail.config import CasesConfig, Config, crash_points
 from opsrail.connect.catalog import page_reader
 from opsrail.connect.catalog import runtimes as known_runtimes
@@ -73,10 +73,10 @@ class App:
         self.config = config
         self.definitions = definitions
         self.store = store
-        self.clock = clock
+        self.clock = AgreedClock(clock)
         self.signer = signer
         self.anchor = anchor
-        self.desk = Desk(store, clock)
+        self.desk = Desk(store, self.clock)
         self.is_running = False
         self._alone = alone
         self._tasks: list[asyncio.Task[None]] = []
@@ -112,7 +112,7 @@ class App:
     def _wire_cases(self, config: CasesConfig, *, strict: bool) -> None:
         store, clock, automations = self.store, self.clock, self.definitions.automations
         self.threads = ThreadPoolExecutor(config.threads, thread_name_prefix="opsrail-step")
-        self.worker = Worker(store, clock, dead_s=config.dead_s)
+        self.worker = Worker(store, clock, dead_s=config.dead_s, agree=self.clock.agree)
         road = Road(
             store, clock, self.decider, self.documents, self.threads, self.worker.fence, strict
         )
@@ -183,11 +183,11 @@ class App:
                 interval_s=interval_s,
             )
             loops = {
-                "heartbeat": self.dispatcher.beat(),
-                "cases": self.dispatcher.run(),
-                "outbox": self.outbox.run(),
-                "ledger": self.sequencer.run(),
-                "watchdog": watchdog.run(),
+                "heartbeat": self.dispatcher.beat,
+                "cases": self.dispatcher.run,
+                "outbox": self.outbox.run,
+                "ledger": self.sequencer.run,
+                "watchdog": watchdog.run,
             }
             self._tasks = [
                 asyncio.create_task(self._guarded(loop), name=f"opsrail:{name}")
@@ -218,9 +218,9 @@ class App:
         """What ended one of the loops for good, if anything; `/readyz` and the command's exit status show it."""
         return self._broken
 
-    async def _guarded(self, loop: Coroutine[Any, Any, None]) -> None:
+    async def _guarded(self, loop: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:
-            await loop
+            await loop()
         except Exception as error:
             self._broken = error
             log.exception("a loop of opsrail ended")

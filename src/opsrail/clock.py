@@ -21,6 +21,8 @@ _PAIRS = tuple(high + low for high in CROCKFORD for low in CROCKFORD)
 
 MANUAL_START_MS = 1_767_258_000_000
 """2026-01-01T09:00:00Z, a Thursday morning: where a ManualClock starts; tests may rely on it."""
+DISAGREEMENT_MS = 50
+"""Ours: more than asking a database takes, less than the 100 ms by which a timer may be early."""
 POOL_BYTES = 1024
 """Random bytes fetched at once: a call of its own for each salt cost 50 us under load (bench cases)."""
 
@@ -118,6 +120,47 @@ class ManualClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+
+class AgreedClock:
+    """The local clock, held to the time of a clock that several processes share.
+
+    While the two agree the local one is read. When it was set wrong (an operator, a machine without time service), wall time
+    goes on from what the shared clock last showed by the monotonic clock, so that no timer comes early and no lease is lost.
+    Ids, chance and intervals are the local clock's.
+    """
+
+    def __init__(self, local: Clock) -> None:
+        self._local = local
+        self._shown_ms: int | None = None
+        self._shown_s = 0.0
+
+    def agree(self, now_ms: int) -> None:
+        """Take over what the shared clock shows now, epoch ms."""
+        self._shown_ms, self._shown_s = now_ms, self._local.monotonic_s()
+
+    def now_ms(self) -> int:
+        local_ms = self._local.now_ms()
+        if self._shown_ms is None:
+            return local_ms
+        since_ms = round((self._local.monotonic_s() - self._shown_s) * 1000)
+        shared_ms = self._shown_ms + since_ms
+        return local_ms if abs(local_ms - shared_ms) <= DISAGREEMENT_MS else shared_ms
+
+    def monotonic_s(self) -> float:
+        return self._local.monotonic_s()
+
+    def uniform(self) -> float:
+        return self._local.uniform()
+
+    def token(self, size_bytes: int) -> bytes:
+        return self._local.token(size_bytes)
+
+    def new_id(self) -> str:
+        return self._local.new_id()
+
+    async def sleep(self, seconds: float) -> None:
+        await self._local.sleep(seconds)
 
 
 def next_ulid(last: int, now_ms: int, chance: int) -> int:

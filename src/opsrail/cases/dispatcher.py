@@ -11,8 +11,9 @@ import logging
 from collections.abc import Collection
 
 from opsrail import faults
+from opsrail.cases.journal import STORE_DOWN_S
 from opsrail.cases.machine import PATIENCE
-from opsrail.cases.runner import CANCEL_TOPIC, STORE_DOWN_S, Runner, cancel_case
+from opsrail.cases.runner import CANCEL_TOPIC, Runner, cancel_case
 from opsrail.cases.worker import Worker
 from opsrail.clock import Clock
 from opsrail.errors import Conflict, Fenced, Unavailable
@@ -53,6 +54,7 @@ class Dispatcher:
         self._names = tuple(automations)
         self._alone = alone
         self._poll_s = poll_s
+        self._strays: set[str] = set()
 
     async def run(self) -> None:
         """Claim and carry until cancelled."""
@@ -93,7 +95,7 @@ class Dispatcher:
         while True:
             try:
                 await self._worker.beat()
-                if await self._worker.bury(alone=self._alone):
+                if await self._worker.bury(alone=self._alone) + await self._recall():
                     self._runner.nudge.set()
             except Fenced as dead:
                 log.warning("%s", dead)
@@ -101,6 +103,28 @@ class Dispatcher:
             except (Unavailable, Conflict) as down:
                 log.warning("heartbeat waits: %s", down)
             await self._clock.sleep(self._worker.beat_s)
+
+    async def _recall(self) -> int:
+        """Give back cases that are this worker's by their rows and do not run here; return how many.
+
+        They come from a claim or an acceptance whose commit was done while its answer was lost. One that is about to start
+        is seen as such for a moment: only what was so a beat ago, too, counts.
+        """
+        mine = (Where("owner", "=", self._worker.id), Where("state", "=", CaseState.RUNNING))
+        count = (await self._store.count(CaseRow, *mine)).get((), 0)
+        strays: set[str] = set()
+        if count > self._runner.held:
+            rows = await self._store.select(CaseRow, *mine, limit=count)
+            strays = {row.id for row in rows if not self._runner.has(row.id)}
+        lost, self._strays = tuple(strays & self._strays), strays
+        if not lost:
+            return 0
+        free = {"state": CaseState.READY, "owner": None, "due_at_ms": self._now_ms()}
+        return len(
+            await self._store.take(
+                CaseRow, *mine, Where("id", "in", lost), set=free, limit=len(lost)
+            )
+        )
 
     async def _claim(self) -> None:
         """Take what is due and start it."""

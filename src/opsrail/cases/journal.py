@@ -10,6 +10,7 @@ Cheap rows (an action, a clock reading, a failure that the author handled) wait 
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -21,10 +22,21 @@ from opsrail.cases.signals import Interrupted
 from opsrail.clock import Clock
 from opsrail.decide.decider import Decider
 from opsrail.documents.reader import DocumentReader
-from opsrail.errors import AuthorError, BlockedLoop, Conflict, NondeterministicJournal, Unavailable
+from opsrail.errors import (
+    AuthorError,
+    BlockedLoop,
+    Conflict,
+    Fenced,
+    NondeterministicJournal,
+    Unavailable,
+)
 from opsrail.ports import Store
 from opsrail.values.cases import CaseRow, InboxRow, JournalRow
 from opsrail.values.rows import Insert, Require, Write
+
+log = logging.getLogger("opsrail.cases")
+STORE_DOWN_S = 0.5
+"""Wait before a database that is away is tried again. Ours: F6 asks for at most 5 s beyond the downtime."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,14 +137,22 @@ class Journal:
     async def commit(self, seq: int, *writes: Write) -> None:
         """Make a call's writes durable, and what waits in the buffer before them; the call is done.
 
+        A database that is away is waited for with the result in hand: what ran must not run again because of it.
+
         Raises:
-            Interrupted: they cannot be written now; the case goes on from its journal later.
+            Interrupted: another owns the case, or the writes are there already; the journal tells.
         """
-        try:
-            await self._road.store.commit([*self.flush(), *writes, self._road.fence()])
-        except (Conflict, Unavailable) as cause:
-            raise Interrupted(cause) from cause
-        self.wrote(seq)
+        batch = [*self.flush(), *writes, self._road.fence()]
+        while True:
+            try:
+                await self._road.store.commit(batch)
+            except (Conflict, Fenced) as cause:
+                raise Interrupted(cause) from cause
+            except Unavailable as down:
+                log.warning("case %s waits for the database: %s", self.row.id, down)
+                await self._road.clock.sleep(STORE_DOWN_S)
+            else:
+                return self.wrote(seq)
 
     def wrote(self, seq: int) -> None:
         """Note that a call's entry is durable."""

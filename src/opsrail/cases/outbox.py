@@ -72,6 +72,7 @@ class Outbox:
         self._threads = threads
         self._poll_s = poll_s
         self._sending: set[asyncio.Task[None]] = set()
+        self._is_in_doubt = False
 
     async def run(self) -> None:
         """Send until cancelled."""
@@ -79,9 +80,11 @@ class Outbox:
         while True:
             changed.clear()
             try:
+                await self._recall()
                 taken = await self._take()
             except Unavailable as down:
                 log.warning("outbox waits: %s", down)
+                self._is_in_doubt = True
                 taken = 0
             if taken == 0 or len(self._sending) >= AT_ONCE:
                 await self._pause(changed)
@@ -110,6 +113,14 @@ class Outbox:
             return self._poll_s
         wait_s = (rows[0].due_at_ms - self._clock.now_ms()) / 1000 if rows else self._poll_s
         return min(max(wait_s, SHORTEST_S), self._poll_s)
+
+    async def _recall(self) -> None:
+        """After a take whose answer was lost: give back what is this worker's by its row and is not sent here."""
+        if self._is_in_doubt and not self._sending:
+            mine = (Where("owner", "=", self._worker.id), Where("state", "=", OutboxState.DUE))
+            while await self._store.take(OutboxRow, *mine, set={"owner": None}, limit=AT_ONCE):
+                pass
+            self._is_in_doubt = False
 
     async def _take(self) -> int:
         free = AT_ONCE - len(self._sending)
@@ -148,6 +159,9 @@ class Outbox:
     async def _send(self, row: OutboxRow) -> None:
         """Send one action and mark its row; safe to kill at any line."""
         faults.point("outbox.before_send")
+        if not self._worker.may_act:  # it stood still since the take: another may send it now
+            self._is_in_doubt = True
+            return
         action = self._automations[row.automation].actions.get(row.action)
         try:
             if action is None:

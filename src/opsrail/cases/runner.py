@@ -23,7 +23,7 @@ from opsrail.cases.ending import (
     withdrawn,
     writes_of,
 )
-from opsrail.cases.journal import Road
+from opsrail.cases.journal import STORE_DOWN_S, Road
 from opsrail.cases.machine import PATIENCE, backoff_s
 from opsrail.cases.signals import Interrupted
 from opsrail.cases.stretch import run_stretch
@@ -39,12 +39,11 @@ from opsrail.errors import (
 from opsrail.features.facts import facts_of
 from opsrail.values.cases import CaseRow, CaseState, InboxRow, JournalRow
 from opsrail.values.reviews import ReviewRow, ReviewState
-from opsrail.values.rows import Insert, Where, Write
+from opsrail.values.rows import Insert, Update, Where, Write
 
 log = logging.getLogger("opsrail.cases")
 RETRY_BASE_S = 1.0
 RETRY_CAP_S = 300.0
-STORE_DOWN_S = 0.5
 CANCEL_TOPIC = "cancel"
 JOURNAL_LIMIT = 100_000
 
@@ -89,7 +88,7 @@ class Runner:
     @property
     def free(self) -> int:
         """Cases that could start now."""
-        return self._at_once - len(self._running) - self._reserved
+        return self._at_once - self.held
 
     def reserve(self) -> bool:
         """Hold a place for a case about to be accepted; `start` or `unreserve` gives it back."""
@@ -97,6 +96,11 @@ class Runner:
             return False
         self._reserved += 1
         return True
+
+    @property
+    def held(self) -> int:
+        """Cases that run here, and places held for cases about to be accepted."""
+        return len(self._running) + self._reserved
 
     def has(self, case_id: str) -> bool:
         """Return whether a case runs here now."""
@@ -171,6 +175,8 @@ class Runner:
     async def _advance(self, row: CaseRow, is_fresh: bool) -> None:
         """Carry one case one stretch further; safe to kill at any line."""
         journal, inbox = ([], []) if is_fresh else await self._history(row)
+        if row.losses and len(journal) > row.progress:
+            row = await self._went_on(row, len(journal))
         case = Case(row, journal, inbox, self._road)
         ending = self._condemned(row, case) or await self._run(row, case)
         ending, learned = self._learned(row, ending, case)
@@ -191,6 +197,16 @@ class Runner:
         await self._store.commit([*writes, *learned, self._worker.fence()])
         faults.point("case.after_commit")
         self._tell(row, state, ending)
+
+    async def _went_on(self, row: CaseRow, journal_length: int) -> CaseRow:
+        """Write down, before it runs, that a case whose process died had made progress: that death is its first here."""
+        counted: dict[str, Any] = {"losses": 1, "failures": 0, "progress": journal_length}
+        mine = {"owner": row.owner}
+        await self._store.commit([Update(CaseRow, (row.id,), counted, mine), self._worker.fence()])
+        if self.suspect == row.id:
+            self.suspect = None
+            self.nudge.set()
+        return row._replace(**counted)
 
     async def _end(self, row: CaseRow, reason: str) -> None:
         """End a running case that somebody cancelled, unless it ended by itself just now."""

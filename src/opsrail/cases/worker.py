@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Callable
 
 from opsrail.clock import Clock
 from opsrail.errors import Fenced, StaleWrite
@@ -32,8 +33,17 @@ class Worker:
         beat_s: Time between heartbeats.
     """
 
-    def __init__(self, store: Store, clock: Clock, *, dead_s: float = DEAD_S) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        *,
+        dead_s: float = DEAD_S,
+        agree: Callable[[int], None] = lambda now_ms: None,
+    ) -> None:
+        """Args: agree: Told the database's time, epoch ms, with each sign of life."""
         self._store = store
+        self._agree = agree
         self._clock = clock
         self._dead_s = dead_s
         self._beaten_s = clock.monotonic_s()
@@ -54,6 +64,7 @@ class Worker:
         """Come alive under a fresh id."""
         begun_s = self._clock.monotonic_s()
         now_ms = await self._store.now_ms()
+        self._agree(now_ms)
         worker_id = self._clock.new_id()
         row = WorkerRow(worker_id, socket.gethostname(), os.getpid(), "alive", now_ms, now_ms)
         await self._store.commit([Insert(row)])
@@ -69,6 +80,7 @@ class Worker:
         """
         begun_s = self._clock.monotonic_s()
         now_ms = await self._store.now_ms()
+        self._agree(now_ms)
         try:
             await self._store.commit(
                 [Update(WorkerRow, (self.id,), {"heartbeat_at_ms": now_ms}, {"state": "alive"})]
@@ -91,12 +103,10 @@ class Worker:
             alone: No other process can be alive on this store (it is locked by this one): silence need not be waited
                 for.
         """
-        silent_ms = await self._store.now_ms() - (0 if alone else int(self._dead_s * 1000))
-        others = (
-            Where("state", "=", "alive"),
-            Where("id", "!=", self.id),
-            Where("heartbeat_at_ms", "<=", silent_ms),
-        )
+        others = [Where("state", "=", "alive"), Where("id", "!=", self.id)]
+        if not alone:  # else even a heartbeat in the future, by a clock that was wrong then, is one of the dead
+            silent_ms = await self._store.now_ms() - int(self._dead_s * 1000)
+            others.append(Where("heartbeat_at_ms", "<=", silent_ms))
         if await self._store.select(WorkerRow, *others, limit=1):
             await self._store.take(WorkerRow, *others, set={"state": "dead"}, limit=RECOVER_BATCH)
         alive = {

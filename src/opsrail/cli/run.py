@@ -141,7 +141,7 @@ async def carried(
         with Ticker("cases") as ticker:
             return (
                 before,
-                await _looked_on(app, file_run, feeding, checked, ticker, invocation, is_waiting),
+                await _looked_on(app, file_run, feeding, checked, ticker, is_waiting),
                 file_run,
             )
     finally:
@@ -156,7 +156,6 @@ async def _looked_on(
     feeding: Any,
     checked: CheckedFile,
     ticker: Any,
-    invocation: Invocation,
     is_waiting: bool,
 ) -> Standing:
     """Look until nothing can go on; a database that is away is waited for."""

@@ -246,14 +246,17 @@ class Features:
 
     async def _current(self, view: FeatureView[Any], entity: str) -> ViewRead:
         fold = self._folds.of(view, entity)
-        now_s = self._clock.monotonic_s()
-        if now_s >= fold.fresh_until_s:
-            try:
-                await self._extend(fold, view, *self._horizon())
-            except AuthorError:
-                self._folds.drop(view, entity)
-                raise
-            fold.fresh_until_s = now_s + self._refresh_s
+        if self._clock.monotonic_s() < fold.fresh_until_s:
+            return fold.read()
+        async with fold.turn:
+            now_s = self._clock.monotonic_s()
+            if now_s >= fold.fresh_until_s:
+                try:
+                    await self._extend(fold, view, *self._horizon())
+                except AuthorError:
+                    self._folds.drop(view, entity)
+                    raise
+                fold.fresh_until_s = now_s + self._refresh_s
         return fold.read()
 
     async def _extend(self, fold: Fold, view: FeatureView[Any], *until: Where) -> None:

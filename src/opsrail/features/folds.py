@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
@@ -19,7 +20,7 @@ Key = tuple[str, int, str]
 class Fold:
     """The history of one entity, folded up to `last_id`."""
 
-    __slots__ = ("_read", "_state", "_view", "as_of", "entity", "fresh_until_s")
+    __slots__ = ("_read", "_state", "_view", "as_of", "entity", "fresh_until_s", "turn")
 
     def __init__(self, view: FeatureView[Any], entity: str) -> None:
         self._view = view
@@ -28,6 +29,8 @@ class Fold:
         self.entity = entity
         self.as_of: AsOf | None = None
         self.fresh_until_s = float("-inf")
+        self.turn = asyncio.Lock()
+        """Held by the one reader that extends it: a thousand who ask at once read a long history once, not each."""
 
     @property
     def last_id(self) -> str:

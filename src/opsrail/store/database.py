@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Generic, Protocol, TypeVar, cast
 
+from opsrail.clock import Clock
 from opsrail.errors import StoreUnavailable
 from opsrail.ports import EntryChain, Finding
 from opsrail.store.forms import Forms
@@ -51,8 +52,11 @@ T = TypeVar("T")
 class DatabaseStore(ABC, Generic[AnyReader]):
     """What the two databases share; see `ports.Store` for the promises."""
 
-    def __init__(self, chain: EntryChain | None, *, tick_s: float, readers: int) -> None:
+    def __init__(
+        self, chain: EntryChain | None, clock: Clock, *, tick_s: float, readers: int
+    ) -> None:
         self._chain = chain
+        self._clock = clock
         self._tick_s = tick_s
         self._reader_count = readers
         self._forms = Forms()
@@ -77,7 +81,7 @@ class DatabaseStore(ABC, Generic[AnyReader]):
         self._threads = ThreadPoolExecutor(
             self._reader_count, thread_name_prefix="opsrail-store-reader"
         )
-        self._writer = GroupWriter(driver, self._chain, self._tick_s, self._events)
+        self._writer = GroupWriter(driver, self._chain, self._events, self._clock, self._tick_s)
 
     async def close(self) -> None:
         writer, self._writer = self._writer, None

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
 from opsrail import faults
+from opsrail.clock import Clock
 from opsrail.errors import InvalidInput, OpsrailError, StoreUnavailable
 from opsrail.ports import EntryChain
 from opsrail.store.forms import Commit, Forms, Kind
@@ -147,12 +148,13 @@ class GroupWriter:
     """The writer thread of one store and its queue."""
 
     def __init__(
-        self, driver: Driver, chain: EntryChain | None, tick_s: float, events: Events
+        self, driver: Driver, chain: EntryChain | None, events: Events, clock: Clock, tick_s: float
     ) -> None:
-        """Args: tick_s: How often `driver.tick` runs, seconds. events: Set after rows of their table changed."""
+        """Args: events: Set after rows of their table changed. tick_s: How often others are looked after."""
         self._driver = driver
         self._chain = chain
         self._forms = Forms()  # the caller's forms belong to the event loop
+        self._clock = clock
         self._tick_s = tick_s
         self._queue: queue.SimpleQueue[_Queued | None] = queue.SimpleQueue()
         self._events = events
@@ -165,7 +167,7 @@ class GroupWriter:
 
     async def submit(self, asked: Commit | Take) -> list[tuple[Any, ...]]:
         """Queue writes and wait until they are durable; return the rows of a take."""
-        if not self._is_open:
+        if not self._is_open or not self._thread.is_alive():
             raise StoreUnavailable("the store is closed; nothing was written, open it again")
         future: asyncio.Future[list[tuple[Any, ...]]] = self._loop.create_future()
         self._queue.put((asked, future))
@@ -179,7 +181,14 @@ class GroupWriter:
         await asyncio.to_thread(self._thread.join)
 
     def _serve(self) -> None:
+        try:
+            self._work()
+        finally:
+            self._driver.close()
+
+    def _work(self) -> None:
         is_last = False
+        next_tick_s = 0.0
         touched: Touched = set()
         while not is_last:
             group, is_last = self._collect()
@@ -187,9 +196,11 @@ class GroupWriter:
                 now_touched = self._flush(group)
                 touched |= now_touched
                 self._loop.call_soon_threadsafe(self._settle, group, now_touched)
-            if others := self._driver.tick(touched):
-                self._loop.call_soon_threadsafe(self._wake, others)
-        self._driver.close()
+            now_s = self._clock.monotonic_s()
+            if now_s >= next_tick_s:
+                next_tick_s = now_s + self._tick_s
+                if others := self._driver.tick(touched):
+                    self._loop.call_soon_threadsafe(self._wake, others)
 
     def _collect(self) -> tuple[_Group, bool]:
         group = _Group()

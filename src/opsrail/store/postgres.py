@@ -15,6 +15,8 @@ from opsrail.ports import EntryChain, Finding
 from opsrail.store import postgres_check, schema
 from opsrail.store.database import DatabaseStore
 from opsrail.store.group import OutcomeUnknown, Refused, Touched, TryAgain
+from opsrail.store.postgres_network import CONNECTION, SilentSessions
+from opsrail.store.postgres_network import SESSION as NETWORK_SESSION
 from opsrail.store.postgres_sql import batches, count_sql, get_sql, select_sql, take_sql
 from opsrail.store.queries import Condition, Query, Take
 from opsrail.store.shapes import SHAPES, Column, Shape, Values
@@ -25,19 +27,8 @@ TICK_S = 0.02
 """How often other processes are told of changes and listened to, seconds. Ours: bounds both the delay and the work."""
 READERS = 3
 """Reader threads, a connection each. Ours: reads are short; the server has connections for many processes."""
-CONNECTION = {
-    "connect_timeout": 3,
-    "keepalives": 1,
-    "keepalives_idle": 5,
-    "keepalives_interval": 2,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 10_000,
-    "application_name": "opsrail",
-}
-"""A dead network is noticed within about 10 s (a worker stops its own effects sooner, by its own clock)."""
 SESSION = {
-    # A process frozen inside a transaction must not hold its rows for longer than a takeover may last (10 s in all).
-    "idle_in_transaction_session_timeout": "3s",
+    **NETWORK_SESSION,
     "lock_timeout": "4s",
     "statement_timeout": "20s",
     "client_min_messages": "error",
@@ -75,16 +66,19 @@ class PostgresStore(DatabaseStore["_PostgresReader"]):
         Raises:
             ConfigInvalid: the URL cannot be read. Terminal.
         """
-        super().__init__(chain, tick_s=TICK_S, readers=READERS)
+        super().__init__(chain, clock, tick_s=TICK_S, readers=READERS)
         self._server = _Server(url)
-        self._clock = clock
 
     async def now_ms(self) -> int:
         return await self._read(_PostgresReader.now_ms)
 
     def _prepare(self) -> _PostgresDriver:
         driver = _PostgresDriver(self._server, self._clock)
-        driver.upgrade()
+        try:
+            driver.upgrade()
+        except BaseException:
+            driver.close()
+            raise
         return driver
 
     def _reader(self) -> _PostgresReader:
@@ -96,7 +90,7 @@ class _Server:
 
     def __init__(self, url: str) -> None:
         try:
-            self._parameters: Mapping[str, Any] = {**CONNECTION, **conninfo_to_dict(url)}
+            self._parameters: Mapping[str, Any] = CONNECTION | conninfo_to_dict(url)
         except psycopg.ProgrammingError:
             raise ConfigInvalid(
                 "store.url cannot be read; use postgresql://user@host:port/database"
@@ -152,7 +146,7 @@ class _PostgresDriver:
         self._must_begin = False
         self._failures = 0
         self._next_try_s = 0.0
-        self._next_word_s = 0.0
+        self._silent = SilentSessions(clock)
 
     def _connect(self) -> psycopg.Connection:
         connection = self._server.connect({**SESSION, **WRITER})
@@ -266,15 +260,12 @@ class _PostgresDriver:
             self._lose()
 
     def tick(self, touched: Touched) -> Touched:
-        now_s = self._clock.monotonic_s()
         if self._connection is None:
             return self._come_back()
-        if now_s < self._next_word_s:
-            return set()
-        self._next_word_s = now_s + TICK_S
         try:
             self._tell(self._connection, touched - QUIET)
             touched.clear()
+            self._silent.end(self._connection)
             return self._listen(self._connection)
         except psycopg.Error:
             self._lose()

@@ -137,8 +137,8 @@ def _condition(shape: Shape, where: Where) -> Condition:
         raise TypeError(
             f"Where({where.column!r}, {where.op!r}, {where.value!r}): use a tuple for 'in', and 'null' for None"
         )
-    admission = Admission(shape, (column,))
-    return Condition(column, where.op, tuple(admission.admit((value,))[0][0] for value in values))
+    admit = shape.admissions[column.name].admit
+    return Condition(column, where.op, tuple(admit((value,))[0][0] for value in values))
 
 
 def serving_index(query: Query) -> str | None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable, Iterable, Mapping
-from functools import cached_property
 from math import isfinite
 from operator import itemgetter
 from typing import Any, NamedTuple, cast, get_args, get_type_hints
@@ -48,6 +47,8 @@ class Shape:
         self.position = {column.name: index for index, column in enumerate(self.columns)}
         self.key = tuple(self.column(name) for name in table.key)
         self.key_positions = tuple(self.position[name] for name in table.key)
+        self.key_admission = Admission(self, self.key)
+        self.admissions = {column.name: Admission(self, (column,)) for column in self.columns}
         self.unique_positions = tuple(
             tuple(self.position[name] for name in group) for group in table.unique
         )
@@ -73,11 +74,7 @@ class Shape:
         if len(key) != len(self.key):
             named = ", ".join(column.name for column in self.key)
             raise TypeError(f"the key of {self.row.__name__} is ({named}), not {len(key)} values")
-        return self._key_admission.admit(key)[0]
-
-    @cached_property
-    def _key_admission(self) -> Admission:
-        return Admission(self, self.key)
+        return self.key_admission.admit(key)[0]
 
 
 class _Lesson(NamedTuple):

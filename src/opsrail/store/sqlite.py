@@ -55,10 +55,9 @@ class SqliteStore(DatabaseStore["_SqliteReader"]):
         clock: Clock,
     ) -> None:
         """Args: exclusive: Hold the folder as the one runner; a second one gets DataDirInUse."""
-        super().__init__(chain, tick_s=POLL_S, readers=READERS)
+        super().__init__(chain, clock, tick_s=POLL_S, readers=READERS)
         self._path = Path(path)
         self._exclusive = exclusive
-        self._clock = clock
         self._lock: int | None = None
 
     async def now_ms(self) -> int:
@@ -69,7 +68,11 @@ class SqliteStore(DatabaseStore["_SqliteReader"]):
             self._lock = _lock(self._path)
         try:
             driver = _SqliteDriver(self._path)
-            driver.upgrade(self._clock.now_ms())
+            try:
+                driver.upgrade(self._clock.now_ms())
+            except BaseException:
+                driver.close()
+                raise
         except BaseException:
             self._release()
             raise

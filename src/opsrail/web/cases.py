@@ -73,34 +73,39 @@ class Cases:
 
     def operations(self) -> list[Operation]:
         """Return what is served: one path an automation, the cases by id, the lists."""
-        one = "/v1/cases/{case_id}"
-        listed, view = (
-            Answer("Cases, newest first.", answers.Cases),
-            Answer("The case, whole.", answers.CaseView),
+        automations = self._door.app.definitions.automations.values()
+        which = (
+            _choice("automation", NAME),
+            _choice("state", STATE),
+            LIMIT_PARAMETER,
+            _after("id"),
         )
-        ended = Answer("The case; still `running` if it has to be stopped first.", answers.Case)
-        ready = Answer("The case, ready to go on.", answers.Case)
+        listed = Answer("Cases, newest first.", answers.Cases)
         actions = Answer("Actions, newest case first.", answers.Actions)
-        which, found = (
-            (_choice("automation", NAME), _choice("state", STATE), LIMIT_PARAMETER, _after("id")),
-            (404, 409),
-        )
         return [
             Operation("GET", "/v1/cases", "cases", "List cases.", self.list, {200: listed}, parameters=which),
-            *(self._acceptance(automation) for automation in self._door.app.definitions.automations.values()),
-            Operation("GET", one, "case", "Show a case.", self.show, {200: view}, parameters=BY_ID, errors=(404,)),
-            Operation("POST", one, "accept", "Ask an unknown automation.", self.refuse, is_told=False),
-            Operation(
-                "POST", f"{one}/cancel", "cancel_case", "End a case for good.", self.cancel, {200: ended},
-                body=Cancellation, parameters=BY_ID, errors=found,
-            ),
-            Operation(
-                "POST", f"{one}/retry", "retry_case", "Send a case that was set aside on.", self.retry, {200: ready},
-                parameters=BY_ID, errors=found,
-            ),
+            *(self._acceptance(automation) for automation in automations),
+            *self._by_id("/v1/cases/{case_id}"),
             Operation(
                 "GET", "/v1/actions", "actions", "List actions.", self.actions, {200: actions},
                 parameters=(_choice("state", ACTION_STATE), LIMIT_PARAMETER, _after("key")),
+            ),
+        ]  # fmt: skip
+
+    def _by_id(self, one: str) -> list[Operation]:
+        view = {200: Answer("The case, whole.", answers.CaseView)}
+        ended = {200: Answer("The case; `running` if it has to be stopped first.", answers.Case)}
+        ready = {200: Answer("The case, ready to go on.", answers.Case)}
+        return [
+            Operation("GET", one, "case", "Show a case.", self.show, view, parameters=BY_ID, errors=(404,)),
+            Operation("POST", one, "accept", "Ask an unknown automation.", self.refuse, is_told=False),
+            Operation(
+                "POST", f"{one}/cancel", "cancel_case", "End a case for good.", self.cancel, ended,
+                body=Cancellation, parameters=BY_ID, errors=(404, 409),
+            ),
+            Operation(
+                "POST", f"{one}/retry", "retry_case", "Send a case that was set aside on.", self.retry, ready,
+                parameters=BY_ID, errors=(404, 409),
             ),
         ]  # fmt: skip
 

@@ -60,51 +60,35 @@ class Decisions:
 
     def operations(self) -> list[Operation]:
         """Return what is served: one path a decision point, and the decisions by id."""
-        of_id = {"decision_id": "$response.body#/id"}
-        led_to = {"decision": of_id, "explanation": of_id}
-        whole = Answer("The decision, whole.", answers.Decision, ("Content-Location",), led_to)
-        asked = [
-            Operation(
-                "POST",
-                f"/v1/decisions/{name}",
-                f"decide_{name.replace('-', '_')}",
-                f"Ask decision point {name}.",
-                self._decider_of(point),
-                {200: whole},
-                body=point.request,
-                parameters=(IDEMPOTENCY, DEADLINE),
-                errors=(409,),
-            )
-            for name, point in self._door.app.definitions.points.items()
-        ]
         one, why = "/v1/decisions/{decision_id}", "/v1/decisions/{decision_id}/explanation"
         shown = {200: Answer("The decision, whole.", answers.Decision)}
         told = {200: Answer("Why the verdict is what it is.", answers.Explanation)}
         by_id = (DECISION_ID,)
         return [
-            *asked,
-            Operation(
-                "GET",
-                one,
-                "decision",
-                "Show a decision.",
-                self.show,
-                shown,
-                parameters=by_id,
-                errors=(404,),
-            ),
+            *(self._question(point) for point in self._door.app.definitions.points.values()),
+            Operation("GET", one, "decision", "Show a decision.", self.show, shown, parameters=by_id, errors=(404,)),
             Operation("POST", one, "decide", "Ask an unknown point.", self.refuse, is_told=False),
             Operation(
-                "GET",
-                why,
-                "explanation",
-                "Explain a decision.",
-                self.explanation,
-                told,
-                parameters=by_id,
-                errors=(404,),
+                "GET", why, "explanation", "Explain a decision.", self.explanation, told,
+                parameters=by_id, errors=(404,),
             ),
-        ]
+        ]  # fmt: skip
+
+    def _question(self, point: DecisionPoint[Any]) -> Operation:
+        of_id = {"decision_id": "$response.body#/id"}
+        led_to = {"decision": of_id, "explanation": of_id}
+        whole = Answer("The decision, whole.", answers.Decision, ("Content-Location",), led_to)
+        return Operation(
+            "POST",
+            f"/v1/decisions/{point.name}",
+            f"decide_{point.name.replace('-', '_')}",
+            f"Ask decision point {point.name}.",
+            self._decider_of(point),
+            {200: whole},
+            body=point.request,
+            parameters=(IDEMPOTENCY, DEADLINE),
+            errors=(409,),
+        )
 
     def _decider_of(self, point: DecisionPoint[Any]) -> Any:
         async def decide(request: Request) -> Response:

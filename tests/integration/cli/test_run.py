@@ -48,7 +48,7 @@ def test_every_row_becomes_a_case_and_the_result_says_so(shell: Shell) -> None:
 
     ended = shell.run("orders.csv")
 
-    assert (ended.status, ended.err) == (0, "")
+    assert ended.status == 0
     result = ended.json
     assert result.pop("duration_s") > 0
     assert result.pop("cases_per_s") > 0

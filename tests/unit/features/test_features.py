@@ -345,3 +345,19 @@ def test_a_request_that_has_no_json_is_refused(number: float) -> None:
 
     with pytest.raises(InvalidInput):
         request_read(Loose(number=number), "v")
+
+
+async def test_readers_at_once_read_a_long_history_once(
+    road: Road, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await road.features.import_facts(VIEW.ref, past(*["Honda"] * (PAGE + 1)), source="a")
+    select, reads = road.store.select, []
+
+    async def counted_select(table: type[Any], *where: Any, **rest: Any) -> list[Any]:
+        reads.append(table)
+        return await select(table, *where, **rest)
+
+    monkeypatch.setattr(road.store, "select", counted_select)
+    await asyncio.gather(*(road.features.read(VIEW.ref, "Honda") for _ in range(20)))
+
+    assert reads == [FactRow, FactRow]

@@ -195,8 +195,10 @@ class GroupsContract:
         self, store: Store
     ) -> None:
         writes: list[Write] = [
-            Insert(inbox(1)), Insert(inbox(2, topic="u")), Delete(InboxRow, {"topic": "t", "case_id": "c"}),
-            Insert(inbox(3)), Update(InboxRow, ("i0002",), {"topic": "t"}), Delete(InboxRow, {"topic": "t"}), Insert(inbox(4)),
+            Insert(inbox(1)), Insert(inbox(2, topic="u")),
+            Delete(InboxRow, {"topic": "t", "case_id": "c"}),
+            Insert(inbox(3)), Update(InboxRow, ("i0002",), {"topic": "t"}),
+            Delete(InboxRow, {"topic": "t"}), Insert(inbox(4)),
         ]  # fmt: skip
         outcomes = await asyncio.gather(*(refused(store, write) for write in writes))
 

@@ -1,0 +1,78 @@
+"""F1: a worker dies at a named point, another starts: nothing is lost, nothing is done twice."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+
+import pytest
+
+from opsrail import faults
+from tests.crash.conftest import Sites
+from tests.support.chaos import Site
+
+LATER = {
+    "commit.begun": (9, 17),
+    "commit.written": (9, 17),
+    "commit.done": (9, 17),
+    "case.step_ran": (4,),
+    "case.before_commit": (3,),
+}
+"""Further passes at which the process dies: the first commits are those of its start."""
+PASSES = [f"{name}:{nth}" for name in faults.POINTS for nth in (1, *LATER.get(name, ()))]
+TRADES = sorted({name.partition(".")[0] for name in faults.POINTS})
+EVERY_DAY = (
+    "case.step_ran:4",
+    "case.before_commit:3",
+    "commit.written:17",
+    "outbox.after_send:1",
+    "ledger.sequenced:1",
+)
+FROM_FILE = ("file-a", "file-b")
+
+
+@pytest.mark.crash
+@pytest.mark.parametrize("trade", TRADES)
+async def test_a_worker_that_dies_at_any_point_loses_and_doubles_nothing(
+    trade: str, sites: Sites
+) -> None:
+    await all_survive([one for one in PASSES if one.startswith(f"{trade}.")], sites)
+
+
+async def test_a_worker_that_dies_where_it_hurts_most_loses_and_doubles_nothing(
+    sites: Sites,
+) -> None:
+    await all_survive(EVERY_DAY, sites)
+
+
+async def all_survive(passes: list[str] | tuple[str, ...], sites: Sites) -> None:
+    """Die at each of the points, each in an installation of its own, all at the same time."""
+    found = await asyncio.gather(
+        *(die_and_go_on(one, sites(one.replace(":", "-"))) for one in passes)
+    )
+
+    assert passes
+    assert dict(zip(passes, found, strict=True)) == {one: (-signal.SIGKILL, []) for one in passes}
+
+
+async def die_and_go_on(crash_at: str, site: Site) -> tuple[int, list[str]]:
+    """Return how the first worker ended, and which promises the second one could not keep."""
+    rows = site.traces / "rows.csv"
+    rows.write_text("key,kind\n" + "".join(f"{key},steps\n" for key in FROM_FILE), "utf-8")
+    site.from_files = set(FROM_FILE)
+    site.wanted |= {key: {"key": key, "kind": "steps"} for key in FROM_FILE}
+    site.wanted |= {f"case-{n}": {"key": f"case-{n}"} for n in range(3)}
+    poison = {"poison"} if crash_at.startswith("case.before_set_aside") else set()
+    site.wanted |= {key: {"key": key, "kind": "fails", "count": 1} for key in poison}
+
+    async with site.worker(crash_at=crash_at) as worker:
+        worker.submit_again()
+        worker.send(f"file {rows}")
+        code = await worker.ended()
+        site.kills += 1
+    async with site.worker() as worker:
+        worker.send(f"file {rows}")
+        await worker.submit_all()
+        await worker.said_one("fed")
+        await worker.rest()
+    return code, await site.broken_promises(set_aside=frozenset(poison))
