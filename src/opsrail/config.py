@@ -151,6 +151,7 @@ def load(
         return Config.model_validate(tree), origins
     except ValidationError as wrong:
         found = []
+        from_part = {key.partition(".")[0]: origin for key, origin in origins.items()}
         for error in wrong.errors(include_url=False, include_input=False):
             place = ".".join(str(part) for part in error["loc"])
             message = (
@@ -159,7 +160,10 @@ def load(
                 else error["msg"]
             )
             found.append(
-                Fault(place, f"{message} (from {origins.get(place, 'the settings file')})")
+                Fault(
+                    place,
+                    f"{message} (from {origins.get(place) or from_part.get(place, 'the settings file')})",
+                )
             )
         raise ConfigInvalid("the settings are not usable", found) from wrong
 

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import logging
 import re
-import sys
 from collections.abc import Mapping
 from contextvars import ContextVar
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from pydantic_core import to_json
 
@@ -114,32 +113,3 @@ class JsonLines(logging.Formatter):
             **_fields_of(record, self),
         }
         return to_json(line, fallback=repr, inf_nan_mode="strings").decode()
-
-
-class HumanText(logging.Formatter):
-    """Time, level and message on one line, then the fields; a stack, if any, below."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        fields = _fields_of(record, self)
-        stack = fields.pop("stack", None)
-        told = "".join(f" {name}={value}" for name, value in fields.items())
-        at = rfc3339(int(record.created * 1000))[11:23]
-        line = f"{at} {record.levelname.lower():<7} {_clean(record.getMessage())}{told}"
-        return line if stack is None else f"{line}\n{stack}"
-
-
-def start_logging(
-    *, as_json: bool, level: int = logging.INFO, stream: IO[str] | None = None
-) -> logging.Handler:
-    """Send opsrail's own log lines, and warnings of what it uses, to a stream; return what does it.
-
-    Args:
-        stream: None: standard error.
-    """
-    speaker = logging.StreamHandler(stream or sys.stderr)
-    speaker.setFormatter(JsonLines() if as_json else HumanText())
-    root = logging.getLogger()
-    root.addHandler(speaker)
-    root.setLevel(logging.WARNING)
-    logging.getLogger("opsrail").setLevel(level)
-    return speaker

@@ -6,7 +6,6 @@ import io
 import json
 import logging
 import re
-from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
@@ -15,13 +14,11 @@ from hypothesis import strategies as st
 from opsrail.clock import SystemClock
 from opsrail.telemetry import (
     CORRELATION,
-    HumanText,
     JsonLines,
     Trace,
     next_trace,
     parse_traceparent,
     redacted,
-    start_logging,
 )
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -100,12 +97,6 @@ def test_a_line_for_machines_is_json_with_its_fields() -> None:
 
 
 def test_a_line_for_people_is_one_line() -> None:
-    assert re.fullmatch(
-        r"\d\d:\d\d:\d\d\.\d{3} warning case waits automation=claims",
-        line(HumanText(), "case waits", automation="claims"),
-    )
-
-
 def test_secrets_are_struck_out_by_name_and_by_shape() -> None:
     fields = {
         "api_key": "abc",
@@ -134,21 +125,3 @@ def test_a_stack_is_told_and_cleaned() -> None:
     told = json.loads(out.getvalue())
     assert "ValueError" in told["stack"]
     assert "hunter2" not in told["stack"]
-
-
-@pytest.fixture
-def untouched_root() -> Iterator[None]:
-    root, own = logging.getLogger(), logging.getLogger("opsrail")
-    before = root.handlers[:], root.level, own.level
-    yield
-    root.handlers[:], root.level = before[0], before[1]
-    own.setLevel(before[2])
-
-
-def test_the_log_starts_with_opsrails_own_lines(untouched_root: None) -> None:
-    out = io.StringIO()
-    start_logging(as_json=True, stream=out)
-    logging.getLogger("opsrail.cases").info("hello")
-    logging.getLogger("somebody.else").info("chatter")
-
-    assert [json.loads(told)["message"] for told in out.getvalue().splitlines()] == ["hello"]

@@ -4,15 +4,20 @@ Theory: every call on a Case takes the next number, in the order the author's co
     number, its result is given back and nothing runs; else it runs, and its result is durable before the author's
     next line.
 
+Code that runs at the same time as other code of the case (a task of `asyncio.gather` or a TaskGroup) counts in a lane of its
+own, named by the lane that made it and its place there: whichever is faster on a second run, each call finds its entry.
+
 Cheap rows (an action, a clock reading, a failure that the author handled) wait in a buffer and go with the next commit.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +32,10 @@ from opsrail.errors import (
     BlockedLoop,
     Conflict,
     Fenced,
+    InvalidInput,
     NondeterministicJournal,
+    NotDurable,
+    StoreUnavailable,
     Unavailable,
 )
 from opsrail.ports import Store
@@ -37,6 +45,22 @@ from opsrail.values.rows import Insert, Require, Write
 log = logging.getLogger("opsrail.cases")
 STORE_DOWN_S = 0.5
 """Wait before a database that is away is tried again. Ours: F6 asks for at most 5 s beyond the downtime."""
+LANE_CALLS = 100_000
+"""Calls that one lane may make. Ours: lane 1 counts from 100,000, lane 2 from 200,000, so that people can read it."""
+LANES = 10_000
+"""Lanes that one lane may make, three deep; so every number fits a 64-bit column. Ours."""
+
+
+@dataclass(slots=True)
+class _Lane:
+    """Where one task of the author's stands: its number, and how many calls and lanes it made."""
+
+    number: int
+    calls: int = 0
+    lanes: int = 0
+
+
+_LANE: ContextVar[_Lane] = ContextVar("opsrail_lane")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +69,7 @@ class Road:
 
     Attributes:
         threads: Where plain `def` steps run.
-        fence: Returns the condition that this worker still lives; goes with every commit.
+        fence: Worker id -> the condition that it still lives; goes with every commit of its cases.
         strict: Whether a call that blocked the loop is an error of the case, not only a log line.
     """
 
@@ -54,7 +78,7 @@ class Road:
     decider: Decider
     documents: DocumentReader
     threads: Executor
-    fence: Callable[[], Require]
+    fence: Callable[[str | None], Require]
     strict: bool = False
 
 
@@ -64,6 +88,7 @@ class Journal:
     Attributes:
         row: The case as it was claimed.
         is_fresh: Nothing was written for it before: no earlier run, no inbox.
+        fence: The condition that the worker who claimed it still lives.
         blocked: Set when this case's code held the event loop too long.
         broken: Set when its code left the path of its journal; no `except` of the author's hides it.
     """
@@ -72,15 +97,20 @@ class Journal:
         self, row: CaseRow, entries: Sequence[JournalRow], inbox: Sequence[InboxRow], road: Road
     ) -> None:
         self.row = row
+        self.fence = road.fence(row.owner)
         self.is_fresh = not entries and not inbox and row.waiting_for is None
         self.blocked: BlockedLoop | None = None
         self.broken: AuthorError | None = None
         self._road = road
         self._entries = {entry.seq: entry for entry in entries}
         self._inbox = {arrived.topic: arrived for arrived in inbox}
-        self._next_seq = 0
+        self._asked: set[int] = set()
+        self._main = _Lane(0)
+        self._lanes = {asyncio.current_task(): self._main}
+        _LANE.set(self._main)
         self._open: dict[int, str] = {}
         self._buffer: list[Write] = []
+        self._flushed = 0
         self._written = 0
 
     def number(self, name: str) -> int:
@@ -91,10 +121,26 @@ class Journal:
         """
         if self._road.strict and self.blocked is not None:
             raise self.blocked
-        seq = self._next_seq
-        self._next_seq += 1
+        lane = self._lanes.get(asyncio.current_task()) or self._new_lane()
+        seq = lane.number * LANE_CALLS + lane.calls
+        lane.calls += 1
         self._open[seq] = name
         return seq
+
+    def _new_lane(self) -> _Lane:
+        """Return the lane of a task that makes its first call; tasks made together make theirs in the order they were made."""
+        parent = _LANE.get(self._main)
+        parent.lanes += 1
+        number = parent.number * LANES + parent.lanes
+        if parent.lanes >= LANES or number >= LANES**3:
+            self.broken = AuthorError(
+                f"case {self.row.id}: its code runs in more than {LANES - 1:,} tasks at once, or in tasks of tasks of tasks "
+                f"of tasks; make it simpler, or more than one case"
+            )
+            raise self.broken
+        lane = self._lanes[asyncio.current_task()] = _Lane(number)
+        _LANE.set(lane)
+        return lane
 
     def recorded(self, seq: int, kind: str, name: str, digest: str = "") -> JournalRow | None:
         """Return what an earlier run wrote down for a call; None: it has to run.
@@ -115,6 +161,7 @@ class Journal:
                 f"cancel them"
             )
             raise self.broken
+        self._asked.add(seq)
         del self._open[seq]
         return known
 
@@ -141,13 +188,17 @@ class Journal:
 
         Raises:
             Interrupted: another owns the case, or the writes are there already; the journal tells.
+            NotDurable: the database cannot hold them. Terminal: the case is set aside.
         """
-        batch = [*self.flush(), *writes, self._road.fence()]
+        batch = [*self.flush(), *writes, self.fence]
         while True:
             try:
                 await self._road.store.commit(batch)
             except (Conflict, Fenced) as cause:
                 raise Interrupted(cause) from cause
+            except InvalidInput as refused:
+                self.broken = NotDurable(f"case {self.row.id}: {refused}")
+                raise self.broken from refused
             except Unavailable as down:
                 log.warning("case %s waits for the database: %s", self.row.id, down)
                 await self._road.clock.sleep(STORE_DOWN_S)
@@ -159,8 +210,18 @@ class Journal:
         self._written += 1
         del self._open[seq]
 
+    def check_whole(self) -> None:
+        """Refuse to end a stretch on a journal that may lack something.
+
+        Raises:
+            Interrupted: a commit was given up, or its answer did not come: what was to go with it may be lost.
+        """
+        if self._flushed != self._written:
+            raise Interrupted(StoreUnavailable(f"case {self.row.id}: a commit of its journal has no answer"))
+
     def flush(self) -> list[Write]:
         """Return the buffered writes and forget them; they belong into the commit that follows at once."""
+        self._flushed += 1
         buffered, self._buffer = self._buffer, []
         return buffered
 
@@ -171,7 +232,7 @@ class Journal:
 
     def unfinished(self) -> list[str]:
         """Return names of calls never awaited to their end, and of entries that no call asked for."""
-        skipped = (entry.name for seq, entry in self._entries.items() if seq >= self._next_seq)
+        skipped = (entry.name for seq, entry in self._entries.items() if seq not in self._asked)
         return [*self._open.values(), *skipped]
 
 

@@ -45,13 +45,14 @@ def load_file(path: Path) -> Definitions:
         raise InvalidInput(
             f"{path} is not a file; give the Python file of an automation (`opsrail new NAME` makes one)"
         )
+    path = path.resolve()
     name = f"opsrail_author_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise InvalidInput(f"{path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    folder = str(path.resolve().parent)
+    folder = str(path.parent)
     if folder not in sys.path:
         sys.path.insert(0, folder)
     try:

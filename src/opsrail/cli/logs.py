@@ -8,9 +8,10 @@ import traceback
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
+from opsrail.telemetry import JsonLines
+
 LOG_FILE = "opsrail.log"
 LOG_BYTES = 10_000_000
-LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 
 
 def log_to(folder: Path) -> None:
@@ -23,7 +24,7 @@ def log_to(folder: Path) -> None:
         )
     except OSError:
         handler = logging.NullHandler()
-    handler.setFormatter(logging.Formatter(LOG_FORMAT))
+    handler.setFormatter(JsonLines())
     for former in logger.handlers[:]:
         logger.removeHandler(former)
         former.close()

@@ -27,6 +27,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "decisions": ("opsrail.cli.decisions:decisions", "Show and explain recorded decisions."),
     "models": ("opsrail.cli.models:models", "Register and promote model versions."),
     "ledger": ("opsrail.cli.ledger:ledger", "Verify, prove and export the audit ledger."),
+    "retention": ("opsrail.cli.retention:retention", "Hold cases, and remove old ones."),
     "config": ("opsrail.cli.config:config", "Show every setting and where it comes from."),
     "doctor": ("opsrail.cli.doctor:doctor", "Check this installation and say what to mend."),
 }

@@ -111,15 +111,14 @@ class Registry:
             )
             if same := [row for row in known if row.digest == content_digest]:
                 return _version_of(same[0])
-            row = ModelVersionRow(
-                name,
-                known[-1].number + 1 if known else 1,
-                content_digest,
-                runtime,
-                training_digest,
+            number = known[-1].number + 1 if known else 1
+            figures, told = (
                 canonical(dict(metrics or {})).decode(),
                 canonical(dict(card or {})).decode(),
-                self._clock.now_ms(),
+            )
+            at_ms = self._clock.now_ms()
+            row = ModelVersionRow(
+                name, number, content_digest, runtime, training_digest, figures, told, at_ms
             )
             stored = await self._store.count(ArtifactRow, *equals(digest=content_digest))
             writes: list[Write] = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 import psycopg
@@ -17,7 +18,7 @@ from opsrail.store.database import DatabaseStore
 from opsrail.store.group import OutcomeUnknown, Refused, Touched, TryAgain
 from opsrail.store.postgres_network import CONNECTION, SilentSessions
 from opsrail.store.postgres_network import SESSION as NETWORK_SESSION
-from opsrail.store.postgres_sql import batches, count_sql, get_sql, select_sql, take_sql
+from opsrail.store.postgres_sql import batches, count_sql, get_sql, select_sql, statement, take_sql
 from opsrail.store.queries import Condition, Query, Take
 from opsrail.store.shapes import SHAPES, Column, Shape, Values
 from opsrail.store.waves import Plan
@@ -41,6 +42,8 @@ WRITER = {
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
 }
+PREPARED = 500
+"""Statements kept prepared. Ours: more than all forms that the trades use."""
 BACKOFF_S = (0.05, 0.1, 0.2, 0.5)
 """Seconds between attempts to reach a lost server; the last repeats. Ours: F6 asks for at most 5 s beyond the downtime."""
 NOW_SQL = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint"
@@ -103,7 +106,7 @@ class _Server:
         with self.errors():
             connection = psycopg.connect(**self._parameters, autocommit=True)
             try:
-                connection.prepared_max = 500
+                connection.prepared_max = PREPARED
                 calls = ", ".join(["set_config(%s, %s, false)"] * len(settings))
                 pairs = [part for setting in settings.items() for part in setting]
                 connection.execute(f"SELECT {calls}".encode(), pairs)
@@ -143,6 +146,7 @@ class _PostgresDriver:
         self._server = server
         self._clock = clock
         self._connection: psycopg.Connection | None = self._connect()
+        self._statement = lru_cache(maxsize=PREPARED)(statement)
         self._must_begin = False
         self._failures = 0
         self._next_try_s = 0.0
@@ -205,7 +209,7 @@ class _PostgresDriver:
         with self._server.errors(), _pipeline(connection):
             self._begin_now(connection)
             for form, rows in statements:
-                for sql, bound, wanted in batches(form, rows):
+                for sql, bound, wanted in batches(form, rows, self._statement):
                     cursor = connection.execute(sql.encode(), bound, prepare=True)
                     if form.must_match:
                         answers.append((cursor, wanted))

@@ -7,6 +7,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from opsrail.store.sqlite_sql import (
     made,
     packed_sql,
     select_sql,
+    statement,
     unpacked,
 )
 from opsrail.store.waves import Plan
@@ -91,6 +93,7 @@ class _SqliteDriver:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._connection = _connect(path)
+        self._statement = lru_cache(maxsize=STATEMENTS)(statement)
         self._version = 0
 
     def upgrade(self, now_ms: int) -> None:
@@ -134,7 +137,7 @@ class _SqliteDriver:
         with _errors(self._path):
             for form, rows in statements:
                 counts_rows = form.must_match
-                for sql, bound, wanted in chunks(form, rows):
+                for sql, bound, wanted in chunks(form, rows, self._statement):
                     cursor = execute(sql, bound)
                     if counts_rows:
                         found = cursor.fetchone()[0] if cursor.description else cursor.rowcount
@@ -275,7 +278,7 @@ def _errors(path: Path) -> Iterator[None]:
             )
         ) from cause
     except sqlite3.DatabaseError as cause:
-        if cause.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
+        if getattr(cause, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
             raise SchemaMismatch(
                 f"{path} is not a SQLite database; nothing was changed, name another file"
             ) from cause

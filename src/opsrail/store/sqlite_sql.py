@@ -7,7 +7,7 @@ cache hits; the rest is padded with NULL rows that the statement skips), and a r
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from itertools import chain
 from typing import Any
@@ -30,11 +30,17 @@ def largest(width: int) -> int:
     return max((size for size in SIZES if size * width <= VARIABLES), default=1)
 
 
-def chunks(form: Form, rows: Sequence[Values]) -> Iterable[tuple[str, Sequence[Any], int]]:
-    """Yield the statements that write all rows: SQL, what to bind, number of rows."""
+def chunks(
+    form: Form, rows: Sequence[Values], text: Callable[[Form, int], str]
+) -> Iterable[tuple[str, Sequence[Any], int]]:
+    """Yield the statements that write all rows: SQL, what to bind, number of rows.
+
+    Args:
+        text: `statement`, with the caller's memory.
+    """
     width = len(form.columns)
     if width == 0 or len(rows) == 1:
-        yield statement(form, 1), rows[0], 1
+        yield text(form, 1), rows[0], 1
         return
     most = largest(width)
     for start in range(0, len(rows), most):
@@ -42,10 +48,9 @@ def chunks(form: Form, rows: Sequence[Values]) -> Iterable[tuple[str, Sequence[A
         count = len(part)
         size = next(size for size in SIZES if size >= count)
         padding = (None,) * (width * (size - count))
-        yield statement(form, size), (*chain.from_iterable(part), *padding), count
+        yield text(form, size), (*chain.from_iterable(part), *padding), count
 
 
-@lru_cache(maxsize=4096)
 def statement(form: Form, size: int) -> str:
     """Return the SQL of a form for that many rows."""
     return _single(form) if size == 1 else _bulk(form, size)
