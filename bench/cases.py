@@ -1,4 +1,4 @@
-"""How many three-step cases an hour's work is made of: durable before each next step, beside DBOS on the same machine.
+"""How many three-step cases a second, each step durable before the next, beside DBOS in the same run.
 
 The parent starts one process a round, ours and the peer's in turn, each on an empty database; a round of ours is `main`
 below: the whole App runs (ledger, heartbeat, outbox and watchdog included), `in_flight` callers each let a case in, wait
@@ -32,6 +32,8 @@ from opsrail.values.ledger import CheckpointRow, LedgerEntryRow, LedgerPendingRo
 STEPS = 3
 WARM_CASES = 200
 SEQUENCED_TIMEOUT_S = 300
+STUCK_S = 300
+"""A load that takes longer is given up: a case of it never ended."""
 PEER_PYTHON = ROOT / ".venv-bench" / "bin" / "python"
 PEER = ROOT / "bench" / "peers" / "dbos_cases.py"
 ROUND_FIGURES = {
@@ -169,7 +171,7 @@ async def load(app: App, numbers: range, in_flight: int) -> list[float]:
         for number in left:
             took_ms.append(await one(app, number))
 
-    async with asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(STUCK_S), asyncio.TaskGroup() as tasks:
         for _ in range(in_flight):
             tasks.create_task(one_after_another())
     return took_ms

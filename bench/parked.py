@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bench.cases import sequenced
+from bench.cases import STUCK_S, sequenced
 from bench.figures import Report, machine, percentile, rounded, say
 from bench.rounds import ROOT, ours
 from opsrail.app import App, build
@@ -148,8 +148,9 @@ async def restart(folder: Path, count: int, rulings: int) -> dict[str, float]:
         found["peak_mib"] = peak_mib()
         waiting = await app.desk.waiting("bench-desk", limit=2 * rulings)
         assert len(waiting) == min(2 * rulings, count), len(waiting)
-        near = [await woken_here(app, review) for review in waiting[:rulings]]
-        far = await woken_from_afar(app, folder, waiting[rulings:])
+        async with asyncio.timeout(STUCK_S):
+            near = [await woken_here(app, review) for review in waiting[:rulings]]
+            far = await woken_from_afar(app, folder, waiting[rulings:])
         for name, took_ms in (("wake", near), ("wake_other_process", far)):
             if took_ms:
                 found[f"{name}_p50_ms"] = percentile(took_ms, 0.5)

@@ -44,6 +44,8 @@ log = logging.getLogger("opsrail.app")
 DATABASE = "opsrail.db"
 KEY_FILE = "ledger.key"
 ANCHOR_FILE = "checkpoint.note"
+DRAIN_S = 5.0
+"""How long an orderly stop waits for actions that are being sent."""
 LEADER_LEASE_S = 5.0
 """How long past its next tick a ledger leader that died holds the lead. Source: FAULTS F26, 5 s."""
 NOTHING = Definitions({}, {}, (), ())
@@ -229,15 +231,17 @@ class App:
         if not self._tasks:
             return
         tasks = self._tasks
-        runner, *rest = tasks[1], tasks[0], *tasks[2:]
-        runner.cancel()
-        await self.runner.stop()
+        tasks[
+            1
+        ].cancel()  # claims nothing more; the heartbeat goes on, so that nobody takes over what is being sent
+        await self.runner.drop()
         with suppress(TimeoutError):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(DRAIN_S):
                 await self.outbox.drain()
-        for task in rest:
+        for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self.runner.stop()
         with suppress(Exception):
             await self.settle_ledger()
             await self.sequencer.resign()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -60,6 +61,7 @@ class SystemClock:
 
     def __init__(self) -> None:
         self._last_id = 0
+        self._turn = threading.Lock()
         self._pool = b""
         self._random = random.Random(os.urandom(16))  # noqa: S311 - jitter and sampling, never a secret
 
@@ -79,8 +81,11 @@ class SystemClock:
         return token
 
     def new_id(self) -> str:
-        self._last_id = next_ulid(self._last_id, self.now_ms(), self._random.getrandbits(80))
-        return ulid_text(self._last_id)
+        with self._turn:  # the store's writer thread makes ids too
+            self._last_id = number = next_ulid(
+                self._last_id, self.now_ms(), self._random.getrandbits(80)
+            )
+        return ulid_text(number)
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
@@ -180,10 +185,13 @@ def next_ulid(last: int, now_ms: int, chance: int) -> int:
 
 def ulid_text(number: int) -> str:
     """Return a 128-bit number as 26 Crockford base-32 characters."""
+    pairs = _PAIRS  # written out: it is on the road of every case (bench cases: 4.1 us as a generator, 2.3 so)
     return (
-        CROCKFORD[number >> 125]
-        + CROCKFORD[(number >> 120) & 31]
-        + "".join(_PAIRS[(number >> shift) & 1023] for shift in range(110, -10, -10))
+        f"{pairs[number >> 120]}{pairs[number >> 110 & 1023]}{pairs[number >> 100 & 1023]}"
+        f"{pairs[number >> 90 & 1023]}{pairs[number >> 80 & 1023]}{pairs[number >> 70 & 1023]}"
+        f"{pairs[number >> 60 & 1023]}{pairs[number >> 50 & 1023]}{pairs[number >> 40 & 1023]}"
+        f"{pairs[number >> 30 & 1023]}{pairs[number >> 20 & 1023]}{pairs[number >> 10 & 1023]}"
+        f"{pairs[number & 1023]}"
     )
 
 

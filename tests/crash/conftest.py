@@ -14,6 +14,8 @@ from tests.support.postgres import fresh_database
 DEAD_S = "3"
 """Shorter than the default of 5 s, so that takeovers on PostgreSQL take less of the suite's time."""
 Sites = Callable[[str], Site]
+Record = Callable[[str, object], None]
+"""Keeps a measured figure with the test's result."""
 
 
 def site_in(folder: Path, url: str = "", **settings: str) -> Site:
@@ -21,6 +23,19 @@ def site_in(folder: Path, url: str = "", **settings: str) -> Site:
     (folder / "traces").mkdir(parents=True)
     quick = {"OPSRAIL_LEDGER__CHECKPOINT_S": "0.2"}
     return Site(folder / "installation", folder / "traces", url, {**quick, **settings})
+
+
+@pytest.fixture
+def record(request: pytest.FixtureRequest) -> Record:
+    """Keep a measured figure with the test's result; the end of the run prints them all."""
+    return lambda name, value: request.node.user_properties.append((name, value))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the figures that tests measured."""
+    for report in terminalreporter.getreports("passed"):
+        for name, value in report.user_properties if report.when == "call" else ():
+            terminalreporter.write_line(f"{report.nodeid.partition('::')[2]}: {name} {value}")
 
 
 @pytest.fixture

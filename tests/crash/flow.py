@@ -29,8 +29,8 @@ class Work(BaseModel):
 
     Attributes:
         key: Names the case across tries of the load client.
-        kind: `whole`: every kind of call; `steps`: `count` steps; `naps`: a sleep of `span_s`; `fails`: raises until it is mended;
-            `kills`: ends its process after a step.
+        kind: `whole`: every kind of call; `steps`: `count` steps; `naps`: a sleep of `span_s`; `fails`: raises until
+            it is mended; `kills`: ends its process after a step.
         span_s: Length of each step, or of the sleep.
     """
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from opsrail.clock import SystemClock
 from opsrail.values.cases import CaseRow, WorkerRow
 from opsrail.values.rows import Where
+from tests.crash.conftest import Record
 from tests.support.chaos import Site
 
 HOUR_S = 3600
@@ -22,7 +22,7 @@ LATE_S = 5.0
 @pytest.mark.crash
 @pytest.mark.connected
 async def test_a_clock_that_jumps_in_one_of_two_workers_moves_no_timer_and_loses_no_lease(
-    postgres_site: Site, record_property: pytest.RecordProperty
+    postgres_site: Site, record: Record
 ) -> None:
     site = postgres_site
     begun_s: dict[str, float] = {}
@@ -42,8 +42,8 @@ async def test_a_clock_that_jumps_in_one_of_two_workers_moves_no_timer_and_loses
             await right.rest()
         alive = await states(site)
     slept_s = {one["key"]: one["at_s"] - begun_s[one["key"]] for one in site.trace("woken")}
-    record_property("shortest_nap_s", round(min(slept_s.values()), 3))
-    record_property("longest_nap_s", round(max(slept_s.values()), 3))
+    record("shortest_nap_s", round(min(slept_s.values()), 3))
+    record("longest_nap_s", round(max(slept_s.values()), 3))
 
     assert len(slept_s) == 4 * NAPS
     assert min(slept_s.values()) >= NAP_S - TICK_S
@@ -55,7 +55,7 @@ async def test_a_clock_that_jumps_in_one_of_two_workers_moves_no_timer_and_loses
 
 @pytest.mark.crash
 async def test_a_worker_that_died_with_a_clock_an_hour_ahead_is_taken_over_at_once(
-    sqlite_site: Site, record_property: pytest.RecordProperty
+    sqlite_site: Site, record: Record
 ) -> None:
     sqlite_site.wanted |= {
         f"case-{n}": {"key": f"case-{n}", "kind": "steps", "count": 20, "span_s": 0.1}
@@ -65,7 +65,8 @@ async def test_a_worker_that_died_with_a_clock_an_hour_ahead_is_taken_over_at_on
         await ahead.said_one("ready")
         ahead.send(f"shift {HOUR_S}")
         await ahead.said_one("shifted")
-        await heartbeat_in_the_future(sqlite_site)
+        half_an_hour_on_ms = SystemClock().now_ms() + HOUR_S * 500
+        await sqlite_site.has(WorkerRow, Where("heartbeat_at_ms", ">", half_an_hour_on_ms))
         await ahead.submit_all()
         await ahead.kill()
     killed_s = time.monotonic()
@@ -73,17 +74,10 @@ async def test_a_worker_that_died_with_a_clock_an_hour_ahead_is_taken_over_at_on
     resumed_s = (
         next(one["at_s"] for one in sqlite_site.trace("steps") if one["at_s"] > killed_s) - killed_s
     )
-    record_property("first_resumed_step_s", round(resumed_s, 2))
+    record("first_resumed_step_s", round(resumed_s, 2))
 
     assert resumed_s <= 10
     assert await sqlite_site.broken_promises() == []
-
-
-async def heartbeat_in_the_future(site: Site) -> None:
-    half_an_hour_on_ms = SystemClock().now_ms() + HOUR_S * 500
-    async with site.store() as store, asyncio.timeout(10):
-        while not await store.select(WorkerRow, Where("heartbeat_at_ms", ">", half_an_hour_on_ms)):
-            await asyncio.sleep(0.05)
 
 
 async def states(site: Site) -> list[str]:

@@ -35,7 +35,7 @@ async def test_every_submission_comes_three_times_and_makes_one_case(sqlite_site
         await worker.said_one("ready")
         for key in keys:
             worker.submit(key, kind="steps", count=0)
-        await worker.until(lambda: len(worker.said) > len(keys), "answers to all submissions")
+        await worker.answered(len(keys) + 1)
         await worker.submit_all()
         await worker.rest()
     new = [said["key"] for said in worker.said if said.get("is_new")]
@@ -79,12 +79,7 @@ async def test_a_case_that_kills_its_process_is_found_out_and_its_neighbours_fin
     for _ in range(2 * PATIENCE):
         async with site.worker() as worker:
             await worker.said_one("ready")
-            worker.submit_again()
-            worker.send("rest")
-            await worker.until(
-                lambda worker=worker: not worker.is_reading or rested(worker.said), "rest or death"
-            )
-            if rested(worker.said):
+            if await worker.rested_or_died():
                 break
             codes.append(await worker.ended())
             site.kills += 1
@@ -147,10 +142,6 @@ async def ask_all(url: str, known: dict[str, str]) -> dict[str, str]:
     async with httpx.AsyncClient(timeout=30) as client:
         await asyncio.gather(*(ask(client, number) for number in range(ASKED)))
     return known
-
-
-def rested(said: list[dict[str, Any]]) -> bool:
-    return any(one["what"] == "rested" for one in said)
 
 
 async def only_case(site: Site) -> CaseRow:

@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from opsrail.errors import DataDirInUse
 from opsrail.values.cases import CaseRow, JournalRow, OutboxRow, OutboxState, WorkerRow
 from opsrail.values.decisions import DecisionRow
 from opsrail.values.rows import Where
+from tests.crash.conftest import Record
 from tests.support.chaos import Site, until
 
 SEED = 20_260_301
@@ -71,7 +73,7 @@ async def test_eight_long_cases_survive_eleven_kills_among_three_processes(
 @pytest.mark.crash
 @pytest.mark.connected
 async def test_the_cases_of_a_machine_that_dies_for_good_go_on_elsewhere_within_ten_seconds(
-    postgres_site: Site, record_property: pytest.RecordProperty
+    postgres_site: Site, record: Record
 ) -> None:
     del postgres_site.settings["OPSRAIL_CASES__DEAD_S"]
     want_long_cases(postgres_site, 0.5, 12)
@@ -80,14 +82,13 @@ async def test_the_cases_of_a_machine_that_dies_for_good_go_on_elsewhere_within_
         for worker in (dead, *others):
             await worker.said_one("ready")
         await dead.submit_all()
-        await until(lambda: len(postgres_site.trace("steps")) >= 16, "two steps of each case")
+        await postgres_site.stepped(16)
         await dead.kill()
         killed_s = time.monotonic()
-        resumed = lambda: firsts(postgres_site, dead.pid)  # noqa: E731
-        await until(lambda: len(resumed()) == 8, "all cases go on")
+        await until(lambda: len(firsts(postgres_site, dead.pid)) == 8, "all cases go on")
         await others[0].rest()
-    waits_s = [at_s - killed_s for at_s in resumed().values()]
-    record_property("first_resumed_step_s", round(max(waits_s), 2))
+    waits_s = [at_s - killed_s for at_s in firsts(postgres_site, dead.pid).values()]
+    record("first_resumed_step_s", round(max(waits_s), 2))
 
     assert max(waits_s) <= 10
     assert await postgres_site.broken_promises() == []
@@ -99,7 +100,7 @@ async def test_the_cases_of_a_machine_that_dies_for_good_go_on_elsewhere_within_
     "stop_at", ["", "case.step_ran:9", "commit.written:12", "outbox.before_send:1"]
 )
 async def test_a_frozen_worker_that_thaws_writes_nothing_after_the_takeover(
-    stop_at: str, postgres_site: Site, record_property: pytest.RecordProperty
+    stop_at: str, postgres_site: Site, record: Record
 ) -> None:
     """Frozen in the middle of a step, between a step and its commit, inside a transaction, or about to send."""
     site = postgres_site
@@ -110,7 +111,7 @@ async def test_a_frozen_worker_that_thaws_writes_nothing_after_the_takeover(
         name = (await zombie.said_one("ready"))["worker"]
         zombie.submit_again()
         if not stop_at:
-            await until(lambda: len(site.trace("steps")) >= 12, "two steps of each case")
+            await site.stepped(12)
             zombie.signal(signal.SIGSTOP)
         await zombie.frozen()
         frozen_s = time.monotonic()
@@ -118,15 +119,11 @@ async def test_a_frozen_worker_that_thaws_writes_nothing_after_the_takeover(
         other = await stack.enter_async_context(site.worker())
         await other.submit_all()
         await other.rest()
-        resumed_s = min(
-            one["at_s"]
-            for one in site.trace("steps")
-            if one["pid"] != zombie.pid and one["at_s"] > frozen_s
-        )
+        resumed_s = min(one["at_s"] for one in deeds(site) if one["pid"] != zombie.pid)
         await asyncio.sleep(max(frozen_s + FROZEN_S - time.monotonic(), 0))
         before = await outcome(site)
         zombie.signal(signal.SIGCONT)
-        await fresh_worker(site, zombie.pid)
+        await site.has(WorkerRow, Where("pid", "=", zombie.pid), Where("state", "=", "alive"))
         await zombie.rest()
         after = await outcome(site)
     async with site.store() as store:
@@ -134,7 +131,7 @@ async def test_a_frozen_worker_that_thaws_writes_nothing_after_the_takeover(
             row.id: row.state
             for row in await store.select(WorkerRow, Where("pid", "=", zombie.pid))
         }
-    record_property("taken_over_s", round(resumed_s - frozen_s, 2))
+    record("taken_over_s", round(resumed_s - frozen_s, 2))
 
     assert after == before
     assert boots[name] == "dead"
@@ -182,6 +179,11 @@ def firsts(site: Site, dead_pid: int) -> dict[str, float]:
     return found
 
 
+def deeds(site: Site) -> list[dict[str, Any]]:
+    """Return everything that cases did outside."""
+    return [*site.trace("steps"), *site.trace("sent")]
+
+
 async def outcome(site: Site) -> Sequence[object]:
     """Return every row that says what became of the cases."""
     async with site.store() as store:
@@ -190,12 +192,3 @@ async def outcome(site: Site) -> Sequence[object]:
         due = await store.select(OutboxRow, Where("state", "=", OutboxState.DUE))
     assert due == []
     return rows
-
-
-async def fresh_worker(site: Site, pid: int) -> None:
-    """Wait until the process has noticed that it was declared dead and is alive under another id."""
-    async with site.store() as store:
-        while not await store.select(
-            WorkerRow, Where("pid", "=", pid), Where("state", "=", "alive")
-        ):
-            await asyncio.sleep(0.1)

@@ -35,10 +35,7 @@ async def test_a_restored_backup_is_refused_until_an_operator_acknowledges_it(
     forget_lost_work(site, set(kept))
     site.notes[:] = notes
     with_lost_checkpoint = await checked(site, lost)
-    acknowledged = subprocess.run(
-        [sys.executable, "-m", "opsrail", "ledger", "acknowledge", "--data", str(site.folder), "--by", "ann", "--reason", "disk lost"],
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "src")}, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+    acknowledged = acknowledge(site)
     site.wanted |= {f"later-{n}": {"key": f"later-{n}"} for n in range(3)}
     await site.finish()
     async with site.store() as store:
@@ -75,3 +72,16 @@ async def checked(site: Site, note: str) -> list[str]:
         return await site.broken_promises()
     finally:
         site.notes.remove(note)
+
+
+def acknowledge(site: Site) -> subprocess.CompletedProcess[str]:
+    """Do what an operator does."""
+    words = f"ledger acknowledge --data {site.folder} --by ann --reason".split()
+    return subprocess.run(
+        [sys.executable, "-m", "opsrail", *words, "disk lost"],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "src")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )

@@ -11,11 +11,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import psycopg
 import pytest
 
 from opsrail.store.sqlite_check import file_system, free_space
-from tests.crash.conftest import site_in
-from tests.support.chaos import Site, refusals, until
+from opsrail.values.cases import WorkerRow
+from opsrail.values.rows import Insert
+from opsrail.values.tables import TABLES
+from tests.crash.conftest import Record, site_in
+from tests.support.chaos import Site, refusals
 from tests.support.postgres import Cluster, run
 from tests.support.tcp_proxy import proxy
 
@@ -62,7 +66,7 @@ def fill(disk: Path) -> Path:
 
 @pytest.mark.crash
 async def test_a_full_disk_refuses_at_once_and_all_goes_on_by_itself_when_there_is_room_again(
-    small_disk: Path, tmp_path: Path, record_property: pytest.RecordProperty
+    small_disk: Path, tmp_path: Path, record: Record
 ) -> None:
     site = site_in(tmp_path / "site")
     site.folder = small_disk / "installation"
@@ -72,14 +76,14 @@ async def test_a_full_disk_refuses_at_once_and_all_goes_on_by_itself_when_there_
     async with site.worker() as worker:
         await worker.said_one("ready")
         await worker.submit_all()
-        await until(lambda: len(site.trace("steps")) >= 100, "some steps")
+        await site.stepped(100)
         ballast = fill(small_disk)
         full_s = time.monotonic()
         number = 0
         while time.monotonic() - full_s < FULL_S:
             said = len(worker.said)
             worker.submit(f"late-{number}", kind="steps")
-            await worker.until(lambda said=said: len(worker.said) > said, "an answer")
+            await worker.answered(said + 1)
             number += 1
             await asyncio.sleep(0.1)
         refused = refusals(worker.said)
@@ -88,8 +92,8 @@ async def test_a_full_disk_refuses_at_once_and_all_goes_on_by_itself_when_there_
         await worker.submit_all()
         await worker.rest()
         rested_s = time.monotonic()
-    record_property("refused_s", round(max(took_s for _, took_s in refused), 3))
-    record_property("rested_after_s", round(rested_s - freed_s, 2))
+    record("refused_s", round(max(took_s for _, took_s in refused), 3))
+    record("rested_after_s", round(rested_s - freed_s, 2))
 
     assert {code for code, _ in refused} <= {"store-unavailable", "overloaded"}
     assert max(took_s for _, took_s in refused) <= 1
@@ -101,7 +105,7 @@ async def test_a_full_disk_refuses_at_once_and_all_goes_on_by_itself_when_there_
 @pytest.mark.connected
 @pytest.mark.parametrize("count", [1, 2])
 async def test_a_server_that_crashes_and_comes_back_loses_nothing(
-    count: int, postgres_server: Cluster, tmp_path: Path, record_property: pytest.RecordProperty
+    count: int, postgres_server: Cluster, tmp_path: Path, record: Record
 ) -> None:
     """As many outages, at different moments of the work."""
     site = site_in(tmp_path / "site", postgres_server.url)
@@ -114,9 +118,7 @@ async def test_a_server_that_crashes_and_comes_back_loses_nothing(
         await other.said_one("ready")
         await worker.submit_all()
         for outage in range(count):
-            await until(
-                lambda outage=outage: len(site.trace("steps")) >= 300 * (outage + 1), "some steps"
-            )
+            await site.stepped(300 * (outage + 1))
             await asyncio.to_thread(postgres_server.stop, "immediate")
             stopped_s = time.monotonic()
             while time.monotonic() - stopped_s < DOWN_S:
@@ -124,19 +126,12 @@ async def test_a_server_that_crashes_and_comes_back_loses_nothing(
                 await asyncio.sleep(0.25)
             await asyncio.to_thread(postgres_server.start)
             started_s = time.monotonic()
-            await until(
-                lambda at_s=started_s: site.trace("steps")[-1]["at_s"] > at_s,
-                "a step after the outage",
-            )
-            stalls_s.append(
-                next(one["at_s"] for one in site.trace("steps") if one["at_s"] > started_s)
-                - started_s
-            )
+            stalls_s.append(await site.stepped_after(started_s))
         await worker.submit_all()
         await worker.rest()
     refused = refusals(worker.said)
-    record_property("stall_beyond_downtime_s", round(max(stalls_s), 2))
-    record_property("refused_s", round(max(took_s for _, took_s in refused), 3))
+    record("stall_beyond_downtime_s", round(max(stalls_s), 2))
+    record("refused_s", round(max(took_s for _, took_s in refused), 3))
 
     assert {code for code, _ in refused} <= {"store-unavailable", "overloaded"}
     assert max(took_s for _, took_s in refused) <= 1
@@ -147,7 +142,7 @@ async def test_a_server_that_crashes_and_comes_back_loses_nothing(
 @pytest.mark.crash
 @pytest.mark.connected
 async def test_a_worker_behind_a_network_that_swallows_stops_acting_and_another_finishes(
-    postgres_site: Site, record_property: pytest.RecordProperty
+    postgres_site: Site, record: Record
 ) -> None:
     site = postgres_site
     del site.settings["OPSRAIL_CASES__DEAD_S"]
@@ -160,7 +155,7 @@ async def test_a_worker_behind_a_network_that_swallows_stops_acting_and_another_
             await cut_off.said_one("ready")
             await other.said_one("ready")
             await cut_off.submit_all()
-            await until(lambda: len(site.trace("steps")) >= 24, "two steps of each case")
+            await site.stepped(24)
             network.swallow()
             swallowed_s = time.monotonic()
             site.kills += 1
@@ -176,12 +171,38 @@ async def test_a_worker_behind_a_network_that_swallows_stops_acting_and_another_
     taken_over = [
         one["at_s"] - swallowed_s for one in site.trace("steps") if one["pid"] == other.pid
     ]
-    record_property("last_effect_s", round(max(while_cut_off, default=0), 2))
-    record_property("taken_over_s", round(min(taken_over, default=-1), 2))
+    record("last_effect_s", round(max(while_cut_off, default=0), 2))
+    record("taken_over_s", round(min(taken_over, default=-1), 2))
 
     assert max(while_cut_off, default=0) <= DEAD_S
     assert taken_over
     assert await site.broken_promises() == []
+
+
+@pytest.mark.connected
+async def test_rows_that_a_frozen_process_locks_in_the_middle_of_sending_come_free(
+    postgres_site: Site,
+) -> None:
+    """The server heard half of a group, and nothing more: neither its end nor the end of the connection."""
+    async with postgres_site.store() as store:
+        row = WorkerRow("frozen", "host", 1, "alive", 0, 0)
+        await store.commit([Insert(row)])
+        with psycopg.connect(postgres_site.url, application_name="opsrail") as frozen:
+            frozen.pgconn.enter_pipeline_mode()
+            frozen.pgconn.send_query_params(b"BEGIN", None)
+            frozen.pgconn.send_query_params(
+                f"TABLE {TABLES[WorkerRow].name} FOR SHARE".encode(), None
+            )
+            frozen.pgconn.flush()
+            begun_s = time.monotonic()
+            taken: list[WorkerRow] = []
+            while not taken and time.monotonic() - begun_s < 2 * DEAD_S:
+                taken = await store.take(WorkerRow, set={"state": "dead"})
+                await asyncio.sleep(0.1)
+            frozen.pgconn.finish()
+
+    assert taken == [row._replace(state="dead")]
+    assert 1 < time.monotonic() - begun_s < DEAD_S
 
 
 async def test_a_disk_in_memory_or_with_little_room_is_named(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """One worker process: carries cases until its input ends, and does what lines on that input ask for.
 
-`python -m tests.crash.worker FOLDER TRACES [STOP_AT [serves]]`. Lines in: `submit JSON`, `file PATH`, `rest`, `shift SECONDS`.
+`python -m tests.crash.worker FOLDER TRACES [STOP_AT [serves]]`. Lines in: `submit JSON`, `file PATH`, `rest`,
+`shift SECONDS`.
 Lines out, as JSON: `ready`, `acknowledged`, `refused`, `fed`, `rested`, `broken`.
 """
 
@@ -29,7 +30,7 @@ from opsrail.values.cases import CaseRow, CaseState, OutboxRow, OutboxState
 from opsrail.values.ledger import LedgerPendingRow
 from opsrail.values.rows import Where
 from opsrail.web.server import serve_running
-from tests.crash.flow import NAME, Work, defined
+from tests.crash.flow import NAME, defined
 
 LOOK_S = 0.05
 MOVING = (CaseState.READY, CaseState.RUNNING, CaseState.WAITING)
@@ -92,7 +93,7 @@ class Worker:
 
     async def _rest(self) -> None:
         """Answer when nothing can go on by itself any more."""
-        while await self._is_moving():
+        while await self._is_moving():  # noqa: ASYNC110 - rows of other processes raise no event here
             await asyncio.sleep(LOOK_S)
         say("rested")
 

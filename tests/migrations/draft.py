@@ -19,9 +19,12 @@ def draft() -> str:
     parts = [_table(shape) for shape in SHAPES.values()]
     for row_type, groups in INDEXES.items():
         name = SHAPES[row_type].name
-        for group in groups:
+        for group, present in groups:
             columns = ", ".join(f'"{column}"' for column in group)
-            parts.append(f'CREATE INDEX "{name}_{"_".join(group)}" ON "{name}" ({columns});')
+            partly = "" if present is None else f' WHERE "{present}" IS NOT NULL'
+            parts.append(
+                f'CREATE INDEX "{name}_{"_".join(group)}" ON "{name}" ({columns}){partly};'
+            )
     return "\n".join(parts) + "\n"
 
 

@@ -23,6 +23,7 @@ from opsrail.ledger.chain import WriterChain
 from opsrail.ledger.keys import load_signer
 from opsrail.ports import Store
 from opsrail.store.catalog import open_store
+from opsrail.values.rows import Where
 from tests.support.invariants import Evidence, broken_promises
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -122,6 +123,21 @@ class Site:
             else []
         )
 
+    async def stepped(self, count: int) -> None:
+        """Wait until so many steps began in all."""
+        await until(lambda: len(self.trace("steps")) >= count, f"{count} steps")
+
+    async def stepped_after(self, at_s: float) -> float:
+        """Wait until a step begins after a moment of the monotonic clock; return how long after, s."""
+        await until(lambda: self.trace("steps")[-1]["at_s"] > at_s, "another step")
+        return min(float(one["at_s"]) for one in self.trace("steps") if one["at_s"] > at_s) - at_s
+
+    async def has(self, table: type[tuple[Any, ...]], *where: Where) -> None:
+        """Wait until a row is there."""
+        async with self.store() as store, asyncio.timeout(PATIENCE_S):
+            while not await store.select(table, *where, limit=1):  # noqa: ASYNC110 - see below
+                await asyncio.sleep(LOOK_S)  # rows of other processes raise no event here
+
     def logs(self) -> str:
         """Return what all workers logged."""
         return "".join(
@@ -184,11 +200,6 @@ class Child:
         return cls(site, process)
 
     @property
-    def is_reading(self) -> bool:
-        """Whether more may be said."""
-        return not self._reading.done()
-
-    @property
     def is_alive(self) -> bool:
         return self._process.returncode is None
 
@@ -213,15 +224,32 @@ class Child:
         while left := set(self._site.wanted) - set(self._site.acknowledged) - self._site.from_files:
             before = len(self.said)
             self.submit_again()
-            await self.until(
-                lambda: len(self.said) - before >= len(left), "answers to all submissions"
-            )
+            await self.answered(before + len(left))
 
     async def said_one(self, what: str, *, after: int = 0) -> dict[str, Any]:
-        """Wait until the worker says something, and return the last of it."""
-        found = lambda: [said for said in self.said[after:] if said["what"] == what]  # noqa: E731
-        await self.until(lambda: bool(found()), what)
-        return found()[-1]
+        """Wait until the worker says something, and return the first of it."""
+        await self.until(lambda: any(one["what"] == what for one in self.said[after:]), what)
+        return next(one for one in self.said[after:] if one["what"] == what)
+
+    async def answered(self, count: int) -> None:
+        """Wait until the worker has said so much in all."""
+        await self.until(lambda: len(self.said) >= count, f"{count} answers")
+
+    async def rested_or_died(self) -> bool:
+        """Submit what is not acknowledged and ask for rest; return whether it came, else the worker is gone."""
+        self.submit_again()
+        site = self._site
+        await self.until(
+            lambda: site.wanted.keys() <= site.acknowledged.keys() or self._reading.done(),
+            "acknowledgements or death",
+        )
+        self.send("rest")
+        await self.until(lambda: self._has_rested or self._reading.done(), "rest or death")
+        return self._has_rested
+
+    @property
+    def _has_rested(self) -> bool:
+        return any(one["what"] == "rested" for one in self.said)
 
     async def rest(self) -> None:
         """Wait until nothing can go on by itself."""

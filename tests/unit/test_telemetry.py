@@ -97,7 +97,6 @@ def test_a_line_for_machines_is_json_with_its_fields() -> None:
 
 
 def test_a_line_for_people_is_one_line() -> None:
-def test_secrets_are_struck_out_by_name_and_by_shape() -> None:
     fields = {
         "api_key": "abc",
         "nested": {"password": "abc", "rows": ["Authorization: Bearer abc.def", 3]},

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import functools
-from collections.abc import Awaitable, Callable
+import types
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from concurrent.futures import Executor
 from typing import Any
 
@@ -50,11 +51,39 @@ async def once(
     Raises:
         TimedOut: it ran past its limit. A plain function in a thread goes on, its answer is dropped.
     """
+    if is_async:
+        coroutine = call()
+        try:  # begun by hand: one that never waits needs no timer (bench cases: 22 of 390 us a case)
+            waited_for = coroutine.send(None)
+        except StopIteration as done:
+            return done.value
+        answer: Awaitable[Any] = _resumed(coroutine, waited_for)
+    else:
+        answer = in_thread(call, threads)
+    limit = asyncio.timeout(timeout_s)
     try:
-        async with asyncio.timeout(timeout_s):
-            return await (call() if is_async else in_thread(call, threads))
+        async with limit:
+            return await answer
     except TimeoutError as late:
+        if not limit.expired():  # the call's own, e.g. of its socket
+            raise
         raise TimedOut(f"one attempt ran past {timeout_s:g} s") from late
+
+
+@types.coroutine
+def _resumed(coroutine: Coroutine[Any, Any, Any], waited_for: Any) -> Generator[Any, Any, Any]:
+    """Go on with a coroutine that was begun and waits for something, as `await` would."""
+    while True:
+        try:
+            sent = yield waited_for
+        except BaseException as thrown:
+            step = functools.partial(coroutine.throw, thrown)
+        else:
+            step = functools.partial(coroutine.send, sent)
+        try:
+            waited_for = step()
+        except StopIteration as done:
+            return done.value
 
 
 def in_thread(call: Callable[[], Any], threads: Executor) -> Awaitable[Any]:

@@ -6,7 +6,6 @@ are there for time and chance. `journal.py` has the theory.
 
 from __future__ import annotations
 
-import asyncio
 import functools
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import UTC, datetime
@@ -17,8 +16,10 @@ from pydantic_core import from_json, to_json
 
 from opsrail import faults
 from opsrail.cases.attempts import answered
+from opsrail.cases.beside import Beside
+from opsrail.cases.ending import plain
 from opsrail.cases.journal import Journal, Road, digest_of
-from opsrail.cases.signals import Interrupted, Suspended
+from opsrail.cases.signals import Interrupted
 from opsrail.cases.steps import STEP_RETRY, Action, Shape, Step, shape_of
 from opsrail.decide.decider import Request
 from opsrail.decide.point import DecisionPoint
@@ -67,7 +68,7 @@ class Case:
         self._journal = Journal(row, entries, inbox, road)
         self._topics: list[str] = []
         self._due_at_ms: int | None = None
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._beside = Beside()
 
     # -- what authors call -------------------------------------------------------------------------------------------
 
@@ -185,8 +186,7 @@ class Case:
 
     def end_tasks(self) -> None:
         """Cancel what steps still run in tasks of the author's own (`asyncio.gather`)."""
-        for task in self._tasks - {asyncio.current_task()}:
-            task.cancel()
+        self._beside.end()
 
     # -- how it works ------------------------------------------------------------------------------
 
@@ -204,8 +204,20 @@ class Case:
             if known.kind == "failed":
                 raise StepFailed(from_json(known.result))
             return shape.read(known.result)
-        if (task := asyncio.current_task()) is not None:
-            self._tasks.add(task)
+        with self._beside:
+            text = await self._run_step(seq, step, shape, digest, args, kwargs)
+        return shape.read(text)
+
+    async def _run_step(
+        self,
+        seq: int,
+        step: Step[..., Any],
+        shape: Shape,
+        digest: str,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+    ) -> str:
+        journal, name = self._journal, shape.name
         call = functools.partial(step.function, *args, **kwargs)
         try:
             result, attempts = await answered(
@@ -220,7 +232,7 @@ class Case:
             journal.broken = wrong
             raise
         except Exception as cause:
-            message = f"case {self.id}: step {name} failed: {type(cause).__name__}: {cause}"
+            message = plain(f"case {self.id}: step {name} failed: {type(cause).__name__}: {cause}")
             failed = to_json(message).decode()
             journal.later(
                 seq, journal.entry(seq, "failed", name, digest, failed, step.retry.attempts)
@@ -229,7 +241,7 @@ class Case:
         faults.point("case.step_ran")
         await journal.commit(seq, journal.entry(seq, "step", name, digest, text, attempts))
         faults.point("case.step_durable")
-        return shape.read(text)
+        return text
 
     async def _decide(self, seq: int, point: DecisionPoint[Any], facts: BaseModel) -> Decision:
         journal = self._journal
@@ -244,7 +256,7 @@ class Case:
 
         def also(decision: Decision) -> Sequence[Write]:
             noted = journal.entry(seq, "decide", point.name, digest, to_json(decision.id).decode())
-            return [*journal.flush(), noted, self._road.fence()]
+            return [*journal.flush(), noted, journal.fence]
 
         request = Request(
             point,
@@ -256,7 +268,8 @@ class Case:
             also=also,
         )
         try:
-            decision = await self._road.decider.decide(request)
+            with self._beside:
+                decision = await self._road.decider.decide(request)
         except (Conflict, Unavailable) as cause:
             raise Interrupted(cause) from cause
         journal.wrote(seq)
@@ -286,7 +299,7 @@ class Case:
             writes = opened(self._row, review_id, queue, decision, due_ms, priority, show, now_ms)
             journal.later(seq, *writes)
         self._topics.append(topic)
-        raise Suspended
+        await self._beside.park()
 
     async def _act(
         self, seq: int, action: Action[Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
@@ -331,7 +344,7 @@ class Case:
             journal.later(seq, journal.entry(seq, "sleep", "sleep", str(length_ms), str(wake_ms)))
         if now_ms < wake_ms:
             self._due_at_ms = wake_ms if self._due_at_ms is None else min(wake_ms, self._due_at_ms)
-            raise Suspended
+            await self._beside.park()
 
     async def _reading(self, kind: str, read: Callable[[], str]) -> str:
         journal = self._journal
@@ -344,7 +357,8 @@ class Case:
 
     async def _read(self, table: type[Any], key: str) -> Any:
         try:
-            return await self._road.store.get(table, key)
+            with self._beside:
+                return await self._road.store.get(table, key)
         except Unavailable as cause:
             raise Interrupted(cause) from cause
 

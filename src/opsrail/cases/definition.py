@@ -19,7 +19,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from opsrail.cases.context import Case
 from opsrail.cases.steps import ACTION_RETRY, Action, Retry
@@ -153,6 +153,27 @@ class Automation(Generic[In, Out]):
             return declared
 
         return declare
+
+    def written(self, given: In) -> str:
+        """Return an input as the text that its row keeps.
+
+        Raises:
+            InvalidInput: it does not read back the same, e.g. NaN, or a validator that refuses its own result. Terminal.
+        """
+        text = given.model_dump_json()
+        try:
+            back: In | None = self.read(text)
+        except ValidationError:
+            back = None
+        if back != given:
+            raise InvalidInput(
+                f"the input does not fit {self.name}: written down, it does not read back the same; is there NaN in it?"
+            )
+        return text
+
+    def read(self, text: str) -> In:
+        """Return the input that a row keeps; fields stand there by their own names, whatever alias they came under."""
+        return self.case.model_validate_json(text, by_alias=True, by_name=True)
 
     def with_actions(self, functions: Mapping[str, Callable[..., Any]]) -> Automation[In, Out]:
         """Return the automation with other functions behind some of its actions (tests)."""

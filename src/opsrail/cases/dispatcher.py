@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from opsrail import faults
 from opsrail.cases.journal import STORE_DOWN_S
@@ -59,14 +59,15 @@ class Dispatcher:
     async def run(self) -> None:
         """Claim and carry until cancelled."""
         inbox = self._store.changed(InboxRow)
+        is_partial = False
         while True:
             self._runner.nudge.clear()
+            is_partial = (
+                inbox.is_set() and not is_partial
+            )  # rulings without end must not starve the rest
+            inbox.clear()
             try:
-                if inbox.is_set():
-                    inbox.clear()
-                    await self._wake_ruled()
-                else:
-                    await self._claim()
+                await (self._wake_ruled() if is_partial else self._claim())
                 wait_s = await self._idle_s()
             except (Unavailable, Conflict) as down:
                 log.warning("claiming waits: %s", down)
@@ -81,6 +82,10 @@ class Dispatcher:
             Where("automation", "in", self._names),
             Where("due_at_ms", "null", False),
         ]
+        if (
+            self._runner.suspect is not None
+        ):  # the others that are due wait for its end, which nudges
+            due.append(Where("losses", "<", PATIENCE - 1))
         wait_s = self._poll_s
         for state in (CaseState.READY, CaseState.WAITING):
             where = Where("state", "=", state)
@@ -130,7 +135,7 @@ class Dispatcher:
         """Take what is due and start it."""
         await self._wake_ruled()
         is_due = Where("due_at_ms", "<=", self._now_ms())
-        await self._take(Where("state", "=", CaseState.WAITING), is_due)
+        await self._take(Where("state", "=", CaseState.WAITING), is_due, order=("due_at_ms", "id"))
         ready = Where("state", "=", CaseState.READY)
         room = self._runner.free
         self._runner.more_due = (
@@ -141,12 +146,17 @@ class Dispatcher:
                 ready, is_due, Where("losses", ">=", PATIENCE - 1), limit=1, is_suspect=True
             )
 
-    async def _take(self, *where: Where, limit: int | None = None, is_suspect: bool = False) -> int:
+    async def _take(
+        self,
+        *where: Where,
+        order: Sequence[str] = ("priority", "due_at_ms", "id"),
+        limit: int | None = None,
+        is_suspect: bool = False,
+    ) -> int:
         room = self._runner.free if limit is None else min(limit, self._runner.free)
         if room <= 0 or not self._worker.may_act:
             return 0
         due = (*where, Where("automation", "in", self._names))
-        order = ("priority", "due_at_ms", "id")
         if not await self._store.select(CaseRow, *due, order=order, limit=1):
             return 0
         owned = {"state": CaseState.RUNNING, "owner": self._worker.id}
@@ -167,16 +177,15 @@ class Dispatcher:
             for arrived in page:
                 if arrived.topic == CANCEL_TOPIC:
                     await self._cancel_running(arrived)
-            topics = {
-                arrived.case_id: arrived.topic
-                for arrived in page
-                if not self._runner.has(arrived.case_id)
-            }
+            topics: dict[str, set[str]] = {}
+            for arrived in page:
+                if not self._runner.is_busy(arrived.case_id, arrived.topic):
+                    topics.setdefault(arrived.case_id, set()).add(arrived.topic)
             if topics:
                 parked = (Where("id", "in", tuple(topics)), Where("state", "=", CaseState.WAITING))
                 rows = await self._store.select(CaseRow, *parked, limit=INBOX_PAGE)
                 ids = tuple(
-                    row.id for row in rows if topics[row.id] in (row.waiting_for or "").split()
+                    row.id for row in rows if topics[row.id] & {*(row.waiting_for or "").split()}
                 )
                 if ids:
                     woken += await self._take(

@@ -129,7 +129,14 @@ def accepted(row: CaseRow) -> Append:
 def reason_of(error: BaseException) -> str:
     """Return a failure in one line of at most 2,000 characters, for rows and people."""
     text = str(error) or repr(error)
-    return (text if isinstance(error, AuthorError) else f"{type(error).__name__}: {text}")[:2000]
+    return plain(text if isinstance(error, AuthorError) else f"{type(error).__name__}: {text}")[
+        :2000
+    ]
+
+
+def plain(text: str) -> str:
+    """Return foreign text as every database can hold it: no NUL, no half of a surrogate pair."""
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()
 
 
 def _failed(

@@ -174,7 +174,7 @@ class RowCheck:
         if len(text) > INPUT_BYTES:
             return (Fault("", f"is {len(text):,} characters as JSON; at most {INPUT_BYTES:,}"),)
         try:
-            self._automation.case.model_validate_json(text)
+            self._automation.read(text)
         except ValidationError as wrong:
             return tuple(
                 Fault(fault.place, f"does not read back from JSON: {fault.message}")

@@ -28,6 +28,7 @@ from opsrail.values.rows import Insert, Update, Where, Write
 BACKLOG = 10_000
 RETRY_AFTER_S = 2.0
 COUNT_EVERY_S = 1.0
+WAITING_TO_RUN = (Where("state", "=", CaseState.READY), Where("due_at_ms", "null", False))
 INPUT_BYTES = 1_000_000
 KEY_CHARACTERS = 255
 
@@ -147,6 +148,8 @@ class Intake:
         await self._store.commit(writes)
         faults.point("intake.batch_accepted")
         self._ready += new
+        if self._runner is not None:
+            self._runner.nudge.set()
         return moved, new
 
     def check(
@@ -181,7 +184,7 @@ class Intake:
     def _row(
         self, automation: Automation[Any, Any], submission: Submission, model: BaseModel
     ) -> CaseRow:
-        text = model.model_dump_json()
+        text = automation.written(model)
         if len(text) > INPUT_BYTES:
             raise InvalidInput(f"the input is {len(text):,} characters; at most {INPUT_BYTES:,}")
         if submission.key is not None and not 1 <= len(submission.key) <= KEY_CHARACTERS:
@@ -245,9 +248,9 @@ class Intake:
     async def _refuse_when_full(self) -> None:
         now_s = self._clock.monotonic_s()
         if now_s - self._counted_s > COUNT_EVERY_S or self._ready >= self._backlog:
-            counts = await self._store.count(CaseRow, Where("state", "=", CaseState.READY))
+            self._counted_s = now_s  # before the await: one of a thousand callers counts, not each
+            counts = await self._store.count(CaseRow, *WAITING_TO_RUN)
             self._ready = counts.get((), 0)
-            self._counted_s = now_s
         if self._ready >= self._backlog:
             raise Overloaded(
                 f"{self._ready:,} cases wait already, the limit is {self._backlog:,}; try again in {RETRY_AFTER_S:g} s",

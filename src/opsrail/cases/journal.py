@@ -5,7 +5,8 @@ Theory: every call on a Case takes the next number, in the order the author's co
     next line.
 
 Code that runs at the same time as other code of the case (a task of `asyncio.gather` or a TaskGroup) counts in a lane of its
-own, named by the lane that made it and its place there: whichever is faster on a second run, each call finds its entry.
+own, named by the lane that made it and its place there: whichever is faster on a second run, each call finds its entry. A
+task that makes tasks of its own must make a call before: without a lane it cannot name theirs.
 
 Cheap rows (an action, a clock reading, a failure that the author handled) wait in a buffer and go with the next commit.
 """
@@ -128,7 +129,7 @@ class Journal:
         return seq
 
     def _new_lane(self) -> _Lane:
-        """Return the lane of a task that makes its first call; tasks made together make theirs in the order they were made."""
+        """Return the lane of a task that makes its first call; tasks made together begin in that order."""
         parent = _LANE.get(self._main)
         parent.lanes += 1
         number = parent.number * LANES + parent.lanes
@@ -217,7 +218,9 @@ class Journal:
             Interrupted: a commit was given up, or its answer did not come: what was to go with it may be lost.
         """
         if self._flushed != self._written:
-            raise Interrupted(StoreUnavailable(f"case {self.row.id}: a commit of its journal has no answer"))
+            raise Interrupted(
+                StoreUnavailable(f"case {self.row.id}: a commit of its journal has no answer")
+            )
 
     def flush(self) -> list[Write]:
         """Return the buffered writes and forget them; they belong into the commit that follows at once."""

@@ -73,24 +73,30 @@ class Outbox:
         self._poll_s = poll_s
         self._sending: set[asyncio.Task[None]] = set()
         self._is_in_doubt = False
+        self._is_draining = False
 
     async def run(self) -> None:
         """Send until cancelled."""
         changed = self._store.changed(OutboxRow)
-        while True:
-            changed.clear()
-            try:
-                await self._recall()
-                taken = await self._take()
-            except Unavailable as down:
-                log.warning("outbox waits: %s", down)
-                self._is_in_doubt = True
-                taken = 0
-            if taken == 0 or len(self._sending) >= AT_ONCE:
-                await self._pause(changed)
+        try:
+            while True:
+                changed.clear()
+                try:
+                    await self._recall()
+                    taken = await self._take()
+                except Unavailable as down:
+                    log.warning("outbox waits: %s", down)
+                    self._is_in_doubt = True
+                    taken = 0
+                if taken == 0 or len(self._sending) >= AT_ONCE:
+                    await self._pause(changed)
+        finally:
+            for task in self._sending:
+                task.cancel()
 
     async def drain(self) -> None:
-        """Wait for what is being sent now."""
+        """Take nothing more, and wait for what is being sent now."""
+        self._is_draining = True
         if self._sending:
             await asyncio.wait(self._sending)
 
@@ -123,7 +129,7 @@ class Outbox:
             self._is_in_doubt = False
 
     async def _take(self) -> int:
-        free = AT_ONCE - len(self._sending)
+        free = 0 if self._is_draining else AT_ONCE - len(self._sending)
         names = await self._running_names()
         if free <= 0 or not names or not self._worker.may_act:
             return 0
@@ -168,6 +174,8 @@ class Outbox:
                 raise UnknownName(
                     f"automation {row.automation!r} has no action {row.action!r} any more"
                 )
+            if row.attempts > action.retry.attempts:
+                raise Terminal("its process died at each attempt")
             response = await self._call(action, row)
         except Exception as error:
             await self._mark(row, self._failed(row, action, error))
@@ -196,7 +204,7 @@ class Outbox:
         is_async = inspect.iscoroutinefunction(action.function)
         timeout_s = action.retry.timeout_s
         response = await once(call, is_async=is_async, timeout_s=timeout_s, threads=self._threads)
-        return to_json(response, fallback=repr).decode()
+        return _kept(response)
 
     def _failed(
         self, row: OutboxRow, action: Action[Any] | None, error: Exception
@@ -250,6 +258,14 @@ def arguments(action: Action[Any], payload: str) -> tuple[list[Any], dict[str, A
     ]
     args += stored["args"][len(names) :]
     return args, {name: _typed(hints.get(name), value) for name, value in stored["kwargs"].items()}
+
+
+def _kept(response: object) -> str:
+    """Return what an action answered as JSON; it was done, so an answer that has no JSON form is no failure."""
+    try:
+        return to_json(response, fallback=repr).decode()
+    except ValueError:
+        return to_json(ascii(response)).decode()
 
 
 def _typed(hint: Any, value: Any) -> Any:

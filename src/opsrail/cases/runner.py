@@ -7,6 +7,7 @@ on one page there. `dispatcher.py` finds the cases.
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from collections.abc import Mapping
 from typing import Any
@@ -82,6 +83,7 @@ class Runner:
         self.nudge = asyncio.Event()
         self.more_due = False
         self._waiters: dict[str, list[asyncio.Future[CaseRow]]] = {}
+        self._called: set[str] = set()
 
     # -- what others call --------------------------------------------------------------------------------------------
 
@@ -91,8 +93,11 @@ class Runner:
         return self._at_once - self.held
 
     def reserve(self) -> bool:
-        """Hold a place for a case about to be accepted; `start` or `unreserve` gives it back."""
-        if self.free <= 0:
+        """Hold a place for a case about to be accepted, unless others wait for one; `unreserve` gives it back."""
+        if self.free <= 0 or self.more_due:
+            self.more_due = True
+            if self.free > 0:
+                self.nudge.set()  # those who wait go first, at once
             return False
         self._reserved += 1
         return True
@@ -106,13 +111,23 @@ class Runner:
         """Return whether a case runs here now."""
         return case_id in self._running
 
+    def is_busy(self, case_id: str, topic: str) -> bool:
+        """Return whether a case runs here now, for which something arrived; if it came too late, the end nudges."""
+        if case_id not in self._running:
+            return False
+        context = self._contexts.get(case_id)
+        if context is None or context.journal.arrived(topic) is None:
+            self._called.add(case_id)
+        return True
+
     def cancel(self, case_id: str, reason: str) -> bool:
         """End a case that runs here; return whether it does."""
         task = self._running.get(case_id)
         if task is None:
             return False
-        self._cancelling[case_id] = reason
-        task.cancel()
+        if case_id not in self._cancelling:  # a second one would end the ending
+            self._cancelling[case_id] = reason
+            task.cancel()
         return True
 
     def unreserve(self) -> None:
@@ -123,12 +138,13 @@ class Runner:
         """Run a case this worker owns; `is_fresh`: it was accepted a moment ago and has no journal."""
         task = asyncio.create_task(self._carry(row, is_fresh), name=f"case:{row.id}")
         self._running[row.id] = task
-        task.add_done_callback(lambda _: self._ended(row.id))
+        task.add_done_callback(functools.partial(self._ended, row.id))
 
     def ending_of(self, case_id: str) -> asyncio.Future[CaseRow]:
         """Return a future of the case's row at the end of its next stretch here."""
         future: asyncio.Future[CaseRow] = asyncio.get_running_loop().create_future()
         self._waiters.setdefault(case_id, []).append(future)
+        future.add_done_callback(functools.partial(self._forget, case_id))
         return future
 
     def blocked(self, task_name: str, error: BlockedLoop) -> None:
@@ -152,16 +168,20 @@ class Runner:
 
     async def _carry(self, row: CaseRow, is_fresh: bool) -> None:
         """Carry one case to the end of its stretch, through a database that may be away for a while."""
+        fault: Exception | None = None
+        is_again = False
         while True:
             try:
-                return await self._advance(row, is_fresh)
+                if is_again and not await self._is_mine(row):
+                    return
+                return await self._advance(row, is_fresh, fault)
             except Fenced:
                 return
             except StaleWrite as moved:
                 log.warning("case %s went on elsewhere: %s", row.id, moved)
                 return
             except asyncio.CancelledError:
-                if (reason := self._cancelling.pop(row.id, None)) is None:
+                if (reason := self._cancelling.get(row.id)) is None:
                     raise
                 return await self._end(row, reason)
             except (Unavailable, Interrupted) as down:
@@ -169,16 +189,33 @@ class Runner:
                 if isinstance(cause, Fenced):
                     return
                 log.warning("case %s waits for the database: %s", row.id, cause)
+            except Exception as wrong:
+                if fault is not None:
+                    raise
+                log.exception("case %s cannot be written down as it ended", row.id)
+                fault = wrong
             await self._road.clock.sleep(STORE_DOWN_S)
-            is_fresh = False
+            is_fresh, is_again = False, True
 
-    async def _advance(self, row: CaseRow, is_fresh: bool) -> None:
-        """Carry one case one stretch further; safe to kill at any line."""
+    async def _is_mine(self, row: CaseRow) -> bool:
+        """Return whether a case still runs here after a commit without an answer; it may have been done."""
+        now = await self._store.get(CaseRow, row.id)
+        return now is not None and (now.state, now.owner) == (CaseState.RUNNING, row.owner)
+
+    async def _advance(self, row: CaseRow, is_fresh: bool, fault: Exception | None) -> None:
+        """Carry one case one stretch further; safe to kill at any line.
+
+        Args:
+            fault: Why the stretch before could not be written down; the case fails of it.
+        """
         journal, inbox = ([], []) if is_fresh else await self._history(row)
         if row.losses and len(journal) > row.progress:
             row = await self._went_on(row, len(journal))
         case = Case(row, journal, inbox, self._road)
-        ending = self._condemned(row, case) or await self._run(row, case)
+        if fault is not None:
+            ending: Ending = Failed(fault)
+        else:
+            ending = self._condemned(row, case) or await self._run(row, case)
         ending, learned = self._learned(row, ending, case)
         now_ms = self._now_ms()
         state, writes = writes_of(
@@ -194,7 +231,7 @@ class Runner:
             log.error("case %s is set aside (%s); see: opsrail cases show %s", row.id, what, row.id)
             faults.point("case.before_set_aside")
         faults.point("case.before_commit")
-        await self._store.commit([*writes, *learned, self._worker.fence()])
+        await self._store.commit([*writes, *learned, case.journal.fence])
         faults.point("case.after_commit")
         self._tell(row, state, ending)
 
@@ -202,7 +239,8 @@ class Runner:
         """Write down, before it runs, that a case whose process died had made progress: that death is its first here."""
         counted: dict[str, Any] = {"losses": 1, "failures": 0, "progress": journal_length}
         mine = {"owner": row.owner}
-        await self._store.commit([Update(CaseRow, (row.id,), counted, mine), self._worker.fence()])
+        fence = self._worker.fence(row.owner)
+        await self._store.commit([Update(CaseRow, (row.id,), counted, mine), fence])
         if self.suspect == row.id:
             self.suspect = None
             self.nudge.set()
@@ -210,10 +248,17 @@ class Runner:
 
     async def _end(self, row: CaseRow, reason: str) -> None:
         """End a running case that somebody cancelled, unless it ended by itself just now."""
-        try:
-            await cancel_case(self._store, row, reason, self._now_ms())
-        except Conflict as moved:
-            log.info("case %s ended before it could be cancelled: %s", row.id, moved)
+        while True:
+            try:
+                await cancel_case(self._store, row, reason, self._now_ms())
+            except Conflict as moved:
+                log.info("case %s ended before it could be cancelled: %s", row.id, moved)
+                self.nudge.set()  # parked or ready, it is cancelled from there
+            except Unavailable as down:
+                log.warning("case %s cannot be cancelled yet: %s", row.id, down)
+                await self._road.clock.sleep(STORE_DOWN_S)
+                continue
+            return
 
     @staticmethod
     def _condemned(row: CaseRow, case: Case) -> Failed | None:
@@ -254,7 +299,7 @@ class Runner:
         automation = self._automations[row.automation]
         if not isinstance(ending, Settled) or not automation.history:
             return ending, []
-        given = automation.case.model_validate_json(row.input)
+        given = automation.read(row.input)
         outcome = automation.outcome.model_validate_json(ending.outcome)
         clock = self._road.clock
         try:
@@ -282,9 +327,20 @@ class Runner:
             if not future.done():
                 future.set_result(row._replace(state=state, outcome=outcome))
 
-    def _ended(self, case_id: str) -> None:
-        self._running.pop(case_id, None)
+    def _forget(self, case_id: str, future: asyncio.Future[CaseRow]) -> None:
+        if future in (waiting := self._waiters.get(case_id, [])):
+            waiting.remove(future)
+            if not waiting:
+                del self._waiters[case_id]
+
+    def _ended(self, case_id: str, task: asyncio.Task[None]) -> None:
+        if self._running.get(case_id) is not task:  # one that outlived `drop`
+            return
+        del self._running[case_id]
         self._cancelling.pop(case_id, None)
+        if case_id in self._called:
+            self._called.discard(case_id)
+            self.nudge.set()
         if self.suspect == case_id:
             self.suspect = None
             self.nudge.set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from opsrail.cases.context import Case
@@ -24,18 +25,32 @@ async def run_stretch(
         Interrupted: the worker cannot write the case down now.
     """
     try:
-        result = await automation.function(case, automation.case.model_validate_json(row.input))
+        result = await automation.function(case, automation.read(row.input))
+        case.journal.check_whole()
         return (
             Failed(case.journal.broken)
             if case.journal.broken
             else _returned(automation, case, result, is_strict)
         )
     except Suspended:
-        return Parked(*case.waits_for)
+        return _parked(case)
     except BaseExceptionGroup as group:
         return _grouped(group, case)
+    except asyncio.CancelledError:
+        if (task := asyncio.current_task()) is None or task.cancelling():
+            raise
+        return Failed(
+            RuntimeError(
+                "the code let a cancellation out that nobody asked for; catch it where it arises"
+            )
+        )
     except Exception as error:
         return Failed(case.journal.broken or error)
+
+
+def _parked(case: Case) -> Ending:
+    case.journal.check_whole()
+    return Failed(case.journal.broken) if case.journal.broken else Parked(*case.waits_for)
 
 
 def _returned(
@@ -74,7 +89,7 @@ def _grouped(group: BaseExceptionGroup[BaseException], case: Case) -> Ending:
         raise interrupted.exceptions[0]
     failed = None if rest is None else rest.split(Suspended)[1]
     if failed is None:
-        return Parked(*case.waits_for)
+        return _parked(case)
     first = failed.exceptions[0]
     return Failed(
         case.journal.broken

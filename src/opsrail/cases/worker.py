@@ -51,9 +51,13 @@ class Worker:
         self._fence = _alive("")
         self.beat_s = dead_s / BEATS
 
-    def fence(self) -> Require:
-        """Return the condition every commit of this worker carries."""
-        return self._fence
+    def fence(self, owner: str | None = None) -> Require:
+        """Return the condition every commit of this worker carries.
+
+        Args:
+            owner: Who claimed the case that is written of: work of an earlier id of this process stays with that id.
+        """
+        return self._fence if owner in (None, self.id) else _alive(owner or "")
 
     @property
     def may_act(self) -> bool:
@@ -109,11 +113,11 @@ class Worker:
             others.append(Where("heartbeat_at_ms", "<=", silent_ms))
         if await self._store.select(WorkerRow, *others, limit=1):
             await self._store.take(WorkerRow, *others, set={"state": "dead"}, limit=RECOVER_BATCH)
-        alive = {
-            row.id for row in await self._store.select(WorkerRow, Where("state", "=", "alive"))
-        }
         owners = await self._store.count(
-            CaseRow, Where("state", "=", CaseState.RUNNING), by=("owner",)
+            CaseRow,
+            Where("state", "=", CaseState.RUNNING),
+            Where("owner", "null", False),
+            by=("owner",),
         )
         senders = await self._store.count(
             OutboxRow,
@@ -121,6 +125,9 @@ class Worker:
             Where("owner", "null", False),
             by=("owner",),
         )
+        # Read last: a worker that came alive and claimed between two reads must not be taken for a dead one.
+        living = await self._store.select(WorkerRow, Where("state", "=", "alive"))
+        alive = {row.id for row in living}
         given_back = 0
         for (owner,) in {*owners, *senders}:
             if owner is not None and owner not in alive:

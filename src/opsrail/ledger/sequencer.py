@@ -234,8 +234,8 @@ class Sequencer:
         if row is None:
             row = LedgerLeaderRow(LEADER, 1, self._holder, now_ms + self._lease_ms, 0)
             write: Write = Insert(row)
-        elif row.holder != self._holder and row.lease_until_ms > now_ms:
-            return None
+        elif row.holder != self._holder and 0 < row.lease_until_ms - now_ms <= self._lease_ms:
+            return None  # a lease that ends later still was given by a clock that ran ahead: it binds nobody
         else:
             was, row = row, row._replace(epoch=row.epoch + 1)
             won: dict[str, Value] = {

@@ -112,10 +112,8 @@ class Registry:
             if same := [row for row in known if row.digest == content_digest]:
                 return _version_of(same[0])
             number = known[-1].number + 1 if known else 1
-            figures, told = (
-                canonical(dict(metrics or {})).decode(),
-                canonical(dict(card or {})).decode(),
-            )
+            figures = canonical(dict(metrics or {})).decode()
+            told = canonical(dict(card or {})).decode()
             at_ms = self._clock.now_ms()
             row = ModelVersionRow(
                 name, number, content_digest, runtime, training_digest, figures, told, at_ms

@@ -19,7 +19,7 @@ from opsrail.ledger.entries import entry
 from opsrail.ports import Store
 from opsrail.values.cases import InboxRow
 from opsrail.values.reviews import ReviewRow, ReviewState
-from opsrail.values.rows import Append, Insert, Update, Where
+from opsrail.values.rows import Append, Insert, Update, equals
 
 LEASE_MS = 15 * 60_000
 REASON_CHARACTERS = 4_000
@@ -34,12 +34,14 @@ class Desk:
 
     async def waiting(self, queue: str | None = None, *, limit: int = 100) -> list[ReviewRow]:
         """Return reviews without a ruling, most urgent first: by priority, then age."""
-        where = [Where("state", "in", (ReviewState.OPEN, ReviewState.CLAIMED))]
-        if queue is not None:
-            where.append(Where("queue", "=", queue))
-        return await self._store.select(
-            ReviewRow, *where, order=("priority", "opened_at_ms", "id"), limit=limit
-        )
+        of_queue = () if queue is None else equals(queue=queue)
+        order = ("priority", "opened_at_ms", "id")
+        rows: list[ReviewRow] = []
+        for state in (ReviewState.OPEN, ReviewState.CLAIMED):  # one at a time: each has its index
+            rows += await self._store.select(
+                ReviewRow, *equals(state=state), *of_queue, order=order, limit=limit
+            )
+        return sorted(rows, key=lambda row: (row.priority, row.opened_at_ms, row.id))[:limit]
 
     async def get(self, review_id: str) -> ReviewRow:
         """Return a review.
@@ -105,19 +107,15 @@ class Desk:
             "is_override": is_override,
             "ruled_at_ms": now_ms,
         }
-        noted = entry(
-            "review.ruled",
-            row.id,
-            now_ms,
-            {
-                "by": by,
-                "case": row.case_id,
-                "decision": row.decision_id,
-                "override": is_override,
-                "commitment": record_commitment(row.salt, reason.encode()),
-                "verdict": verdict,
-            },
-        )
+        fields = {
+            "by": by,
+            "case": row.case_id,
+            "decision": row.decision_id,
+            "override": is_override,
+            "commitment": record_commitment(row.salt, reason.encode()),
+            "verdict": verdict,
+        }
+        noted = entry("review.ruled", row.id, now_ms, fields)
         inbox = InboxRow(
             f"ruling-{row.id}", row.case_id, f"review:{row.id}", to_json(ruling).decode(), now_ms
         )

@@ -12,6 +12,9 @@ from opsrail.values.decisions import Decision
 from opsrail.values.reviews import ReviewRow, ReviewState
 from opsrail.values.rows import Insert, Write
 
+UNRULED = ("assignee", "lease_until_ms", "ruling", "ruling_reason", "ruled_by", "ruled_at_ms")
+"""Columns that a person fills."""
+
 
 def opened(
     case: CaseRow,
@@ -35,32 +38,20 @@ def opened(
         "show": show,
     }
     row = ReviewRow(
-        id=review_id,
-        case_id=case.id,
-        automation=case.automation,
-        queue=queue,
+        review_id,
+        case.id,
+        case.automation,
+        queue,
         decision_id=None if decision is None else decision.id,
         subject=to_json(subject).decode(),
         verdict=None if decision is None else decision.verdict,
         state=ReviewState.OPEN,
         priority=priority,
         due_at_ms=None if due_ms is None else now_ms + due_ms,
-        assignee=None,
-        lease_until_ms=None,
         version=0,
-        ruling=None,
-        ruling_reason=None,
-        ruled_by=None,
         salt=case.salt,
         opened_at_ms=now_ms,
-        ruled_at_ms=None,
+        **dict.fromkeys(UNRULED),
     )
-    return [
-        Insert(row),
-        entry(
-            "review.opened",
-            review_id,
-            now_ms,
-            {"case": case.id, "decision": row.decision_id, "queue": queue},
-        ),
-    ]
+    fields = {"case": case.id, "decision": row.decision_id, "queue": queue}
+    return [Insert(row), entry("review.opened", review_id, now_ms, fields)]

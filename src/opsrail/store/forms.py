@@ -121,12 +121,20 @@ class Forms:
         """
         ops: list[Op] = []
         appends: list[Append] = []
-        for write in writes:
-            if isinstance(write, Append):
+        size = 0
+        for write in writes:  # the commonest first: this is on the road of every step
+            if isinstance(write, Insert):
+                op = self._insert(write.row)
+            elif isinstance(write, Require):
+                op = self._require(write)
+            elif isinstance(write, Append):
                 appends.append(self._checked(write))
+                size += len(write.body)
+                continue
             else:
-                ops.append(self._op(write))
-        size = sum([op.size_bytes for op in ops]) + sum([len(entry.body) for entry in appends])
+                op = self._op(write)
+            ops.append(op)
+            size += op.size_bytes
         return Commit(tuple(ops), tuple(appends), size)
 
     def _checked(self, entry: Append) -> Append:
@@ -140,13 +148,9 @@ class Forms:
         self._entry.admit((entry.kind, entry.subject_id, entry.at_ms, body))
         return entry
 
-    def _op(self, write: Insert | Update | Delete | Require) -> Op:
-        if isinstance(write, Insert):
-            return self._insert(write.row)
+    def _op(self, write: Update | Delete) -> Op:
         if isinstance(write, Update):
             return self._update(write)
-        if isinstance(write, Require):
-            return self._require(write)
         if isinstance(write, Delete):
             return self._delete(write)
         raise TypeError(

@@ -22,7 +22,6 @@ from opsrail.store.forms import Commit, Forms, Kind
 from opsrail.store.queries import Take
 from opsrail.store.waves import Plan, plan
 from opsrail.values.ledger import ChainRow
-from opsrail.values.rows import Insert
 
 GROUP_WRITES = 4_000
 """Writes in one group at most. Ours: a group of 200 three-step cases has under 1,000; bounds the time a commit can wait."""
@@ -339,7 +338,12 @@ class GroupWriter:
 
     def _plan(self, commits: Sequence[_Waiting[Commit]], entries: Sequence[ChainRow]) -> Plan:
         statements = plan([op for waiting in commits for op in waiting.asked.ops])
-        return statements + plan(self._forms.commit([Insert(entry) for entry in entries]).ops)
+        rows: dict[type[ChainRow], list[ChainRow]] = {}
+        for entry in entries:  # checked when they were handed in; each has a row of its own
+            rows.setdefault(type(entry), []).append(entry)
+        return statements + [
+            (self._forms.insert_form(kind), list(found)) for kind, found in rows.items()
+        ]
 
     @staticmethod
     def _touched(group: _Group, entries: Sequence[ChainRow]) -> Touched:

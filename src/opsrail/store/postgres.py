@@ -56,6 +56,8 @@ QUIET = frozenset((JournalRow, KeyRow, WorkerRow))
 """Tables that no other process waits for, and every group writes."""
 TRY_AGAIN = frozenset(("40001", "40P01"))
 """Serialization failure and deadlock. Source: PostgreSQL manual, Appendix A."""
+UNKNOWN = frozenset(("08", "57", "XX"))
+"""Classes of errors after which a COMMIT may have happened: lost connection, operator's intervention, internal error."""
 TOO_LARGE = "54"
 """Class of errors for a value past a limit, e.g. a key longer than an index page takes."""
 
@@ -244,7 +246,7 @@ class _PostgresDriver:
         try:
             cursor = connection.execute("COMMIT")
         except psycopg.Error as cause:
-            if connection.closed or connection.broken:
+            if connection.closed or (cause.sqlstate or "08")[:2] in UNKNOWN:
                 raise OutcomeUnknown(_first_line(cause)) from cause
             with self._server.errors():
                 raise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import takewhile
 from typing import Any, NamedTuple
 
@@ -144,11 +144,19 @@ def _condition(shape: Shape, where: Where) -> Condition:
 def serving_index(query: Query) -> str | None:
     """Return the index that yields the rows in the order asked for, so that a limit ends the search early.
 
-    It is one whose first columns are held equal and whose others lead the order.
+    It is one whose first columns are held equal and whose others lead the order. An index that
+    leaves out rows with NULL serves only a question that does, too.
     """
     equal = {condition.column.name for condition in query.conditions if condition.op == "="}
+    present = {
+        condition.column.name
+        for condition in query.conditions
+        if condition.op != "null" or condition.values == (False,)
+    }
     wanted = tuple(part.column.name for part in query.order)
-    for group in INDEXES.get(query.shape.row, ()):
+    for group, must_be in INDEXES.get(query.shape.row, ()):
+        if must_be is not None and must_be not in present:
+            continue
         held = tuple(takewhile(equal.__contains__, group))
         rest = group[len(held) :]
         if held and rest and wanted[: len(rest)] == rest:
@@ -166,17 +174,21 @@ def where_sql(
     conditions: Sequence[Condition],
     mark: str,
     any_of: Callable[[Condition], tuple[str, tuple[Any, ...]]],
+    shielded: Collection[str] = (),
 ) -> tuple[str, list[Any]]:
     """Return ` WHERE ...` (empty without conditions) and the values to bind.
 
     Args:
         mark: The dialect's placeholder.
         any_of: Returns the dialect's test for `in`, and what to bind to it.
+        shielded: Columns whose conditions must not choose an index.
     """
     parts: list[str] = []
     bound: list[Any] = []
     for condition in conditions:
         name = f'"{condition.column.name}"'
+        if condition.column.name in shielded:
+            name = f"+{name}"
         if condition.op == "null":
             parts.append(f"{name} IS NULL" if condition.values[0] else f"{name} IS NOT NULL")
         elif condition.op == "in":

@@ -154,7 +154,7 @@ class Admission:
         if kind is column.kind or (kind is types.NoneType and column.nullable):
             return None
         if column.kind is str and issubclass(kind, str):
-            return str
+            return str.__str__  # str() of a member of an enum may name the member
         if column.kind is int and issubclass(kind, int) and kind is not bool:
             return int
         if column.kind is float and issubclass(kind, int | float) and kind is not bool:

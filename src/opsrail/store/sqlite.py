@@ -92,12 +92,18 @@ class SqliteStore(DatabaseStore["_SqliteReader"]):
 class _SqliteDriver:
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._connection = _connect(path)
+        self._connection: sqlite3.Connection | None = _connect(path)
         self._statement = lru_cache(maxsize=STATEMENTS)(statement)
         self._version = 0
 
+    def _reached(self) -> sqlite3.Connection:
+        """Return the connection, made anew if a rollback failed on the one before."""
+        if self._connection is None:
+            self._connection = _connect(self._path)
+        return self._connection
+
     def upgrade(self, now_ms: int) -> None:
-        connection = self._connection
+        connection = self._reached()
         with _errors(self._path):
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -111,7 +117,7 @@ class _SqliteDriver:
 
     def _found(self) -> tuple[int | None, str | None]:
         """Return the schema version (None: there is none), and the name of something that is not ours."""
-        connection = self._connection
+        connection = self._reached()
         names = [
             name
             for (name,) in connection.execute(
@@ -126,14 +132,14 @@ class _SqliteDriver:
         return None, f"another program's mark ({mark:#x})" if mark else None
 
     def _execute(self, sql: str) -> None:
-        self._connection.execute(sql)
+        self._reached().execute(sql)
 
     def begin(self) -> None:
         with _errors(self._path):
-            self._connection.execute("BEGIN IMMEDIATE")
+            self._reached().execute("BEGIN IMMEDIATE")
 
     def run(self, statements: Plan) -> None:
-        execute = self._connection.execute
+        execute = self._reached().execute
         with _errors(self._path):
             for form, rows in statements:
                 counts_rows = form.must_match
@@ -146,7 +152,7 @@ class _SqliteDriver:
 
     def take(self, take: Take) -> list[tuple[Any, ...]]:
         with _errors(self._path):
-            rows = [take.changed(row) for row in _select(self._connection, take.query)]
+            rows = [take.changed(row) for row in _select(self._reached(), take.query)]
         if rows:
             position = take.query.shape.position
             changes = [position[column.name] for column in take.form.changes]
@@ -172,27 +178,26 @@ class _SqliteDriver:
             raise OutcomeUnknown(str(cause)) from cause
 
     def rollback(self) -> None:
-        if self._connection.in_transaction:
+        connection = self._connection
+        if connection is not None and connection.in_transaction:
             try:
-                self._connection.execute("ROLLBACK")
+                connection.execute("ROLLBACK")
             except sqlite3.Error:
-                self._reopen()
-
-    def _reopen(self) -> None:
-        self._connection.close()
-        self._connection = _connect(self._path)
+                self.close()
 
     def tick(self, touched: Touched) -> Touched:
         touched.clear()  # others look for themselves, as here
         try:
-            (version,) = self._connection.execute("PRAGMA data_version").fetchone()
-        except sqlite3.Error:
+            (version,) = self._reached().execute("PRAGMA data_version").fetchone()
+        except (sqlite3.Error, StoreUnavailable):
             return set()
         before, self._version = self._version, version
         return set() if before in (0, version) else set(SHAPES)
 
     def close(self) -> None:
-        self._connection.close()
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
 
 class _SqliteReader:

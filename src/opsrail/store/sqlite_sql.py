@@ -124,10 +124,14 @@ def select_sql(query: Query) -> tuple[str, list[Any]]:
     """Return the SQL that reads rows one by one, and what to bind.
 
     Without statistics SQLite prefers an index that narrows by a range, then sorts a whole backlog for every claim; so the
-    index that has the order is named.
+    index that has the order is named. Rows asked for by key are found by key and by nothing else: by another condition's
+    index, a ruling looked through all 100,000 waiting cases (bench parked: 155 ms to wake a case, 16 ms since).
     """
-    where, bound = where_sql(query.conditions, "?", _any_of)
-    index = serving_index(query)
+    held = {condition.column.name for condition in query.conditions if condition.op in ("=", "in")}
+    key = {column.name for column in query.shape.key}
+    is_keyed = key <= held
+    where, bound = where_sql(query.conditions, "?", _any_of, held - key if is_keyed else ())
+    index = None if is_keyed else serving_index(query)
     source = f'"{query.shape.name}"' + (f' INDEXED BY "{index}"' if index else "")
     sql = (
         f"SELECT {quoted(query.shape.columns)} FROM {source}{where}{order_sql(query.order)} LIMIT ?"

@@ -45,12 +45,16 @@ def plan(ops: Sequence[Op]) -> Plan:
     for op in ops:
         form, values, cell, _ = op
         mode = "read" if form.kind is Kind.REQUIRE else ""
-        if not sweeps and cell not in runs:  # the hot case: the first write about its row
-            runs[cell] = _Run(mode, 0)
-            if mode:
-                asked.add((form, values, 0))
-            waves[0].setdefault(form, []).append(values)
-            continue
+        if not sweeps:
+            run = runs.get(cell)
+            if run is None:  # the hot case: the first write about its row
+                runs[cell] = _Run(mode, 0)
+                if mode:
+                    asked.add((form, values, 0))
+                waves[0].setdefault(form, []).append(values)
+                continue
+            if mode and run.mode == mode and (form, values, run.first) in asked:
+                continue  # hot too: every commit of a worker requires the worker to be alive
         wave = _place(runs, _stands(op, mode, sweeps))
         while wave >= len(waves):
             waves.append({})

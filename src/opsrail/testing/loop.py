@@ -38,7 +38,7 @@ class JumpingLoop(asyncio.SelectorEventLoop):
     """A loop with a clock of its own.
 
     Attributes:
-        busy_threads: Calls in threads that have not returned; while there are any, time passes as on a wall.
+        busy_threads: Calls in threads that have not returned; while there are any, the clock stands.
     """
 
     def __init__(self) -> None:

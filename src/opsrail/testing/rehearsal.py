@@ -36,7 +36,7 @@ from opsrail.testing.loop import JumpingLoop
 from opsrail.testing.models import FunctionRuntime
 from opsrail.values.cases import CaseRow, CaseState, JournalRow, OutboxRow, OutboxState
 from opsrail.values.decisions import Decision, DecisionRow
-from opsrail.values.reviews import ReviewRow
+from opsrail.values.reviews import ReviewRow, ReviewState
 from opsrail.values.rows import Where
 from opsrail.values.spans import Span, span_ms
 
@@ -44,6 +44,7 @@ T = TypeVar("T")
 PATIENCE_S = 60.0
 """Loop seconds that `submit` and `rule` let pass while retries and timers of seconds come due."""
 QUIET_S = 0.25
+MOST_ROWS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +81,9 @@ class Rehearsal:
         actions: Mapping[str, Callable[..., Any]] | None = None,
         strict: bool = True,
     ) -> None:
+        self._definitions = _with_actions(_definitions(source), actions or {})
         self._loop = JumpingLoop()
         self.clock = ManualClock(self._loop.time)
-        self._definitions = _with_actions(_definitions(source), actions or {})
         self._models = dict(models or {})
         self._strict = strict
         self._store = MemoryStore(WriterChain(self.clock), clock=self.clock)
@@ -133,13 +134,14 @@ class Rehearsal:
         by: str = "a-person",
         reason: str = "as the papers say",
     ) -> CaseRow:
-        """Rule on the review a case waits for, and carry it on.
+        """Rule on the review a case waits for, the oldest of several, and carry it on.
 
         Raises:
             NotFound: the case waits for no review. Terminal.
         """
         case_id = case if isinstance(case, str) else case.id
-        reviews = [review for review in self.reviews(case_id) if review.ruling is None]
+        open_states = (ReviewState.OPEN, ReviewState.CLAIMED)
+        reviews = [review for review in self.reviews(case_id) if review.state in open_states]
         if not reviews:
             raise NotFound(f"case {case_id} waits for no review; it is {self.case(case_id).state}")
         self._do(self.app.desk.rule(reviews[0].id, verdict, by=by, reason=reason))
@@ -166,8 +168,8 @@ class Rehearsal:
         return self._of(JournalRow, case, "seq")
 
     def reviews(self, case: CaseRow | str) -> list[ReviewRow]:
-        """Return the reviews a case opened."""
-        return self._of(ReviewRow, case, "id")
+        """Return the reviews a case opened, oldest first."""
+        return self._of(ReviewRow, case, "opened_at_ms", "id")
 
     def decisions(self, case: CaseRow | str) -> list[Decision]:
         """Return the decisions made in a case, in order."""
@@ -180,7 +182,10 @@ class Rehearsal:
         """Return the actions that went out, oldest first."""
         rows = self._do(
             self._store.select(
-                OutboxRow, Where("state", "=", OutboxState.SENT), order=("sent_at_ms", "key")
+                OutboxRow,
+                Where("state", "=", OutboxState.SENT),
+                order=("sent_at_ms", "key"),
+                limit=MOST_ROWS,
             )
         )
         found = []
@@ -194,15 +199,17 @@ class Rehearsal:
 
     # -- how -----------------------------------------------------------------------------------------------------------
 
-    def _of(self, table: type[Any], case: CaseRow | str, order: str) -> list[Any]:
-        case_id = case if isinstance(case, str) else case.id
-        return self._do(self._store.select(table, Where("case_id", "=", case_id), order=(order,)))
+    def _of(self, table: type[Any], case: CaseRow | str, *order: str) -> list[Any]:
+        of_case = Where("case_id", "=", case if isinstance(case, str) else case.id)
+        return self._do(self._store.select(table, of_case, order=order, limit=MOST_ROWS))
 
     def _do(self, work: Coroutine[Any, Any, T]) -> T:
         return self._loop.run_until_complete(work)
 
     def _app(self) -> App:
-        slow = CasesConfig(at_once=64, dead_s=86_400, poll_s=86_400)  # nobody else is there to look for
+        slow = CasesConfig(
+            at_once=64, dead_s=86_400, poll_s=86_400
+        )  # nobody else is there to look for
         config = Config(cases=slow, ledger=LedgerConfig(checkpoint_s=86_400))
         runtimes = {FunctionRuntime.name: FunctionRuntime(self._models)}
         return App(

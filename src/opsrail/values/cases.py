@@ -70,7 +70,8 @@ class JournalRow(NamedTuple):
     """One thing a case did, durable before the author's next line.
 
     Attributes:
-        seq: Position in the case, from 0, given when the author's code makes the call.
+        seq: Position in the case, given when the author's code makes the call: from 0 in its own task, in lanes from 100,000
+            in tasks it makes (`cases/journal.py`).
         kind: `step`, `decide`, `review`, `act`, `sleep`, `now`, `random`.
         name: Function, decision point, queue or action.
         digest: Of the arguments, to notice code that took another path; empty where there are none.

@@ -28,6 +28,17 @@ class Table(NamedTuple):
     unique: tuple[tuple[str, ...], ...] = ()
 
 
+class Index(NamedTuple):
+    """A secondary index.
+
+    Attributes:
+        present: Column that must not be NULL for a row to stand in it: rows without cost it nothing.
+    """
+
+    columns: tuple[str, ...]
+    present: str | None = None
+
+
 class Where(NamedTuple):
     """One condition on one column; several are joined by AND.
 

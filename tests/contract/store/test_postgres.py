@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -18,6 +19,7 @@ from opsrail.store.postgres import DURABLE_SQL, PostgresStore
 from opsrail.values.cases import InboxRow, KeyRow, OutboxRow
 from opsrail.values.ledger import LedgerEntryRow
 from opsrail.values.rows import Append, Insert, Update
+from tests.contract.store.cutter import Cutter, Moment
 from tests.contract.store.opened import opened
 from tests.support.postgres import Cluster, run, with_database
 
@@ -82,6 +84,37 @@ async def test_a_restart_of_the_server_loses_and_doubles_nothing(postgres_server
 async def reached(done: list[int], count: int) -> None:
     async with asyncio.timeout(60):
         while len(done) < count:
+            await CLOCK.sleep(0.01)
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+async def test_a_commit_whose_answer_is_lost_is_there_once_or_not_at_all(
+    database_url: str, moment: Moment
+) -> None:
+    parts = urlsplit(database_url)
+    async with Cutter(parts.hostname or "", parts.port or 0).running() as cutter:
+        url = database_url.replace(f":{parts.port}/", f":{cutter.port}/")
+        async with opened(PostgresStore(url, chain=WriterChain(CLOCK), clock=CLOCK)) as store:
+            await store.commit([Insert(inbox(0)), Append("test.made", "0", 0, b"{}")])
+            cutter.cut = (b"\x0bCOMMIT\0", moment)  # the statement itself, with its length
+            with pytest.raises(StoreUnavailable, match="look whether it is there"):
+                await store.commit([Insert(inbox(1)), Append("test.made", "1", 1, b"{}")])
+            await asyncio.wait_for(written(store, inbox(2)), timeout=30)
+            rows = [row.at_ms for row in await store.select(InboxRow)]
+            entries = await store.select(LedgerEntryRow, order=["at_ms"])
+
+    assert rows == ([0, 2] if moment == "before" else [0, 1, 2])
+    assert [entry.at_ms for entry in entries] == rows
+    assert entries[-1].seq == 0
+    assert entries[-1].writer != entries[0].writer
+
+
+async def written(store: Store, row: InboxRow) -> None:
+    """Write a row as soon as the server can be reached again."""
+    while True:
+        try:
+            return await store.commit([Insert(row), Append("test.made", row.id, row.at_ms, b"{}")])
+        except StoreUnavailable:
             await CLOCK.sleep(0.01)
 
 

@@ -9,16 +9,19 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from opsrail.clock import SystemClock
 from opsrail.errors import DataDirInUse, InvalidInput, OpsrailError, StaleWrite, StoreUnavailable
+from opsrail.ledger.chain import WriterChain, chain_hash
 from opsrail.ports import Store
 from opsrail.store import sqlite_check
 from opsrail.store.sqlite import SqliteStore
 from opsrail.values.cases import InboxRow, OutboxRow
+from opsrail.values.ledger import LedgerEntryRow
 from opsrail.values.registry import ArtifactRow
 from opsrail.values.rows import Append, Insert, Where
 from tests.contract.store.opened import opened
@@ -207,7 +210,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 async def test_a_full_disk_refuses_in_words_and_works_again_once_there_is_room(
     small_disk: Path,
 ) -> None:
-    async with opened(SqliteStore(small_disk / "cases.db", exclusive=True, clock=CLOCK)) as store:
+    async with opened(
+        SqliteStore(small_disk / "cases.db", chain=WriterChain(CLOCK), exclusive=True, clock=CLOCK)
+    ) as store:
         written, lost = await fill(store, 0)
         while_full = await store.select(InboxRow, limit=10_000)
         takes = [
@@ -217,9 +222,15 @@ async def test_a_full_disk_refuses_in_words_and_works_again_once_there_is_room(
         (small_disk / "ballast").unlink()
         await store.commit([Insert(inbox(99_999))])
         rows = await store.select(InboxRow, limit=10_000)
+        entries = await store.select(LedgerEntryRow, order=["writer", "seq"], limit=10_000)
         levels = {finding.name: finding.level for finding in await store.check()}
 
     assert lost
+    assert sorted(int(entry.subject_id) for entry in entries) == [int(name[1:]) for name in written]
+    for before, after in pairwise(entries):
+        assert before.writer != after.writer or after.prev_hash == chain_hash(
+            before.prev_hash, before.leaf_hash
+        )
     assert [row.id for row in while_full] == written
     assert taken == [[], [], []]
     assert [row.id for row in rows] == [*written, "i99999"]
@@ -234,7 +245,13 @@ async def fill(store: Store, start: int) -> tuple[list[str], list[OpsrailError]]
 
     async def write(number: int) -> None:
         try:
-            await store.commit([Insert(inbox(number, "x" * 2_000)), Insert(outbox(number))])
+            await store.commit(
+                [
+                    Insert(inbox(number, "x" * 2_000)),
+                    Insert(outbox(number)),
+                    Append("test.made", str(number), 0, b"{}"),
+                ]
+            )
         except StoreUnavailable as error:
             lost.append(error)
         else:

@@ -6,8 +6,10 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from pydantic import BaseModel, Field
 
-from opsrail import Action, Case, Retry, StepFailed, Terminal, step
+from opsrail import Action, Automation, Case, Retry, StepFailed, Terminal, step
+from opsrail.cases.loader import Definitions
 from opsrail.errors import InvalidInput, KeyReused, NotFound
 from opsrail.testing import Rehearsal
 from opsrail.testing.rehearsal import names_of
@@ -315,3 +317,35 @@ def test_a_wrong_input_is_refused_with_every_fault_and_without_its_values() -> N
 
         assert [fault.place for fault in refused.value.faults] == ["amount"]
         assert "secret-7" not in str(refused.value)
+
+
+def test_an_input_that_cannot_be_read_back_is_refused_at_the_door() -> None:
+    class Weight(BaseModel):
+        kilos: float
+
+    scales = Automation("scales", case=Weight, outcome=Receipt)
+
+    @scales.run
+    async def weigh(case: Case, weight: Weight) -> Receipt:
+        return Receipt(text=str(weight.kilos))
+
+    definitions = Definitions({"scales": scales}, {}, (), ())
+    with Rehearsal(definitions) as rehearsal:
+        with pytest.raises(InvalidInput, match="does not read back the same"):
+            rehearsal.submit("scales", {"kilos": float("nan")})
+
+        assert rehearsal.submit("scales", {"kilos": 1.5}).outcome == '{"text":"1.5"}'
+
+
+def test_an_input_may_come_under_an_alias() -> None:
+    class Parcel(BaseModel):
+        weight: int = Field(validation_alias="Gewicht")
+
+    parcels = Automation("parcels", case=Parcel, outcome=Receipt)
+
+    @parcels.run
+    async def send(case: Case, parcel: Parcel) -> Receipt:
+        return Receipt(text=str(parcel.weight))
+
+    with Rehearsal(Definitions({"parcels": parcels}, {}, (), ())) as rehearsal:
+        assert rehearsal.submit("parcels", {"Gewicht": 3}).outcome == '{"text":"3"}'

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+from enum import Enum, IntEnum
 from typing import Any
 
 import pytest
 
 from opsrail.errors import InvalidInput
 from opsrail.ports import Store
-from opsrail.testing.contracts.store_rows import inbox, sample
-from opsrail.values.cases import InboxRow
+from opsrail.testing.contracts.store_rows import inbox, outbox, sample
+from opsrail.values.cases import InboxRow, OutboxRow, OutboxState
 from opsrail.values.decisions import DecisionRow
 from opsrail.values.registry import ArtifactRow, RolloutRow
 from opsrail.values.rows import Insert, Update, Where
 from opsrail.values.tables import TABLES
+
+
+class Level(IntEnum):
+    """Numbers with names."""
+
+    HIGH = 3
+
+
+class Mixed(str, Enum):  # noqa: UP042 - the older kind, whose str() is not its value
+    """Text with names."""
+
+    WORKER = "w1"
 
 
 class ValuesContract:
@@ -112,6 +125,28 @@ class ValuesContract:
             ArtifactRow("d1", content),
             ArtifactRow("d2", b""),
         ]
+
+    async def test_members_of_an_enum_are_kept_as_their_plain_values(self, store: Store) -> None:
+        row = outbox(1)._replace(state=OutboxState.DUE, attempts=Level.HIGH, owner=Mixed.WORKER)
+        await store.commit([Insert(row), Insert(outbox(2))])
+        await store.commit(
+            [Update(OutboxRow, ("o0002",), {"state": OutboxState.SENT}, {"state": OutboxState.DUE})]
+        )
+        found = await store.select(
+            OutboxRow, Where("state", "in", (OutboxState.DUE, OutboxState.SENT))
+        )
+
+        assert [(row.state, row.attempts, row.owner) for row in found] == [
+            ("due", 3, "w1"),
+            ("sent", 0, None),
+        ]
+        assert {type(value) for row in found for value in row} == {str, int, type(None)}
+
+    async def test_a_whole_number_may_stand_where_a_float_does(self, store: Store) -> None:
+        await store.commit([Insert(RolloutRow("p", "live", "m", 1, 1, 1, 0))])
+        (found,) = await store.select(RolloutRow)
+
+        assert repr(found.share) == "1.0"
 
     async def test_booleans_come_back_as_booleans(self, store: Store) -> None:
         rows = [sample(DecisionRow, 1), sample(DecisionRow, 2)]
