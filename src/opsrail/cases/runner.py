@@ -136,6 +136,8 @@ class Runner:
 
     def start(self, row: CaseRow, *, is_fresh: bool = False) -> None:
         """Run a case this worker owns; `is_fresh`: it was accepted a moment ago and has no journal."""
+        if (lingering := self._running.get(row.id)) is not None:
+            lingering.cancel()  # it never heard that its end was written down, and the case is due again
         task = asyncio.create_task(self._carry(row, is_fresh), name=f"case:{row.id}")
         self._running[row.id] = task
         task.add_done_callback(functools.partial(self._ended, row.id))
