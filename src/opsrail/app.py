@@ -165,7 +165,7 @@ class App:
                 acknowledge`.
         """
         async with self.opened():
-            await self._check_ledger()
+            await self._check_start()
             await self.worker.register()
             await self.worker.bury(alone=self._alone)
             await self.registry.warm()
@@ -246,7 +246,11 @@ class App:
             await self.settle_ledger()
             await self.sequencer.resign()
 
-    async def _check_ledger(self) -> None:
+    async def _check_start(self) -> None:
+        """Say what this database promises less than it should, and refuse one that was rolled back."""
+        for finding in await self.store.check():
+            if finding.level != "ok":
+                log.warning("%s: %s (see: opsrail doctor)", finding.name, finding.message)
         if self.anchor is not None:
             note = await asyncio.to_thread(self.anchor.read)
             await check_anchored(self.store, self.signer.verifiers, note)

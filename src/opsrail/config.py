@@ -44,7 +44,7 @@ class CasesConfig(Part):
     )
     threads: int = Field(8, ge=1, le=256, description="threads for plain `def` steps and actions")
     dead_s: float = Field(
-        5.0, ge=1, le=86_400, description="silence after which a process is taken for dead"
+        5.0, ge=2, le=86_400, description="silence after which a process is taken for dead"
     )
     poll_s: float = Field(
         1.0,

@@ -1,6 +1,7 @@
 """The automation that crash tests run: each kind of call a case can make, and traces of everything it does outside.
 
-Traces are lines appended to files, which a kill cannot tear: `steps` gets one when a step begins, `sent` is the far side.
+The result of a step is the process it ran in, so that a journal tells who wrote it. Traces are lines appended to files,
+which a kill cannot tear: `steps` gets one when a step begins, `sent` is the far side.
 """
 
 from __future__ import annotations
@@ -45,7 +46,6 @@ class Done(BaseModel):
     """Outcome of a case."""
 
     key: str
-    total: int
 
 
 def note(path: Path, **fields: Any) -> None:
@@ -76,12 +76,12 @@ def defined(traces: Path) -> Definitions:
     def counted(work: Work, number: int) -> int:
         note(steps, key=work.key, number=number)
         time.sleep(work.span_s)
-        return number
+        return os.getpid()
 
     async def counted_on_the_loop(work: Work, number: int) -> int:
         note(steps, key=work.key, number=number)
         await asyncio.sleep(work.span_s)
-        return number
+        return os.getpid()
 
     def killed(work: Work) -> int:
         note(steps, key=work.key, number=-1)
@@ -89,14 +89,13 @@ def defined(traces: Path) -> Definitions:
 
     @chaos.run
     async def carry(case: Case, work: Work) -> Done:
-        total = 0
         if work.kind == "naps":
             await case.sleep(work.span_s)
             note(woken, key=work.key)
-            return Done(key=work.key, total=0)
+            return Done(key=work.key)
         for number in range(work.count):
             step = counted if number % 2 else counted_on_the_loop
-            total += await case.step(step, work, number)
+            await case.step(step, work, number)
         if work.kind == "fails" and not (traces / "mended").exists():
             raise ValueError("this case does not work")
         if work.kind == "kills":
@@ -106,6 +105,6 @@ def defined(traces: Path) -> Definitions:
             await case.sleep(0.05)
             ruling = await case.review(QUEUE, decision)
             await case.act(pay, work, amount=len(ruling.verdict))
-        return Done(key=work.key, total=total)
+        return Done(key=work.key)
 
     return Definitions({NAME: chaos}, {POINT: risk}, (), (__file__,))

@@ -133,10 +133,43 @@ async def test_a_frozen_worker_that_thaws_writes_nothing_after_the_takeover(
         }
     record("taken_over_s", round(resumed_s - frozen_s, 2))
 
+    sent_late = [
+        one for one in site.trace("sent") if one["pid"] == zombie.pid and one["at_s"] > frozen_s
+    ]
+
     assert after == before
+    assert sent_late == []
     assert boots[name] == "dead"
     assert resumed_s - frozen_s <= 10
     assert await site.broken_promises() == []
+
+
+@pytest.mark.crash
+@pytest.mark.connected
+async def test_a_frozen_worker_that_thaws_beside_the_new_owner_leaves_the_journal_to_it(
+    postgres_site: Site,
+) -> None:
+    site = postgres_site
+    site.wanted |= {
+        f"case-{n}": {"key": f"case-{n}", "kind": "steps", "count": 30, "span_s": 0.25}
+        for n in range(6)
+    }
+    async with site.worker() as zombie:
+        await zombie.said_one("ready")
+        await zombie.submit_all()
+        await site.stepped(18)
+        zombie.signal(signal.SIGSTOP)
+        site.kills += 1
+        async with site.worker() as other:
+            await until(lambda: len(firsts(site, zombie.pid)) == 6, "all cases go on")
+            before = await written_by(site, zombie.pid)
+            zombie.signal(signal.SIGCONT)
+            await other.rest()
+    after = await written_by(site, zombie.pid)
+
+    assert before
+    assert after == before
+    assert await site.broken_promises(repeats=2) == []
 
 
 async def test_a_second_process_on_the_same_folder_is_refused_at_once(sqlite_site: Site) -> None:
@@ -177,6 +210,13 @@ def firsts(site: Site, dead_pid: int) -> dict[str, float]:
         if one["pid"] != dead_pid:
             found.setdefault(one["key"], one["at_s"])
     return found
+
+
+async def written_by(site: Site, pid: int) -> set[tuple[str, int]]:
+    """Return the places in journals that hold the result of a step which ran in a process."""
+    async with site.store() as store:
+        rows = await store.select(JournalRow, Where("result", "=", str(pid)), limit=MOST)
+    return {(row.case_id, row.seq) for row in rows}
 
 
 def deeds(site: Site) -> list[dict[str, Any]]:
