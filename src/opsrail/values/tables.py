@@ -73,5 +73,5 @@ INDEXES: Mapping[type[tuple[Any, ...]], tuple[Index, ...]] = {
 """Secondary indexes that the hot queries lean on; the plan tests hold them to it.
 
 A case that runs or has settled has no due_at_ms and, settled, no owner: on the hot path those indexes cost next to nothing
-(bench cases: 0.1 ms of 0.7 ms CPU a case went into them before).
+(ADR 0009).
 """
