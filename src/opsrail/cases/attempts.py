@@ -22,7 +22,7 @@ async def answered(
     """Return what a call answered and how often it was tried.
 
     Args:
-        call: Takes no arguments; gives an awaitable if `is_async`, else runs in a thread.
+        call: Takes no arguments; gives a coroutine if `is_async`, else runs in a thread.
 
     Raises:
         Exception: whatever the last attempt raised; a Terminal error at once.
@@ -31,9 +31,14 @@ async def answered(
     while True:
         attempt += 1
         try:
-            return await once(
-                call, is_async=is_async, timeout_s=retry.timeout_s, threads=threads
-            ), attempt
+            if not is_async:
+                return await _within(in_thread(call, threads), retry.timeout_s), attempt
+            coroutine = call()
+            try:  # begun by hand: one that never waits needs no timer (bench cases: 22 of 390 us a case)
+                waited_for = coroutine.send(None)
+            except StopIteration as done:
+                return done.value, attempt
+            return await _within(_resumed(coroutine, waited_for), retry.timeout_s), attempt
         except Terminal:
             raise
         except Exception as fault:
@@ -51,15 +56,10 @@ async def once(
     Raises:
         TimedOut: it ran past its limit. A plain function in a thread goes on, its answer is dropped.
     """
-    if is_async:
-        coroutine = call()
-        try:  # begun by hand: one that never waits needs no timer (bench cases: 22 of 390 us a case)
-            waited_for = coroutine.send(None)
-        except StopIteration as done:
-            return done.value
-        answer: Awaitable[Any] = _resumed(coroutine, waited_for)
-    else:
-        answer = in_thread(call, threads)
+    return await _within(call() if is_async else in_thread(call, threads), timeout_s)
+
+
+async def _within(answer: Awaitable[Any], timeout_s: float) -> Any:
     limit = asyncio.timeout(timeout_s)
     try:
         async with limit:

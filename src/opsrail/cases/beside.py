@@ -15,7 +15,7 @@ class Beside:
         self._main = asyncio.current_task()
         self._tasks: set[asyncio.Task[Any] | None] = set()
         self._under_way = 0
-        self._quiet = asyncio.Event()
+        self._quiet: asyncio.Event | None = None  # made when somebody waits for it: few cases do
 
     def __enter__(self) -> None:
         self._under_way += 1
@@ -23,7 +23,7 @@ class Beside:
 
     def __exit__(self, *_: object) -> None:
         self._under_way -= 1
-        if not self._under_way:
+        if self._quiet is not None and not self._under_way:
             self._quiet.set()
 
     async def park(self) -> NoReturn:
@@ -35,6 +35,7 @@ class Beside:
         if asyncio.current_task() is not self._main:
             await asyncio.sleep(0)  # tasks made together with this one begin first
         while self._under_way:
+            self._quiet = self._quiet or asyncio.Event()
             self._quiet.clear()
             await self._quiet.wait()
         raise Suspended

@@ -198,50 +198,43 @@ class Case:
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
     ) -> Any:
-        journal, name = self._journal, shape.name
+        journal, road, name = self._journal, self._road, shape.name
         digest = digest_of(args, kwargs)
         if (known := journal.recorded(seq, "step", name, digest)) is not None:
             if known.kind == "failed":
                 raise StepFailed(from_json(known.result))
             return shape.read(known.result)
-        with self._beside:
-            text = await self._run_step(seq, step, shape, digest, args, kwargs)
-        return shape.read(text)
-
-    async def _run_step(
-        self,
-        seq: int,
-        step: Step[..., Any],
-        shape: Shape,
-        digest: str,
-        args: tuple[Any, ...],
-        kwargs: Mapping[str, Any],
-    ) -> str:
-        journal, name = self._journal, shape.name
         call = functools.partial(step.function, *args, **kwargs)
-        try:
-            result, attempts = await answered(
-                call,
-                is_async=shape.is_async,
-                retry=step.retry,
-                threads=self._road.threads,
-                clock=self._road.clock,
-            )
-            text = shape.write(result)
-        except NotDurable as wrong:
-            journal.broken = wrong
-            raise
-        except Exception as cause:
-            message = plain(f"case {self.id}: step {name} failed: {type(cause).__name__}: {cause}")
-            failed = to_json(message).decode()
-            journal.later(
-                seq, journal.entry(seq, "failed", name, digest, failed, step.retry.attempts)
-            )
-            raise StepFailed(message) from cause
-        faults.point("case.step_ran")
-        await journal.commit(seq, journal.entry(seq, "step", name, digest, text, attempts))
-        faults.point("case.step_durable")
-        return text
+        with self._beside:
+            try:
+                result, attempts = await answered(
+                    call,
+                    is_async=shape.is_async,
+                    retry=step.retry,
+                    threads=road.threads,
+                    clock=road.clock,
+                )
+                text, result = shape.write(result)
+            except NotDurable as wrong:
+                journal.broken = wrong
+                raise
+            except Exception as cause:
+                failed = self._failed(seq, step, name, digest, cause)
+                raise failed from cause
+            faults.point("case.step_ran")
+            await journal.commit(seq, journal.entry(seq, "step", name, digest, text, attempts))
+            faults.point("case.step_durable")
+        return result
+
+    def _failed(
+        self, seq: int, step: Step[..., Any], name: str, digest: str, cause: Exception
+    ) -> StepFailed:
+        """Note that a step used up its attempts; return the error that the author may handle."""
+        message = plain(f"case {self.id}: step {name} failed: {type(cause).__name__}: {cause}")
+        text = to_json(message).decode()
+        noted = self._journal.entry(seq, "failed", name, digest, text, step.retry.attempts)
+        self._journal.later(seq, noted)
+        return StepFailed(message)
 
     async def _decide(self, seq: int, point: DecisionPoint[Any], facts: BaseModel) -> Decision:
         journal = self._journal

@@ -90,13 +90,13 @@ class Intake:
         """
         automation = self._automation(submission.automation)
         model = self.check(automation, submission.input)
-        row = self._row(automation, submission, model)
+        text = self._written(automation, submission, model)
         keys = _keys(automation, submission, model)
         await self._refuse_when_full()
         runner = self._runner if self._runner is not None and self._runner.reserve() else None
         try:
-            if runner is not None and self._worker is not None:
-                row = row._replace(state=CaseState.RUNNING, owner=self._worker.id, due_at_ms=None)
+            owner = self._worker.id if runner is not None and self._worker is not None else None
+            row = self._row(automation, submission, text, owner)
             await self._store.commit(self._writes(row, keys))
         except StaleWrite:
             earlier = await self._earlier(keys, row)
@@ -131,7 +131,8 @@ class Intake:
         known = await self._known(automation, models)
         for model in models:
             submission = Submission(automation.name, model, f"file:{file.name}")
-            row = self._row(automation, submission, model)
+            text = self._written(automation, submission, model)
+            row = self._row(automation, submission, text)
             if automation.key is not None:
                 business_key = str(getattr(model, automation.key))
                 if business_key in known:
@@ -181,31 +182,41 @@ class Intake:
             )
         return automation
 
-    def _row(
-        self, automation: Automation[Any, Any], submission: Submission, model: BaseModel
-    ) -> CaseRow:
+    @staticmethod
+    def _written(automation: Automation[Any, Any], submission: Submission, model: BaseModel) -> str:
+        """Return the input as its row keeps it; refuse what is too large."""
         text = automation.written(model)
         if len(text) > INPUT_BYTES:
             raise InvalidInput(f"the input is {len(text):,} characters; at most {INPUT_BYTES:,}")
         if submission.key is not None and not 1 <= len(submission.key) <= KEY_CHARACTERS:
             raise InvalidInput("the idempotency key is not 1 to 255 characters long")
+        return text
+
+    def _row(
+        self,
+        automation: Automation[Any, Any],
+        submission: Submission,
+        text: str,
+        owner: str | None = None,
+    ) -> CaseRow:
+        """Return a new case: of `owner`, who runs it at once, else due for whoever has room."""
         now_ms = self._clock.now_ms()
         return CaseRow(
             id=self._clock.new_id(),
             automation=automation.name,
             definition=automation.digest,
-            state=CaseState.READY,
+            state=CaseState.READY if owner is None else CaseState.RUNNING,
             source=submission.source,
             input=text,
             outcome=None,
             reason=None,
             waiting_for=None,
-            owner=None,
+            owner=owner,
             failures=0,
             losses=0,
             progress=0,
             priority=submission.priority,
-            due_at_ms=now_ms,
+            due_at_ms=now_ms if owner is None else None,
             correlation_id=submission.correlation_id or self._clock.token(16).hex(),
             salt=self._clock.token(32).hex(),
             accepted_at_ms=now_ms,

@@ -240,7 +240,7 @@ async def at_rest(
     except TimeoutError:
         pass
     finally:
-        ending.cancel()
+        runner.forget(row.id, ending)
     return row
 
 

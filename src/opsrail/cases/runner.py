@@ -143,11 +143,18 @@ class Runner:
         task.add_done_callback(functools.partial(self._ended, row.id))
 
     def ending_of(self, case_id: str) -> asyncio.Future[CaseRow]:
-        """Return a future of the case's row at the end of its next stretch here."""
+        """Return a future of the case's row at the end of its next stretch here; `forget` it when it may never end."""
         future: asyncio.Future[CaseRow] = asyncio.get_running_loop().create_future()
         self._waiters.setdefault(case_id, []).append(future)
-        future.add_done_callback(functools.partial(self._forget, case_id))
         return future
+
+    def forget(self, case_id: str, ending: asyncio.Future[CaseRow]) -> None:
+        """Wait no longer for the end of a stretch."""
+        ending.cancel()
+        if ending in (waiting := self._waiters.get(case_id, [])):
+            waiting.remove(ending)
+            if not waiting:
+                del self._waiters[case_id]
 
     def blocked(self, task_name: str, error: BlockedLoop) -> None:
         """Note that a case's code blocked the loop (called by the watchdog)."""
@@ -328,12 +335,6 @@ class Runner:
         for future in self._waiters.pop(row.id, ()):
             if not future.done():
                 future.set_result(row._replace(state=state, outcome=outcome))
-
-    def _forget(self, case_id: str, future: asyncio.Future[CaseRow]) -> None:
-        if future in (waiting := self._waiters.get(case_id, [])):
-            waiting.remove(future)
-            if not waiting:
-                del self._waiters[case_id]
 
     def _ended(self, case_id: str, task: asyncio.Task[None]) -> None:
         if self._running.get(case_id) is not task:  # one that outlived `drop`

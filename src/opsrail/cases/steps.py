@@ -98,10 +98,12 @@ class Shape:
 
     def read(self, text: str | bytes) -> Any:
         """Return the value that the journal text stands for."""
-        return from_json(text) if self.adapter is None else self.adapter.validate_json(text)
+        return (
+            from_json(text) if self.adapter is None else self.adapter.validator.validate_json(text)
+        )
 
-    def write(self, value: Any) -> str:
-        """Return the journal text of a result.
+    def write(self, value: Any) -> tuple[str, Any]:
+        """Return the journal text of a result, and what it reads back as: what every later run will see.
 
         Raises:
             NotDurable: it cannot be written, or would read back as something else. Terminal: fix the function.
@@ -110,14 +112,14 @@ class Shape:
             text = (
                 to_json(value).decode()
                 if self.adapter is None
-                else self.adapter.dump_json(value).decode()
+                else self.adapter.serializer.to_json(value).decode()
             )
             back = self.read(text)
         except (ValueError, TypeError) as wrong:
             raise NotDurable(self._advice(value, str(wrong))) from wrong
         if back != value and not (value != value):
             raise NotDurable(self._advice(value, f"it reads back as {type(back).__name__}"))
-        return text
+        return text, back
 
     def _advice(self, value: Any, why: str) -> str:
         return (

@@ -144,7 +144,7 @@ class DatabaseStore(ABC, Generic[AnyReader]):
         limit: int = 100,
     ) -> list[R]:
         asked = take(self._forms, query(table, where, order, False, limit), set, add or {})
-        return cast(list[R], await self._writing().submit(asked))
+        return list(cast(Sequence[R], await self._writing().submit(asked)))
 
     def changed(self, table: type[tuple[Any, ...]]) -> asyncio.Event:
         return self._events[shape_of(table).row]

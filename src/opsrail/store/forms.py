@@ -80,13 +80,11 @@ class Op(NamedTuple):
 
     Attributes:
         cell: Table and key of the one row it is about; None for a delete by other columns.
-        size_bytes: About how much it carries.
     """
 
     form: Form
     values: Values
-    cell: tuple[object, ...] | None
-    size_bytes: int
+    cell: tuple[str, Values] | None
 
 
 class Commit(NamedTuple):
@@ -110,7 +108,7 @@ class Forms:
         shape = shape_of(LedgerEntryRow)
         self._entry = Admission(shape, map(shape.column, ("kind", "subject_id", "at_ms", "body")))
         self._last_require: Require | None = None
-        self._last_require_op: Op | None = None
+        self._last_required: tuple[Op, int] | None = None
 
     def commit(self, writes: Sequence[Write]) -> Commit:
         """Return the writes, checked.
@@ -124,17 +122,17 @@ class Forms:
         size = 0
         for write in writes:  # the commonest first: this is on the road of every step
             if isinstance(write, Insert):
-                op = self._insert(write.row)
+                op, more = self._insert(write.row)
             elif isinstance(write, Require):
-                op = self._require(write)
+                op, more = self._require(write)
             elif isinstance(write, Append):
                 appends.append(self._checked(write))
                 size += len(write.body)
                 continue
             else:
-                op = self._op(write)
+                op, more = self._op(write)
             ops.append(op)
-            size += op.size_bytes
+            size += more
         return Commit(tuple(ops), tuple(appends), size)
 
     def _checked(self, entry: Append) -> Append:
@@ -148,7 +146,7 @@ class Forms:
         self._entry.admit((entry.kind, entry.subject_id, entry.at_ms, body))
         return entry
 
-    def _op(self, write: Update | Delete) -> Op:
+    def _op(self, write: Update | Delete) -> tuple[Op, int]:
         if isinstance(write, Update):
             return self._update(write)
         if isinstance(write, Delete):
@@ -184,29 +182,27 @@ class Forms:
             self._forms[row_type, changes, conditions] = form
         return form
 
-    def _insert(self, row: tuple[Any, ...]) -> Op:
+    def _insert(self, row: tuple[Any, ...]) -> tuple[Op, int]:
         form = self.insert_form(type(row))
         values, size = form.admission.admit(row)
         shape = form.shape
-        return Op(
-            form, values, (shape.name, *[values[index] for index in shape.key_positions]), size
-        )
+        return Op(form, values, (shape.name, shape.key_of(values))), size
 
-    def _update(self, write: Update) -> Op:
+    def _update(self, write: Update) -> tuple[Op, int]:
         form = self.update_form(write.table, tuple(write.set), tuple(write.where))
         self._arity(form, write.key)
         values, size = form.admission.admit(
             (*write.key, *write.set.values(), *write.where.values())
         )
-        return Op(form, values, (form.shape.name, *values[: len(form.key)]), size)
+        return Op(form, values, (form.shape.name, values[: len(form.key)])), size
 
-    def _require(self, write: Require) -> Op:
+    def _require(self, write: Require) -> tuple[Op, int]:
         # A worker puts the same object into each of its commits.
-        if write is not self._last_require or self._last_require_op is None:
-            self._last_require, self._last_require_op = write, self._require_op(write)
-        return self._last_require_op
+        if write is not self._last_require or self._last_required is None:
+            self._last_require, self._last_required = write, self._required(write)
+        return self._last_required
 
-    def _require_op(self, write: Require) -> Op:
+    def _required(self, write: Require) -> tuple[Op, int]:
         conditions = tuple(write.where)
         name = (Require, write.table, conditions, write.refusal)
         if (form := self._forms.get(name)) is None:
@@ -222,9 +218,9 @@ class Forms:
             self._forms[name] = form
         self._arity(form, write.key)
         values, size = form.admission.admit((*write.key, *write.where.values()))
-        return Op(form, values, (form.shape.name, *values[: len(form.key)]), size)
+        return Op(form, values, (form.shape.name, values[: len(form.key)])), size
 
-    def _delete(self, write: Delete) -> Op:
+    def _delete(self, write: Delete) -> tuple[Op, int]:
         given = tuple(name for name, value in write.where.items() if value is not None)
         nulls = tuple(name for name, value in write.where.items() if value is None)
         name = (Delete, write.table, given, nulls)
@@ -241,7 +237,7 @@ class Forms:
             tuple(value for value in write.where.values() if value is not None)
         )
         keyed = form.conditions == form.shape.key and not form.nulls
-        return Op(form, values, (form.shape.name, *values) if keyed else None, size)
+        return Op(form, values, (form.shape.name, values) if keyed else None), size
 
     @staticmethod
     def _arity(form: Form, key: Values) -> None:

@@ -35,7 +35,8 @@ Events = Mapping[type[tuple[Any, ...]], asyncio.Event]
 
 
 Asked = TypeVar("Asked", Commit, Take)
-_Queued = tuple[Commit | Take, asyncio.Future[list[tuple[Any, ...]]]]
+_Rows = Sequence[tuple[Any, ...]]
+_Queued = tuple[Commit | Take, asyncio.Future[_Rows]]
 
 
 class Refused(Exception):
@@ -107,8 +108,8 @@ class _Waiting(Generic[Asked]):
     """A caller's place in the queue."""
 
     asked: Asked
-    future: asyncio.Future[list[tuple[Any, ...]]]
-    rows: list[tuple[Any, ...]] = field(default_factory=list)
+    future: asyncio.Future[_Rows]
+    rows: _Rows = ()
     error: Exception | None = None
 
 
@@ -119,7 +120,7 @@ class _Group:
     writes: int = 0
     size_bytes: int = 0
 
-    def add(self, asked: Commit | Take, future: asyncio.Future[list[tuple[Any, ...]]]) -> None:
+    def add(self, asked: Commit | Take, future: asyncio.Future[_Rows]) -> None:
         if isinstance(asked, Commit):
             self.commits.append(_Waiting(asked, future))
             self.writes += len(asked.ops) + len(asked.appends)
@@ -164,13 +165,13 @@ class GroupWriter:
         self._is_open = True
         self._thread.start()
 
-    async def submit(self, asked: Commit | Take) -> list[tuple[Any, ...]]:
-        """Queue writes and wait until they are durable; return the rows of a take."""
-        if not self._is_open or not self._thread.is_alive():
+    def submit(self, asked: Commit | Take) -> asyncio.Future[_Rows]:
+        """Queue writes; return what ends when they are durable, with the rows of a take."""
+        if not self._is_open:
             raise StoreUnavailable("the store is closed; nothing was written, open it again")
-        future: asyncio.Future[list[tuple[Any, ...]]] = self._loop.create_future()
+        future: asyncio.Future[_Rows] = self._loop.create_future()
         self._queue.put((asked, future))
-        return await future
+        return future
 
     async def close(self) -> None:
         """Finish what is queued, then end the thread and its connection."""
@@ -183,6 +184,7 @@ class GroupWriter:
         try:
             self._work()
         finally:
+            self._is_open = False
             self._driver.close()
 
     def _work(self) -> None:
@@ -347,13 +349,10 @@ class GroupWriter:
 
     @staticmethod
     def _touched(group: _Group, entries: Sequence[ChainRow]) -> Touched:
-        touched: Touched = set(map(type, entries))
-        for waiting in group.commits:
-            if waiting.error is None:
-                for op in waiting.asked.ops:
-                    if op.form.kind in _CHANGES:
-                        touched.add(op.form.shape.row)
-        return touched
+        done = [waiting.asked.ops for waiting in group.commits if waiting.error is None]
+        forms = {op.form for ops in done for op in ops}
+        touched: Touched = {form.shape.row for form in forms if form.kind in _CHANGES}
+        return touched.union(map(type, entries))
 
 
 _CHANGES = (Kind.INSERT, Kind.UPDATE)

@@ -139,7 +139,7 @@ class MemoryStore:
 
     def _apply(self, op: Op, undo: list[Callable[[], object]]) -> None:
         """Apply one write, noting how to undo it; raise its refusal if it does not fit the rows."""
-        form, values, *_ = op
+        form, values, _ = op
         shape, rows = form.shape, self._rows(form.shape)
         if form.kind is Kind.INSERT:
             key = shape.key_of(values)
@@ -157,7 +157,7 @@ class MemoryStore:
             self._check_or_update(op, rows, undo)
 
     def _check_or_update(self, op: Op, rows: Rows, undo: list[Callable[[], object]]) -> None:
-        form, values, *_ = op
+        form, values, _ = op
         keys, changes = len(form.key), len(form.changes)
         key, new, same = values[:keys], values[keys : keys + changes], values[keys + changes :]
         row = rows.get(key)
@@ -196,7 +196,7 @@ def _rank(value: Value) -> tuple[bool, Any]:
 
 
 def _deletes(op: Op, row: tuple[Any, ...]) -> bool:
-    form, values, *_ = op
+    form, values, _ = op
     position = form.shape.position
     return all(row[position[c.name]] is None for c in form.nulls) and all(
         row[position[c.name]] == value for c, value in zip(form.conditions, values, strict=True)

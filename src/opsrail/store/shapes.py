@@ -47,6 +47,8 @@ class Shape:
         self.position = {column.name: index for index, column in enumerate(self.columns)}
         self.key = tuple(self.column(name) for name in table.key)
         self.key_positions = tuple(self.position[name] for name in table.key)
+        self.key_of: Callable[[Values], Values] = _picker(self.key_positions)
+        """Returns a row's primary key values, in the table's order."""
         self.key_admission = Admission(self, self.key)
         self.admissions = {column.name: Admission(self, (column,)) for column in self.columns}
         self.unique_positions = tuple(
@@ -65,10 +67,6 @@ class Shape:
             )
         return self.columns[index]
 
-    def key_of(self, row: tuple[Any, ...]) -> Values:
-        """Return the row's primary key values, in the table's order."""
-        return tuple(row[index] for index in self.key_positions)
-
     def key_values(self, key: Values) -> Values:
         """Return a primary key given by a caller, checked."""
         if len(key) != len(self.key):
@@ -81,14 +79,14 @@ class _Lesson(NamedTuple):
     """What was learned about values of certain types, in the order of the columns.
 
     Attributes:
-        casts: What makes each value plain; None if all are.
-        texts, integers: Return those values of the row, as a tuple.
+        casts: Positions of values that are not plain, and what makes them so; None if all are.
+        texts, integers: Return those values of the row, as a tuple; None if it has no integers.
         floats, blobs: Positions of those values; few tables have them.
     """
 
-    casts: tuple[Callable[[Any], Value] | None, ...] | None
+    casts: tuple[tuple[int, Callable[[Any], Value]], ...] | None
     texts: Callable[[Values], tuple[str, ...]]
-    integers: Callable[[Values], tuple[int, ...]]
+    integers: Callable[[Values], tuple[int, ...]] | None
     floats: tuple[int, ...]
     blobs: tuple[int, ...]
 
@@ -114,24 +112,28 @@ class Admission:
         """
         kinds = tuple(map(type, values))
         try:
-            lesson = self._lessons[kinds]
+            casts, texts, integers, floats, blobs = self._lessons[kinds]
         except KeyError:
             lesson = self._lessons[kinds] = self._learn(kinds)
-        if lesson.casts is not None:
-            pairs = zip(lesson.casts, values, strict=True)
-            values = tuple([value if cast is None else cast(value) for cast, value in pairs])
+            casts, texts, integers, floats, blobs = lesson
+        if casts is not None:
+            plain = list(values)
+            for index, cast in casts:
+                plain[index] = cast(plain[index])
+            values = tuple(plain)
         # One pass in C over all texts, instead of one in Python over each: this is on the road of every row.
-        text = "".join(lesson.texts(values))
+        text = "".join(texts(values))
         if "\0" in text or not (text.isascii() or _encodes(text)):
             self._refuse(values)
-        integers = lesson.integers(values)
-        if integers and (max(integers) >= INT_LIMIT or min(integers) < -INT_LIMIT):
-            self._refuse(values)
-        if lesson.floats and not all(isfinite(values[index]) for index in lesson.floats):
+        if integers is not None:
+            found = integers(values)
+            if max(found) >= INT_LIMIT or min(found) < -INT_LIMIT:
+                self._refuse(values)
+        if floats and not all(isfinite(values[index]) for index in floats):
             self._refuse(values)
         size = len(text) + 8 * len(kinds)
-        if lesson.blobs:
-            size += sum(len(values[index]) for index in lesson.blobs)
+        if blobs:
+            size += sum(len(values[index]) for index in blobs)
         return values, size
 
     def _learn(self, kinds: tuple[type, ...]) -> _Lesson:
@@ -140,15 +142,15 @@ class Admission:
                 f"{self._shape.row.__name__}: {len(kinds)} values for {len(self._columns)} columns"
             )
         pairs = zip(self._columns, kinds, strict=True)
-        casts = tuple(self._cast(column, kind) for column, kind in pairs)
+        found = enumerate(self._cast(column, kind) for column, kind in pairs)
+        casts = tuple((index, cast) for index, cast in found if cast is not None)
         plain = [
             types.NoneType if kind is types.NoneType else column.kind
             for column, kind in zip(self._columns, kinds, strict=True)
         ]
-        at = {kind: tuple(i for i, found in enumerate(plain) if found is kind) for kind in KINDS}
-        return _Lesson(
-            casts if any(casts) else None, _picker(at[str]), _picker(at[int]), at[float], at[bytes]
-        )
+        at = {kind: tuple(i for i, seen in enumerate(plain) if seen is kind) for kind in KINDS}
+        integers = _picker(at[int]) if at[int] else None
+        return _Lesson(casts or None, _picker(at[str]), integers, at[float], at[bytes])
 
     def _cast(self, column: Column, kind: type) -> Callable[[Any], Value] | None:
         if kind is column.kind or (kind is types.NoneType and column.nullable):

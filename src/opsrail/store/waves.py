@@ -33,6 +33,10 @@ class _Run:
         self.last = wave
 
 
+_FIRST = _Run("", 0)
+"""A write in the first wave that commutes with nothing; such runs are never changed, so one object stands for all."""
+
+
 def plan(ops: Sequence[Op]) -> Plan:
     """Return the group's statements: as if the writes ran one after another, provided that none is refused.
 
@@ -43,14 +47,16 @@ def plan(ops: Sequence[Op]) -> Plan:
     asked: set[tuple[Form, Values, int]] = set()
     sweeps = _sweeps(ops)
     for op in ops:
-        form, values, cell, _ = op
+        form, values, cell = op
         mode = "read" if form.kind is Kind.REQUIRE else ""
         if not sweeps:
             run = runs.get(cell)
             if run is None:  # the hot case: the first write about its row
-                runs[cell] = _Run(mode, 0)
                 if mode:
+                    runs[cell] = _Run(mode, 0)
                     asked.add((form, values, 0))
+                else:
+                    runs[cell] = _FIRST
                 waves[0].setdefault(form, []).append(values)
                 continue
             if mode and run.mode == mode and (form, values, run.first) in asked:
@@ -98,11 +104,11 @@ def _sweeps(ops: Iterable[Op]) -> _Sweeps:
 
 def _stands(op: Op, mode: str, sweeps: _Sweeps) -> list[tuple[_Cell, str]]:
     """Return the cells a write stands on and its mode there; an empty mode commutes with nothing."""
-    form, values, cell, _ = op
+    form, values, cell = op
     shape = form.shape
     if cell is None:
         return [((shape.name, form, values), "sweep"), ((shape.name,), "sweep")]
-    stands = [(cell, mode)]
+    stands: list[tuple[_Cell, str]] = [(cell, mode)]
     if form.kind is Kind.INSERT:
         for sweep in sweeps.get(shape, ()):
             if all(values[shape.position[column.name]] is None for column in sweep.nulls):
