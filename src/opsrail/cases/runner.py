@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Coroutine, Mapping
+from inspect import CORO_CREATED, getcoroutinestate
+from typing import Any, cast
 
 from opsrail import faults
 from opsrail.cases.context import Case
@@ -127,7 +128,9 @@ class Runner:
             return False
         if case_id not in self._cancelling:  # a second one would end the ending
             self._cancelling[case_id] = reason
-            task.cancel()
+            # One that has not begun would be ended without a line of ours; it looks when it begins.
+            if getcoroutinestate(cast(Coroutine[Any, Any, None], task.get_coro())) != CORO_CREATED:
+                task.cancel()
         return True
 
     def unreserve(self) -> None:
@@ -179,6 +182,8 @@ class Runner:
         """Carry one case to the end of its stretch, through a database that may be away for a while."""
         fault: Exception | None = None
         is_again = False
+        if (reason := self._cancelling.get(row.id)) is not None:
+            return await self._end(row, reason)
         while True:
             try:
                 if is_again and not await self._is_mine(row):
@@ -233,7 +238,7 @@ class Runner:
             case.journal.flush(),
             journal_length=case.journal.length,
             now_ms=now_ms,
-            retry_at_ms=now_ms + self._backoff_ms(row),
+            retry_at_ms=now_ms + (self._backoff_ms(row) if isinstance(ending, Failed) else 0),
         )
         if state == CaseState.SET_ASIDE:
             what = type(ending.error).__name__ if isinstance(ending, Failed) else ""

@@ -56,22 +56,22 @@ def _parked(case: Case) -> Ending:
 def _returned(
     automation: Automation[Any, Any], case: Case, result: object, is_strict: bool
 ) -> Ending:
-    name = _place_of(automation)
     if case.is_suspended:
         raise SwallowedSuspension(
-            f"{name} went on after case.review or case.sleep wanted to park: an `except:` or `except BaseException:` caught "
-            f"the signal. Catch `Exception` instead, or re-raise what you did not expect"
+            f"{_place_of(automation)} went on after case.review or case.sleep wanted to park: an `except:` or "
+            f"`except BaseException:` caught the signal. Catch `Exception` instead, or re-raise what you did not expect"
         )
     if left := case.journal.unfinished():
         raise NondeterministicJournal(
-            f"{name} returned while these calls were not awaited, or skipped what it did when it first ran: "
-            f"{', '.join(left)}. Await every case call, and let the path depend on the input and on what calls returned only"
+            f"{_place_of(automation)} returned while these calls were not awaited, or skipped what it did when it first "
+            f"ran: {', '.join(left)}. Await every case call, and let the path depend on the input and on what calls "
+            f"returned only"
         )
     if case.journal.blocked is not None and is_strict:
         raise case.journal.blocked
     if not isinstance(result, automation.outcome):
         raise NotDurable(
-            f"{name} returned {type(result).__name__}; it must return {automation.outcome.__name__}"
+            f"{_place_of(automation)} returned {type(result).__name__}; it must return {automation.outcome.__name__}"
         )
     return Settled(result.model_dump_json())
 

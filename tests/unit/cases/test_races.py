@@ -144,6 +144,21 @@ async def test_a_case_is_cancelled_once_however_often_it_is_asked_for(tmp_path: 
         assert (row.state, row.reason) == (CaseState.CANCELLED, "not wanted")
 
 
+async def test_a_case_that_was_let_in_and_has_not_begun_is_cancelled() -> None:
+    began: list[str] = []
+
+    async def run(case: Case, order: Order) -> Receipt:
+        began.append(case.id)
+        return Receipt(text="ok")
+
+    async with running(app_on(weak(), defined(run))) as app:
+        case = await submitted(app)
+        assert app.runner.cancel(case.id, "not wanted")  # nothing ran since it was let in
+        case = await until(app, case.id, CaseState.CANCELLED)
+
+        assert (case.reason, began) == ("not wanted", [])
+
+
 async def test_a_case_is_cancelled_although_the_database_is_away_for_a_while() -> None:
     async def run(case: Case, order: Order) -> Receipt:
         await case.step(waited, 1_000)
