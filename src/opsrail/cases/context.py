@@ -20,7 +20,7 @@ from opsrail.cases.beside import Beside
 from opsrail.cases.ending import plain
 from opsrail.cases.journal import Journal, Road, digest_of
 from opsrail.cases.signals import Interrupted
-from opsrail.cases.steps import STEP_RETRY, Action, Shape, Step, shape_of
+from opsrail.cases.steps import STEP_RETRY, Action, Shape, Step, plain_step, shape_of
 from opsrail.decide.decider import Request
 from opsrail.decide.point import DecisionPoint
 from opsrail.documents.form import Form
@@ -107,12 +107,13 @@ class Case:
             read = functools.partial(self._road.documents.read, function)
             limited: Step[..., Any] = Step(read, STEP_RETRY)
         else:
-            limited = function if isinstance(function, Step) else Step(function, STEP_RETRY)
-            if not callable(limited.function):
+            inner = function.function if isinstance(function, Step) else function
+            if not callable(inner):
                 raise UnknownName(
-                    f"case.step wants a function, a @step or a Form, not {type(function).__name__}"
+                    f"case.step wants a function, a @step or a Form, not {type(inner).__name__}"
                 )
-            shape = shape_of(limited.function)
+            limited = plain_step(inner) if inner is function else function
+            shape = shape_of(inner)
         return self._step(self._journal.number(shape.name), limited, shape, args, kwargs)
 
     def decide(self, point: DecisionPoint[M], facts: M, /) -> Coroutine[Any, Any, Decision]:

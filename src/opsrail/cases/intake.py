@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ValidationError
 
@@ -33,8 +32,7 @@ INPUT_BYTES = 1_000_000
 KEY_CHARACTERS = 255
 
 
-@dataclass(frozen=True, slots=True)
-class Submission:
+class Submission(NamedTuple):
     """A case that wants in.
 
     Attributes:
@@ -92,7 +90,9 @@ class Intake:
         model = self.check(automation, submission.input)
         text = self._written(automation, submission, model)
         keys = _keys(automation, submission, model)
-        await self._refuse_when_full()
+        if self._is_stale():
+            await self._count()
+        self._refuse_when_full()
         runner = self._runner if self._runner is not None and self._runner.reserve() else None
         try:
             owner = self._worker.id if runner is not None and self._worker is not None else None
@@ -125,7 +125,9 @@ class Intake:
             StaleWrite: another process accepts the same file. Conflict.
         """
         automation = self._automation(automation_name)
-        await self._refuse_when_full()
+        if self._is_stale():
+            await self._count()
+        self._refuse_when_full()
         writes: list[Write] = []
         new = 0
         known = await self._known(automation, models)
@@ -256,12 +258,17 @@ class Intake:
         rows = await self._store.select(KeyRow, scope, Where("key", "in", keys), limit=len(keys))
         return {row.key for row in rows}
 
-    async def _refuse_when_full(self) -> None:
+    def _is_stale(self) -> bool:
+        """Return whether the cases that wait should be counted again."""
         now_s = self._clock.monotonic_s()
-        if now_s - self._counted_s > COUNT_EVERY_S or self._ready >= self._backlog:
-            self._counted_s = now_s  # before the await: one of a thousand callers counts, not each
-            counts = await self._store.count(CaseRow, *WAITING_TO_RUN)
-            self._ready = counts.get((), 0)
+        return now_s - self._counted_s > COUNT_EVERY_S or self._ready >= self._backlog
+
+    async def _count(self) -> None:
+        self._counted_s = self._clock.monotonic_s()  # before the await: one of a thousand callers counts, not each
+        counts = await self._store.count(CaseRow, *WAITING_TO_RUN)
+        self._ready = counts.get((), 0)
+
+    def _refuse_when_full(self) -> None:
         if self._ready >= self._backlog:
             raise Overloaded(
                 f"{self._ready:,} cases wait already, the limit is {self._backlog:,}; try again in {RETRY_AFTER_S:g} s",

@@ -139,6 +139,12 @@ def shape_of(function: Callable[..., Any]) -> Shape:
     )
 
 
+@functools.lru_cache(maxsize=4096)
+def plain_step(function: Callable[..., Any]) -> Step[..., Any]:
+    """Return a function as a step with the usual limits; made once per function."""
+    return Step(function, STEP_RETRY)
+
+
 def _adapter(function: Callable[..., Any], name: str, place: str) -> TypeAdapter[Any] | None:
     try:
         returns = get_type_hints(function).get("return", Any)
