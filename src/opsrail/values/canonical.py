@@ -65,10 +65,13 @@ def _plain(value: object, depth: int) -> object:
     if isinstance(value, dict):
         if not (keys := "".join(value)).isascii() and max(keys) > "\uffff":
             raise _Odd
-        return {
-            key: part if type(part) is str else _plain(part, depth + 1)
-            for key, part in value.items()
-        }
+        for part in value.values():  # most entries are flat: they go as they are
+            kind = type(part)
+            if kind is not str and (
+                kind is not int or not -LARGEST_INTEGER <= part <= LARGEST_INTEGER
+            ):
+                return {key: _plain(part, depth + 1) for key, part in value.items()}
+        return value
     if isinstance(value, list | tuple):
         return [part if type(part) is str else _plain(part, depth + 1) for part in value]
     raise _Odd
