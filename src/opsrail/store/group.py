@@ -2,7 +2,9 @@
 
 Theory: a group is first applied as a whole with bulk statements (`waves.plan`). Refusals are rare, so a refused group is
 rolled back and applied again half by half, each half in a savepoint, down to the single commit that is at fault: only that
-one gets its error, and the order of the queue is kept. The thread talks to the event loop once a group.
+one gets its error, and the order of the queue is kept. The two threads talk once a group: the loop hands over what a turn
+of it queued, the thread hands back how the group ended. Handed over one by one, each commit woke the thread, which took the
+interpreter lock from the loop in mid-turn: 12% of a case (bench cases).
 """
 
 from __future__ import annotations
@@ -10,7 +12,9 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -156,7 +160,9 @@ class GroupWriter:
         self._forms = Forms()  # the caller's forms belong to the event loop
         self._clock = clock
         self._tick_s = tick_s
-        self._queue: queue.SimpleQueue[_Queued | None] = queue.SimpleQueue()
+        self._turn: list[_Queued] = []  # what this turn of the loop queued; the loop's
+        self._queue: queue.SimpleQueue[list[_Queued] | None] = queue.SimpleQueue()
+        self._taken: deque[_Queued] = deque()  # off the queue, in no group yet; the writer's
         self._events = events
         self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(
@@ -170,13 +176,22 @@ class GroupWriter:
         if not self._is_open:
             raise StoreUnavailable("the store is closed; nothing was written, open it again")
         future: asyncio.Future[_Rows] = self._loop.create_future()
-        self._queue.put((asked, future))
+        if not self._turn:
+            self._loop.call_soon(self._hand_over)
+        self._turn.append((asked, future))
         return future
+
+    def _hand_over(self) -> None:
+        """Give the writer what this turn of the loop queued."""
+        if self._turn:
+            turn, self._turn = self._turn, []
+            self._queue.put(turn)
 
     async def close(self) -> None:
         """Finish what is queued, then end the thread and its connection."""
         if self._is_open:
             self._is_open = False
+            self._hand_over()
             self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
 
@@ -186,6 +201,20 @@ class GroupWriter:
         finally:
             self._is_open = False
             self._driver.close()
+            with suppress(RuntimeError):  # the loop is gone, and with it everyone who waited
+                self._loop.call_soon_threadsafe(self._abandon)
+
+    def _abandon(self) -> None:
+        """Answer those whom the thread left behind; there are none unless it ended by a fault of ours."""
+        self._hand_over()
+        left = _Group()
+        for queued in self._taken:
+            left.add(*queued)
+        while not self._queue.empty():
+            for queued in self._queue.get_nowait() or ():
+                left.add(*queued)
+        left.fail(StoreUnavailable("the store's writer ended; nothing was written, start anew"))
+        self._settle(left, set())
 
     def _work(self) -> None:
         is_last = False
@@ -204,17 +233,23 @@ class GroupWriter:
                     self._loop.call_soon_threadsafe(self._wake, others)
 
     def _collect(self) -> tuple[_Group, bool]:
-        group = _Group()
-        try:
-            queued = self._queue.get(timeout=self._tick_s)
-            while queued is not None:
-                group.add(*queued)
+        """Return what is queued, at most a group full, and whether nothing can follow."""
+        group, taken = _Group(), self._taken
+        while True:
+            while taken:
+                group.add(*taken.popleft())
                 if group.is_full():
                     return group, False
-                queued = self._queue.get_nowait()
-        except queue.Empty:
-            return group, False
-        return group, True
+            is_idle = not group.writes
+            try:
+                turn = (
+                    self._queue.get(timeout=self._tick_s) if is_idle else self._queue.get_nowait()
+                )
+            except queue.Empty:
+                return group, False
+            if turn is None:
+                return group, True
+            taken.extend(turn)
 
     def _settle(self, group: _Group, touched: Touched) -> None:
         """Wake all callers of a group; runs on the event loop."""

@@ -9,8 +9,9 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,6 +28,7 @@ from opsrail.values.rows import Append, Insert, Where
 from tests.contract.store.opened import opened
 
 CLOCK = SystemClock()
+NUMBERS = count(1)
 
 
 def inbox(number: int, payload: str = "{}") -> InboxRow:
@@ -120,6 +122,37 @@ async def test_a_change_by_another_program_is_signalled_soon(store: Store, tmp_p
     await asyncio.wait_for(store.changed(InboxRow).wait(), timeout=20)
 
     assert await store.count(InboxRow) == {(): 0}
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+async def test_nobody_waits_for_a_writer_that_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(driver: Any, touched: Any) -> Any:
+        raise RuntimeError("a fault of ours")
+
+    async with opened(SqliteStore(tmp_path / "cases.db", clock=CLOCK)) as store:
+        monkeypatch.setattr("opsrail.store.sqlite._SqliteDriver.tick", broken)
+        async with asyncio.timeout(20):
+            outcome: object = []
+            while not isinstance(outcome, StoreUnavailable):  # until it looks after other processes
+                many = [store.commit([Insert(inbox(next(NUMBERS)))]) for _ in range(50)]
+                outcome = (await asyncio.gather(*many, return_exceptions=True))[-1]
+            assert "nothing was written" in str(outcome)
+            with pytest.raises(StoreUnavailable, match="closed"):
+                await store.commit([Insert(inbox(-1))])
+
+
+async def test_a_close_right_after_a_commit_was_asked_for_keeps_it(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "cases.db", clock=CLOCK)
+    await store.open()
+    writing = asyncio.create_task(store.commit([Insert(inbox(1))]))
+    await asyncio.sleep(0)  # it stands in this turn's queue, not yet in the writer's
+    await store.close()
+    await writing
+
+    async with opened(SqliteStore(tmp_path / "cases.db", clock=CLOCK)) as again:
+        assert await again.count(InboxRow) == {(): 1}
 
 
 async def test_what_is_written_survives_a_close_that_never_came(tmp_path: Path) -> None:
