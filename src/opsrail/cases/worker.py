@@ -3,7 +3,9 @@
 Theory: `alive` ends once and for ever. Whoever finds a worker silent for `dead_s` marks it dead (one of them
     succeeds), and gives its cases and actions back. Every commit of a worker requires its own row to be alive, so a
     frozen process that thaws writes nothing; and a worker that could not beat for most of `dead_s` stops acting on
-    its own, by its monotonic clock, before the others may declare it dead.
+    its own, by its monotonic clock, before the others may declare it dead. A worker that missed beats itself judges
+    nobody for another `dead_s`: after an outage of the database all are silent, and the first to come back would
+    bury the living.
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ BEATS = 5
 DEAD_S = 5.0
 """Source: FAULTS F3: beat 1 s, dead 5 s gives a first resumed step within 10 s. ADR 0005."""
 SELF_FENCE_RATIO = 0.7
+MISSED_BEATS = 2
+"""Beats without an answer that make a worker doubt its own sight. Ours: one may be late for any reason."""
 RECOVER_BATCH = 500
 
 
@@ -47,6 +51,7 @@ class Worker:
         self._clock = clock
         self._dead_s = dead_s
         self._beaten_s = clock.monotonic_s()
+        self._judges_from_s = float("-inf")
         self.id = ""
         self._fence = _alive("")
         self.beat_s = dead_s / BEATS
@@ -93,6 +98,9 @@ class Worker:
             raise Fenced(
                 f"worker {self.id} was declared dead; it starts anew under a fresh id"
             ) from dead
+        now_s = self._clock.monotonic_s()
+        if now_s - self._beaten_s > MISSED_BEATS * self.beat_s:
+            self._judges_from_s = now_s + self._dead_s
         self._beaten_s = begun_s
 
     async def leave(self) -> None:
@@ -108,10 +116,11 @@ class Worker:
                 for.
         """
         others = [Where("state", "=", "alive"), Where("id", "!=", self.id)]
+        judges = alone or self._clock.monotonic_s() >= self._judges_from_s
         if not alone:  # else even a heartbeat in the future, by a clock that was wrong then, is one of the dead
             silent_ms = await self._store.now_ms() - int(self._dead_s * 1000)
             others.append(Where("heartbeat_at_ms", "<=", silent_ms))
-        if await self._store.select(WorkerRow, *others, limit=1):
+        if judges and await self._store.select(WorkerRow, *others, limit=1):
             await self._store.take(WorkerRow, *others, set={"state": "dead"}, limit=RECOVER_BATCH)
         owners = await self._store.count(
             CaseRow,
