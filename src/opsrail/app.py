@@ -30,6 +30,7 @@ from opsrail.connect.catalog import page_reader
 from opsrail.connect.catalog import runtimes as known_runtimes
 from opsrail.decide.decider import Decider
 from opsrail.documents.reader import DocumentReader
+from opsrail.errors import Conflict, LedgerBroken, Unavailable, WeakDurability
 from opsrail.features.features import Features
 from opsrail.ledger.anchor import Anchor, check_anchored
 from opsrail.ledger.chain import WriterChain
@@ -48,6 +49,8 @@ DRAIN_S = 5.0
 """How long an orderly stop waits for actions that are being sent."""
 LEADER_LEASE_S = 5.0
 """How long past its next tick a ledger leader that died holds the lead. Source: FAULTS F26, 5 s."""
+HOLD_S = 1.0
+"""How often an app that is held looks whether an operator acknowledged the ledger. Ours."""
 NOTHING = Definitions({}, {}, (), ())
 
 
@@ -57,6 +60,7 @@ class App:
     Attributes:
         definitions: What the author's files define; empty for commands that only look.
         is_running: Whether cases are carried by this process now.
+        held: Why it waits for an operator and accepts no writes; None: it does not.
     """
 
     def __init__(
@@ -81,7 +85,8 @@ class App:
         self.desk = Desk(store, self.clock)
         self.is_running = False
         self._alone = alone
-        self._tasks: list[asyncio.Task[None]] = []
+        self.held: LedgerBroken | None = None
+        self._tasks: dict[str, asyncio.Task[None]] = {}
         self._broken: BaseException | None = None
         self._wire_decisions(known_runtimes() if runtimes is None else runtimes)
         self._wire_cases(config.cases, strict=strict)
@@ -157,50 +162,85 @@ class App:
             self.threads.shutdown(wait=False, cancel_futures=True)
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[App]:
+    async def running(self, *, waits: bool = False) -> AsyncIterator[App]:
         """Carry cases, send actions and sequence the ledger while the block runs; ends in order.
 
+        Args:
+            waits: A ledger that was rolled back or rewritten is not refused: this app is `held` until an operator has
+                acknowledged it, then begins. Whoever serves it must accept no writes meanwhile.
+
         Raises:
-            LedgerBroken: the database is older than the checkpoint kept outside it. Terminal: `opsrail ledger
+            LedgerBroken: the database is not the one whose checkpoint is kept outside it. Terminal: `opsrail ledger
                 acknowledge`.
+            WeakDurability: the database loses commits. Terminal: mend what is listed, or set `store.allow_weak`.
         """
         async with self.opened():
-            await self._check_start()
-            await self.worker.register()
-            await self.worker.bury(alone=self._alone)
-            await self.registry.warm()
-            watchdog = Watchdog(
-                self.definitions.files,
-                self.runner.blocked,
-                limit_s=self.config.cases.blocked_loop_s,
-            )
-            interval_s = self.config.ledger.checkpoint_s
-            self.sequencer = Sequencer(
-                self.store,
-                self.signer,
-                self.clock,
-                self.worker.id,
-                anchor=self.anchor,
-                lease_ms=round(1000 * (interval_s + LEADER_LEASE_S)),
-                interval_s=interval_s,
-            )
-            loops = {
-                "heartbeat": self.dispatcher.beat,
-                "cases": self.dispatcher.run,
-                "outbox": self.outbox.run,
-                "ledger": self.sequencer.run,
-                "watchdog": watchdog.run,
-            }
-            self._tasks = [
-                asyncio.create_task(self._guarded(loop), name=f"opsrail:{name}")
-                for name, loop in loops.items()
-            ]
-            self.is_running = True
+            await self._check_durability()
+            try:
+                await self._check_ledger()
+            except LedgerBroken as broken:
+                if not waits:
+                    raise
+                self._hold(broken)
+            else:
+                await self._begin()
             try:
                 yield self
             finally:
-                self.is_running = False
                 await self._end()
+
+    async def _begin(self) -> None:
+        """Come alive and start the loops."""
+        await self.worker.register()
+        await self.worker.bury(alone=self._alone)
+        await self.registry.warm()
+        watchdog = Watchdog(
+            self.definitions.files,
+            self.runner.blocked,
+            limit_s=self.config.cases.blocked_loop_s,
+        )
+        interval_s = self.config.ledger.checkpoint_s
+        self.sequencer = Sequencer(
+            self.store,
+            self.signer,
+            self.clock,
+            self.worker.id,
+            anchor=self.anchor,
+            lease_ms=round(1000 * (interval_s + LEADER_LEASE_S)),
+            interval_s=interval_s,
+        )
+        loops = {
+            "cases": self.dispatcher.run,
+            "heartbeat": self.dispatcher.beat,
+            "outbox": self.outbox.run,
+            "ledger": self.sequencer.run,
+            "watchdog": watchdog.run,
+        }
+        for name, loop in loops.items():
+            self._start(name, loop)
+        self.is_running = True
+
+    def _start(self, name: str, loop: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._tasks[name] = asyncio.create_task(self._guarded(loop), name=f"opsrail:{name}")
+
+    def _hold(self, broken: LedgerBroken) -> None:
+        log.error("nothing is written until an operator has looked at it: %s", broken)
+        self.held = broken
+        self._start("hold", self._await_acknowledgement)
+
+    async def _await_acknowledgement(self) -> None:
+        """Begin as soon as the ledger and its external checkpoint agree."""
+        while self.held is not None:
+            await self.clock.sleep(HOLD_S)
+            try:
+                await self._check_ledger()
+                await self._begin()
+                self.held = None
+                log.info("the ledger was acknowledged; work goes on")
+            except LedgerBroken as broken:
+                self.held = broken
+            except (Unavailable, Conflict) as down:
+                log.warning("whether the ledger was acknowledged is not known: %s", down)
 
     async def settle_ledger(self) -> None:
         """Give every committed entry its place and sign a checkpoint over all of them."""
@@ -209,11 +249,10 @@ class App:
 
     async def crash(self) -> None:
         """Drop everything in memory as a dying process would; nothing is given back (tests)."""
-        for task in self._tasks:
+        for task in self._tasks.values():
             task.cancel()
         await self.runner.drop()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._tasks = []
+        await self._stop_loops()
 
     @property
     def broken(self) -> BaseException | None:
@@ -227,30 +266,44 @@ class App:
             self._broken = error
             log.exception("a loop of opsrail ended")
 
+    async def _stop_loops(self) -> None:
+        tasks, self._tasks = list(self._tasks.values()), {}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
     async def _end(self) -> None:
-        if not self._tasks:
-            return
-        tasks = self._tasks
-        tasks[
-            1
-        ].cancel()  # claims nothing more; the heartbeat goes on, so that nobody takes over what is being sent
+        was_running, self.is_running = self.is_running, False
+        if not was_running or not self._tasks:
+            return await self._stop_loops()
+        self._tasks[
+            "cases"
+        ].cancel()  # claims nothing more; the heartbeat goes on: nobody takes over what is being sent
         await self.runner.drop()
         with suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_S):
                 await self.outbox.drain()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._stop_loops()
         await self.runner.stop()
         with suppress(Exception):
             await self.settle_ledger()
             await self.sequencer.resign()
 
-    async def _check_start(self) -> None:
-        """Say what this database promises less than it should, and refuse one that was rolled back."""
-        for finding in await self.store.check():
-            if finding.level != "ok":
-                log.warning("%s: %s (see: opsrail doctor)", finding.name, finding.message)
+    async def _check_durability(self) -> None:
+        """Say what this database promises less than it should, and refuse one that loses commits."""
+        weak = [finding for finding in await self.store.check() if finding.level != "ok"]
+        for finding in weak:
+            log.warning("%s: %s (see: opsrail doctor)", finding.name, finding.message)
+        failed = [finding for finding in weak if finding.level == "fail"]
+        if failed and not self.config.store.allow_weak:
+            listed = "".join(f"\n  {finding.name}: {finding.message}" for finding in failed)
+            raise WeakDurability(
+                f"this database cannot keep what opsrail promises; nothing was started. Mend it, or set "
+                f"store.allow_weak (OPSRAIL_STORE__ALLOW_WEAK=true) to accept the loss:{listed}"
+            )
+
+    async def _check_ledger(self) -> None:
+        """Refuse a database that was rolled back or rewritten."""
         if self.anchor is not None:
             note = await asyncio.to_thread(self.anchor.read)
             await check_anchored(self.store, self.signer.verifiers, note)

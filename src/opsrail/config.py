@@ -31,6 +31,10 @@ class StoreConfig(Part):
     """Where rows live."""
 
     url: str = Field("", description="`postgresql://...`; empty: SQLite in the data folder")
+    allow_weak: bool = Field(
+        False,
+        description="start although `opsrail doctor` finds that commits may be lost, e.g. on a server without fsync",
+    )
 
 
 class CasesConfig(Part):

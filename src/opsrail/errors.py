@@ -18,6 +18,7 @@ them.
     |   |-- StepFailed          a step used up its attempts
     |   |-- ArtifactRefused     a model or document is damaged, tampered with or not allowed
     |   |-- LedgerBroken        the audit book does not verify
+    |   |-- WeakDurability      the database's settings cannot keep what is promised
     |   `-- SchemaMismatch      the database was written by a newer opsrail, or is not one of ours
     |-- Retryable               the same call may succeed later
     |   |-- Overloaded          admission is full; carries after_s
@@ -31,6 +32,7 @@ them.
     |   `-- DataDirInUse        another process runs on the same folder
     |-- Denied                  not allowed
     `-- Unavailable             a part is down now; the road degrades or answers 503
+        |-- ReadOnly            the ledger waits for an operator
         |-- ModelUnavailable
         |-- DeadlinePassed
         |-- StoreUnavailable
@@ -193,6 +195,12 @@ class LedgerBroken(Terminal):
     code = "ledger-broken"
 
 
+class WeakDurability(Terminal):
+    """The database's settings cannot keep what is promised. Terminal: nothing ran; mend them, or accept the loss."""
+
+    code = "weak-durability"
+
+
 class SchemaMismatch(Terminal):
     """The database was written by a newer opsrail, or is not one of ours. Terminal: nothing was changed."""
 
@@ -251,6 +259,12 @@ class ModelUnavailable(Unavailable):
     """No live model version, or its runtime failed. The decision falls back."""
 
     code = "model-unavailable"
+
+
+class ReadOnly(Unavailable):
+    """The ledger and its external checkpoint disagree. Nothing was accepted; an operator has to look at it first."""
+
+    code = "read-only"
 
 
 class DeadlinePassed(Unavailable):

@@ -47,10 +47,13 @@ def sqlite_sites(tmp_path: Path) -> Sites:
 def postgres_sites(tmp_path: Path, postgres_url: str) -> Iterator[Sites]:
     """Workers here are taken for dead after 3 s."""
     with ExitStack() as databases:
-        yield lambda name: site_in(
-            tmp_path / name,
-            databases.enter_context(fresh_database(postgres_url)),
-            OPSRAIL_CASES__DEAD_S=DEAD_S,
+        yield (
+            lambda name: site_in(
+                tmp_path / name,
+                databases.enter_context(fresh_database(postgres_url)),
+                OPSRAIL_CASES__DEAD_S=DEAD_S,
+                OPSRAIL_STORE__ALLOW_WEAK="true",  # the server that tests share does not wait for the disk
+            )
         )
 
 

@@ -35,7 +35,7 @@ def serve(invocation: Invocation, file: Path, host: str | None, port: int | None
     config = settings(invocation)
     app = build(config, invocation.data, load_file(absolute(file)), runs=True)
     log_to(invocation.data)
-    loop(served(app, host, port, announce=lambda url: _announce(invocation, url)))
+    loop(served(app, host, port, announce=lambda url: _announce(invocation, url, app.held)))
     if not invocation.is_json:
         click.echo(
             "Stopped; every accepted case is durable and goes on when opsrail serves again.",
@@ -43,9 +43,11 @@ def serve(invocation: Invocation, file: Path, host: str | None, port: int | None
         )
 
 
-def _announce(invocation: Invocation, url: str) -> None:
+def _announce(invocation: Invocation, url: str, held: Exception | None) -> None:
     from opsrail.cli.render import print_json
 
+    if held is not None:
+        click.echo(f"Read only until an operator has looked at it. {held}", err=True)
     if invocation.is_json:
         print_json({"url": url})
         return

@@ -86,6 +86,8 @@ class ReaderProcess:
             self._is_killed = True
             if self._process is not None:
                 self._process.kill()
+                # Whoever reads from it reaps it; but the caller may have given up before anybody began to.
+                threading.Thread(target=self.close, name="opsrail-reader-end", daemon=True).start()
 
     def close(self) -> None:
         """Let the child end and reap it; kill it if it does not end in CLOSE_S."""

@@ -51,7 +51,15 @@ def create_asgi(
     open_paths = frozenset(operation.path for operation in operations if operation.is_open)
     asgi = Starlette(
         routes=routes_of(operations),
-        middleware=[Middleware(Envelope, gate=gate, clock=app.clock, open_paths=open_paths)],
+        middleware=[
+            Middleware(
+                Envelope,
+                gate=gate,
+                clock=app.clock,
+                open_paths=open_paths,
+                is_held=lambda: app.held is not None,
+            )
+        ],
         exception_handlers={HTTPException: _problem},
     )
     asgi.router.redirect_slashes = False  # a redirect would name a host that the caller made up

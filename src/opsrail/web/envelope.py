@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from opsrail.access.keys import Gate
 from opsrail.clock import Clock
-from opsrail.errors import Denied
+from opsrail.errors import Denied, ReadOnly
 from opsrail.telemetry import CORRELATION, next_trace, parse_traceparent
 from opsrail.web.problems import respond, status_of
 
@@ -25,15 +25,27 @@ SECURITY_HEADERS: Mapping[str, str] = {
 """On every answer. Source: OWASP REST Security Cheat Sheet, section Security Headers."""
 
 
+READS = ("GET", "HEAD", "OPTIONS")
+
+
 class Envelope:
     """ASGI middleware, outermost.
 
     Args:
         open_paths: Paths that need no key.
+        is_held: Whether nothing may be written now.
     """
 
-    def __init__(self, app: ASGIApp, gate: Gate, clock: Clock, open_paths: frozenset[str]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        gate: Gate,
+        clock: Clock,
+        open_paths: frozenset[str],
+        is_held: Callable[[], bool],
+    ) -> None:
         self._app = app
+        self._is_held = is_held
         self._gate = gate
         self._clock = clock
         self._open_paths = open_paths
@@ -63,6 +75,9 @@ class Envelope:
         except Denied:
             if scope["path"] not in self._open_paths:
                 raise
+        if self._is_held() and scope["method"] not in READS:
+            why = ReadOnly("the ledger was rolled back or rewritten, and nobody acknowledged it")
+            return await respond(why)(scope, receive, send)  # no fault of ours: not for the log
         await self._app(scope, receive, send)
 
 

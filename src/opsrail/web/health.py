@@ -120,6 +120,9 @@ class Health:
 
     def _loops(self) -> list[Finding]:
         app = self._door.app
+        if app.held is not None:
+            message = "rolled back or rewritten: read only until `opsrail ledger acknowledge`"
+            return [Finding("ledger", "fail", message)]
         if app.broken is not None:
             return [
                 Finding(

@@ -23,6 +23,10 @@ TYPE_PREFIX = "urn:opsrail:problem:"
 MOST_FAULTS = 100
 RETRY_AFTER_S = 1
 INTERNAL = "Something went wrong inside opsrail; its log has it under the correlation id."
+HELD = (
+    "The database is not the one whose checkpoint was kept outside it; it can be read. Nothing was accepted until an "
+    "operator has looked at it: opsrail ledger acknowledge."
+)
 DOWN = "A part that this needs is not available now; nothing was accepted. Try again."
 
 
@@ -64,6 +68,7 @@ class Row(NamedTuple):
 
 _INTERNAL = Row(500, "Internal error", INTERNAL)
 _DOWN = Row(503, "Not available", DOWN)
+_HELD = Row(503, "Read only", HELD)
 _CONFLICT = Row(409, "Somebody else was first")
 
 PROBLEMS: Mapping[type[Exception], Row] = {
@@ -83,6 +88,7 @@ PROBLEMS: Mapping[type[Exception], Row] = {
     errors.StepFailed: _INTERNAL,
     errors.ArtifactRefused: Row(422, "The artifact is refused"),
     errors.LedgerBroken: Row(500, "The ledger does not verify", INTERNAL),
+    errors.WeakDurability: _INTERNAL,
     errors.SchemaMismatch: _INTERNAL,
     errors.Retryable: _DOWN,
     errors.Overloaded: Row(
@@ -98,6 +104,7 @@ PROBLEMS: Mapping[type[Exception], Row] = {
     errors.DataDirInUse: _DOWN,
     errors.Denied: Row(403, "Not allowed"),
     errors.Unavailable: _DOWN,
+    errors.ReadOnly: _HELD,
     errors.ModelUnavailable: _DOWN,
     errors.DeadlinePassed: Row(
         504, "No answer in time", "No answer could be had in time. Try again."

@@ -36,6 +36,8 @@ async def serve(
 ) -> None:
     """Run the app and serve it until a signal comes; then end both in order.
 
+    A ledger that was rolled back is served for reading until an operator acknowledges it; then work begins.
+
     Args:
         host: None: `web.host`.
         port: None: `web.port`; 0: any free one.
@@ -43,10 +45,10 @@ async def serve(
 
     Raises:
         ConfigInvalid: the address is taken, or can be reached from other machines and no key is set. Terminal: nothing ran.
-        LedgerBroken, SchemaMismatch, StoreUnavailable, DataDirInUse: see `App.running`.
+        WeakDurability, SchemaMismatch, StoreUnavailable, DataDirInUse: see `App.running`.
     """
     with _listening(app, host, port) as (name, listener):
-        async with app.running():
+        async with app.running(waits=True):
             await _serve(app, name, listener, announce)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from decimal import Decimal
@@ -14,6 +15,7 @@ import pytest
 
 from opsrail.clock import SystemClock
 from opsrail.documents.form import Form, MoneyField
+from opsrail.documents.process import ReaderProcess
 from opsrail.documents.reader import IMAGE_BYTES, DocumentReader, read_file
 from opsrail.errors import ArtifactRefused, MissingExtra, NotFound, ReaderCrashed, TimedOut
 from opsrail.values.documents import Document
@@ -102,6 +104,19 @@ async def test_a_caller_who_gives_up_does_not_leave_his_answer_to_the_next() -> 
         document = await reader.read(RECEIPT, b"page")
 
     assert document["total"] == Decimal("8.70")
+
+
+def test_a_child_that_is_ended_while_nobody_reads_is_reaped() -> None:
+    child = ReaderProcess(ObedientReader)
+    child.start()
+    answered = child.read(b"page")
+    pid = int(answered["lines"][1][0])
+    child.kill()
+    deadline = time.monotonic() + 20
+    while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+    assert not Path(f"/proc/{pid}").exists()
 
 
 async def test_closing_ends_what_is_under_way_and_reads_no_more() -> None:

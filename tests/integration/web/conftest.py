@@ -20,6 +20,7 @@ class Served:
 
     Attributes:
         url: Where it answers.
+        said_before: What it said before it answered.
     """
 
     def __init__(self, folder: Path, *words: str, **environ: str) -> None:
@@ -32,8 +33,11 @@ class Served:
             text=True,
         )
         assert self._process.stdout is not None
-        self.url = self._process.stdout.readline().strip()
-        assert self.url.startswith("http://"), self.url + self._process.stdout.read()
+        said = ""
+        while not (line := self._process.stdout.readline()).startswith("http://"):
+            said += line
+            assert line, f"it ended before it answered: {said}"
+        self.said_before, self.url = said, line.strip()
 
     def stop(self, number: int = signal.SIGTERM) -> tuple[int, str]:
         """Send a signal and return the exit status and what was said since."""
