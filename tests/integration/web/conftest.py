@@ -39,6 +39,11 @@ class Served:
             assert line, f"it ended before it answered: {said}"
         self.said_before, self.url = said, line.strip()
 
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
     def stop(self, number: int = signal.SIGTERM) -> tuple[int, str]:
         """Send a signal and return the exit status and what was said since."""
         self._process.send_signal(number)

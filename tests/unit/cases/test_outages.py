@@ -7,7 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from opsrail import Case, StepFailed
+from opsrail.cases.journal import STORE_DOWN_S
 from opsrail.cases.office import Office
 from opsrail.clock import SystemClock
 from opsrail.ledger.chain import WriterChain
@@ -106,6 +109,29 @@ async def test_a_failure_written_down_without_an_answer_is_not_repeated_at_once(
         row = await until(app, case.id, CaseState.SETTLED)
 
         assert (row.outcome, len(ran)) == ('{"text":"ok"}', 2)
+
+
+async def test_a_case_that_is_due_again_is_carried_once_although_its_first_end_got_no_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The retry comes at once and is still at work when the first run, without an answer, looks whose the case is."""
+    ran: list[int] = []
+
+    async def run(case: Case, order: Order) -> Receipt:
+        ran.append(1)
+        if len(ran) == 1:
+            raise ValueError("once")
+        await asyncio.sleep(2 * STORE_DOWN_S)
+        return Receipt(text="ok")
+
+    monkeypatch.setattr(SystemClock, "uniform", lambda clock: 0.0)  # no wait before the retry
+    store = weak()
+    store.loses = sets_state(CaseState.READY)
+    async with running(app_on(store, defined(run), poll_s=0.05)) as app:
+        case = await submitted(app)
+        await until(app, case.id, CaseState.SETTLED)
+
+        assert len(ran) == 2
 
 
 async def test_a_worker_that_comes_alive_while_the_dead_are_buried_keeps_its_case() -> None:
