@@ -8,14 +8,17 @@ stored.
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import random
 import threading
 import time
-from collections.abc import Callable
+import types
+from collections.abc import Callable, Coroutine, Generator
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Any, Protocol, TypeVar, cast
 
+T = TypeVar("T")
 CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = tuple(high + low for high in CROCKFORD for low in CROCKFORD)
 
@@ -166,6 +169,36 @@ class AgreedClock:
 
     async def sleep(self, seconds: float) -> None:
         await self._local.sleep(seconds)
+
+
+async def in_time(coroutine: Coroutine[Any, Any, T], limit_s: float) -> T:
+    """Return what a coroutine gives, if it does within a limit; one that never waits costs no timer.
+
+    Raises:
+        TimeoutError: it did not; it was cancelled.
+    """
+    try:
+        waited_for = coroutine.send(None)
+    except StopIteration as done:
+        return cast(T, done.value)
+    async with asyncio.timeout(limit_s):
+        return cast(T, await resumed(coroutine, waited_for))
+
+
+@types.coroutine
+def resumed(coroutine: Coroutine[Any, Any, Any], waited_for: Any) -> Generator[Any, Any, Any]:
+    """Go on with a coroutine that was begun by `send(None)` and waits for something, as `await` would."""
+    while True:
+        try:
+            sent = yield waited_for
+        except BaseException as thrown:
+            step = functools.partial(coroutine.throw, thrown)
+        else:
+            step = functools.partial(coroutine.send, sent)
+        try:
+            waited_for = step()
+        except StopIteration as done:
+            return done.value
 
 
 def next_ulid(last: int, now_ms: int, chance: int) -> int:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 
+@lru_cache(maxsize=256)
 def is_loopback(name: str) -> bool:
     """Return whether only this machine reaches a name or address: `localhost`, `127.0.0.0/8`, `::1`."""
     if name.lower() == "localhost":
@@ -16,6 +18,7 @@ def is_loopback(name: str) -> bool:
         return False
 
 
+@lru_cache(maxsize=256)
 def host_of(netloc: str) -> str | None:
     """Return the name in `name:port` or `[address]:port`, lower case; None when it is no such text."""
     try:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import functools
-import types
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from typing import Any
 
 from opsrail.cases.machine import backoff_s
 from opsrail.cases.steps import Retry
-from opsrail.clock import Clock
+from opsrail.clock import Clock, resumed
 from opsrail.errors import Retryable, Terminal, TimedOut
 
 
@@ -38,7 +37,7 @@ async def answered(
                 waited_for = coroutine.send(None)
             except StopIteration as done:
                 return done.value, attempt
-            return await _within(_resumed(coroutine, waited_for), retry.timeout_s), attempt
+            return await _within(resumed(coroutine, waited_for), retry.timeout_s), attempt
         except Terminal:
             raise
         except Exception as fault:
@@ -68,22 +67,6 @@ async def _within(answer: Awaitable[Any], timeout_s: float) -> Any:
         if not limit.expired():  # the call's own, e.g. of its socket
             raise
         raise TimedOut(f"one attempt ran past {timeout_s:g} s") from late
-
-
-@types.coroutine
-def _resumed(coroutine: Coroutine[Any, Any, Any], waited_for: Any) -> Generator[Any, Any, Any]:
-    """Go on with a coroutine that was begun and waits for something, as `await` would."""
-    while True:
-        try:
-            sent = yield waited_for
-        except BaseException as thrown:
-            step = functools.partial(coroutine.throw, thrown)
-        else:
-            step = functools.partial(coroutine.send, sent)
-        try:
-            waited_for = step()
-        except StopIteration as done:
-            return done.value
 
 
 def in_thread(call: Callable[[], Any], threads: Executor) -> Awaitable[Any]:

@@ -94,7 +94,8 @@ class Breaker:
     def __init__(self, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
         self.state = State.CLOSED
-        self._calls: deque[tuple[float, bool]] = deque(maxlen=self.limits.window_count)
+        self._calls: deque[tuple[float, bool]] = deque()
+        self._bad_count = 0  # of those
         self._generation = 0
         self._open_until_s = 0.0
         self._relapses = 0
@@ -127,6 +128,7 @@ class Breaker:
                     self._move(Event.RECOVERED, now_s)
         elif outcome is not Outcome.VOID:
             self._calls.append((now_s, outcome is Outcome.BAD))
+            self._bad_count += outcome is Outcome.BAD
             if self._is_over_limit(now_s):
                 self._move(Event.TRIPPED, now_s)
 
@@ -135,18 +137,18 @@ class Breaker:
         return max(0.0, self._open_until_s - now_s) if self.state is State.OPEN else 0.0
 
     def _is_over_limit(self, now_s: float) -> bool:
-        while self._calls and now_s - self._calls[0][0] > self.limits.window_s:
-            self._calls.popleft()
-        bad_count = sum(is_bad for _, is_bad in self._calls)
-        return len(
-            self._calls
-        ) >= self.limits.least_count and bad_count >= self.limits.bad_ratio * len(self._calls)
+        calls, limits = self._calls, self.limits
+        while len(calls) > limits.window_count or now_s - calls[0][0] > limits.window_s:
+            self._bad_count -= calls.popleft()[1]
+        count = len(calls)
+        return count >= limits.least_count and self._bad_count >= limits.bad_ratio * count
 
     def _move(self, event: Event, now_s: float) -> None:
         self.state = TRANSITIONS[self.state, event]
         self._generation += 1
         self._probes_out = self._probes_good = 0
         self._calls.clear()
+        self._bad_count = 0
         if event is Event.RECOVERED:
             self._relapses = 0
         elif self.state is State.OPEN:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from pydantic import BaseModel
 
-from opsrail.clock import Clock
+from opsrail.clock import Clock, in_time
 from opsrail.decide.breaker import Breaker, Limits, Outcome
 from opsrail.decide.cache import ScoreCache
 from opsrail.decide.deadline import Deadline, deadline_of
@@ -131,10 +130,10 @@ class Decider:
 
     async def _route(self, request: Request[Any], deadline: Deadline) -> Route | NoScore:
         try:
-            async with asyncio.timeout(deadline.left_s(self._clock.monotonic_s())):
-                return await self._registry.route(
-                    request.point.name, request.case_id or request.correlation_id
-                )
+            route = self._registry.route(
+                request.point.name, request.case_id or request.correlation_id
+            )
+            return await in_time(route, deadline.left_s(self._clock.monotonic_s()))
         except (Unavailable, TimeoutError) as fault:
             return _no_score(fault, "the rollout could not be read in time")
 
@@ -142,8 +141,8 @@ class Decider:
         self, request: Request[Any], asked: ViewRead, deadline: Deadline
     ) -> Fetched | NoScore:
         try:
-            async with asyncio.timeout(deadline.left_s(self._clock.monotonic_s())):
-                return await self._features.fetch(asked, request.facts, request.point.features)
+            fetched = self._features.fetch(asked, request.facts, request.point.features)
+            return await in_time(fetched, deadline.left_s(self._clock.monotonic_s()))
         except UnknownName:
             raise
         except (Unavailable, AuthorError, TimeoutError) as fault:

@@ -131,7 +131,7 @@ def _check_body(ticket: Ticket, body_digest: str) -> None:
 
 def _written(decision: Decision, salt: str) -> tuple[DecisionRow, Append]:
     """Return the row of a decision and its ledger entry, which commits to the record and shows no personal values."""
-    record = canonical(decision.record())
+    record = decision.written()
     model = decision.model
     row = DecisionRow(
         decision.id,

@@ -61,15 +61,24 @@ class Scheduler:
 
 
 class _Ask:
-    """One row to be scored, for everyone who asks for it."""
+    """One row to be scored, and the futures of everyone who waits for it."""
 
-    __slots__ = ("future", "key", "row", "waiters")
+    __slots__ = ("key", "row", "waiting")
 
-    def __init__(self, row: Row, key: str, future: asyncio.Future[Score]) -> None:
+    def __init__(self, row: Row, key: str) -> None:
         self.row = row
         self.key = key
-        self.future = future
-        self.waiters = 0
+        self.waiting: list[asyncio.Future[Score]] = []
+
+    def answer(self, result: Score | OpsrailError) -> None:
+        """Tell all who still wait."""
+        for future in self.waiting:
+            if future.done():
+                continue
+            if isinstance(result, Score):
+                future.set_result(result)
+            else:
+                future.set_exception(result)
 
 
 class _Lane:
@@ -84,21 +93,24 @@ class _Lane:
     async def submit(self, row: Row, key: str, wait_s: float) -> Score:
         ask = self._asks.get(key)
         if ask is None:
-            future: asyncio.Future[Score] = asyncio.get_running_loop().create_future()
-            ask = self._asks[key] = _Ask(row, key, future)
+            ask = self._asks[key] = _Ask(row, key)
             self._queued.append(ask)
-        ask.waiters += 1
+        loop = asyncio.get_running_loop()
+        mine: asyncio.Future[Score] = loop.create_future()
+        timer = loop.call_later(wait_s, self._too_late, mine, wait_s)
+        ask.waiting.append(mine)
         try:
             if self._batch is None:
                 self._begin()
-            await asyncio.wait({ask.future}, timeout=wait_s)
+            return await mine
         finally:
-            ask.waiters -= 1
-        if not ask.future.done():
-            raise DeadlinePassed(
-                f"model {self._model.digest} gave no score within {wait_s * 1000:.0f} ms"
-            )
-        return ask.future.result()
+            timer.cancel()
+            ask.waiting.remove(mine)
+
+    def _too_late(self, future: asyncio.Future[Score], wait_s: float) -> None:
+        if not future.done():
+            told = f"model {self._model.digest} gave no score within {wait_s * 1000:.0f} ms"
+            future.set_exception(DeadlinePassed(told))
 
     def close(self) -> None:
         if self._batch is not None:
@@ -108,9 +120,9 @@ class _Lane:
     def _begin(self) -> None:
         """Score what is queued and still waited for."""
         for ask in self._queued:
-            if not ask.waiters:
+            if not ask.waiting:
                 del self._asks[ask.key]
-        waiting = [ask for ask in self._queued if ask.waiters]
+        waiting = [ask for ask in self._queued if ask.waiting]
         batch, self._queued = waiting[: self._max_batch], waiting[self._max_batch :]
         if batch:
             loop, rows = asyncio.get_running_loop(), [ask.row for ask in batch]
@@ -124,11 +136,7 @@ class _Lane:
             return
         for ask, result in zip(batch, scored.result(), strict=True):
             del self._asks[ask.key]
-            if isinstance(result, Score):
-                ask.future.set_result(result)
-            else:
-                ask.future.set_exception(result)
-                ask.future.exception()  # its askers may all have gone
+            ask.answer(result)
         self._batch = None
         self._begin()
 

@@ -32,8 +32,12 @@ def request_read(facts: BaseModel, version: str) -> ViewRead:
 
 def request_row(facts: BaseModel) -> dict[str, object]:
     """Return the request's fields as a model takes them: numbers and text; fields of other kinds are left out."""
-    named = ((name, _feature(getattr(facts, name))) for name in type(facts).model_fields)
-    return {name: value for name, value in named if value is not _NO_FEATURE}
+    row: dict[str, object] = {}
+    for name in type(facts).model_fields:
+        value = getattr(facts, name)
+        if type(value) in _AS_THEY_ARE or (value := _feature(value)) is not _NO_FEATURE:
+            row[name] = value
+    return row
 
 
 def feature_names(model: type[BaseModel]) -> frozenset[str]:
@@ -42,6 +46,7 @@ def feature_names(model: type[BaseModel]) -> frozenset[str]:
 
 
 _NO_FEATURE = object()
+_AS_THEY_ARE = frozenset((str, int, float, bool, type(None)))
 
 
 def _feature(value: Any) -> object:

@@ -65,13 +65,20 @@ def _plain(value: object, depth: int) -> object:
     if isinstance(value, dict):
         if not (keys := "".join(value)).isascii() and max(keys) > "\uffff":
             raise _Odd
-        for part in value.values():  # most entries are flat: they go as they are
+        changed: dict[str, object] | None = None
+        for (
+            key,
+            part,
+        ) in (
+            value.items()
+        ):  # copied when something in it changes: most is text, which goes as it is
             kind = type(part)
-            if kind is not str and (
-                kind is not int or not -LARGEST_INTEGER <= part <= LARGEST_INTEGER
-            ):
-                return {key: _plain(part, depth + 1) for key, part in value.items()}
-        return value
+            if kind is str or part is None or kind is bool:
+                continue
+            if (put := _plain(part, depth + 1)) is not part:
+                changed = dict(value) if changed is None else changed
+                changed[key] = put
+        return value if changed is None else changed
     if isinstance(value, list | tuple):
         return [part if type(part) is str else _plain(part, depth + 1) for part in value]
     raise _Odd

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, TypeVar, get_args
 
 from opsrail.errors import Fault, InvalidInput
+from opsrail.values.canonical import canonical
 
 Impact = Literal["low", "medium", "high"]
 CacheState = Literal["hit", "miss", "off"]
@@ -169,6 +170,14 @@ class Decision:
     cost_usd: float
     latency_ms: Mapping[str, float]
     at_ms: int
+    _written: bytes | None = field(default=None, init=False, repr=False, compare=False)
+
+    def written(self) -> bytes:
+        """Return the canonical bytes of `record()`: what is stored, hashed and answered; made once."""
+        if (written := self._written) is None:
+            written = canonical(self.record())
+            object.__setattr__(self, "_written", written)
+        return written
 
     def record(self) -> dict[str, Any]:
         """Return the decision as plain JSON values; `docs/decisions.md` describes the shape, which only ever grows."""

@@ -14,7 +14,6 @@ from opsrail.decide.explain import explain
 from opsrail.decide.point import DecisionPoint
 from opsrail.errors import NotFound
 from opsrail.telemetry import CORRELATION
-from opsrail.values.canonical import canonical
 from opsrail.values.decisions import Decision, DecisionRow
 from opsrail.web import answers
 from opsrail.web.door import (
@@ -107,7 +106,7 @@ class Decisions:
             )
             decision = await self._door.app.decider.decide(question)
             place = {"content-location": f"/v1/decisions/{decision.id}"}
-            return Response(canonical(decision.record()), 200, place, media_type=JSON)
+            return Response(decision.written(), 200, place, media_type=JSON)
 
         return decide
 

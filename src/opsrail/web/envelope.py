@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from opsrail.access.keys import Gate
@@ -26,6 +26,10 @@ SECURITY_HEADERS: Mapping[str, str] = {
 
 
 READS = ("GET", "HEAD", "OPTIONS")
+
+
+RAW_HEADERS = tuple((name.encode(), value.encode()) for name, value in SECURITY_HEADERS.items())
+OURS = frozenset(name for name, _ in RAW_HEADERS) | {b"traceparent"}
 
 
 class Envelope:
@@ -93,8 +97,9 @@ class _Reply:
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.has_begun = True
-            headers = MutableHeaders(scope=message)
-            headers.update({**SECURITY_HEADERS, "traceparent": self._traceparent})
+            own = (*RAW_HEADERS, (b"traceparent", self._traceparent.encode()))
+            given = [pair for pair in message.get("headers", ()) if pair[0] not in OURS]
+            message = {**message, "headers": [*given, *own]}
         elif self._is_head and message["type"] == "http.response.body":
             message = {**message, "body": b""}
         await self._send(message)

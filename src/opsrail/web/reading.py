@@ -6,7 +6,6 @@ no key twice, no number that a double cannot hold, no half of a surrogate pair, 
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 from typing import Any, NamedTuple, TypeVar
@@ -16,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect, Request
 
 from opsrail.cases.intake import faults_of
+from opsrail.clock import in_time
 from opsrail.errors import Fault, InvalidInput
 from opsrail.values.canonical import LARGEST_INTEGER
 from opsrail.web.problems import Malformed, NotJson, TooLarge, TooSlow
@@ -27,8 +27,10 @@ BODY_S = 20.0
 MOST_VALUES = 100_000
 """Objects, arrays and separators in a body. Ours: 1 MB of brackets would hold the loop for 0.3 s, 100,000 for 0.05 s."""
 CONTAINERS = frozenset((dict, list))
-LONG_NUMBER = re.compile(r"[0-9]{16}|[eE]\+?[0-9]{3}")
-"""What a number has that may lie beyond 2**53 or beyond a double; without, none is looked at."""
+DIGITS = bytes.maketrans(b"123456789E", b"000000000e")
+LONG_NUMBERS = (b"0" * 16, b"e000", b"e+000")
+"""What a number, with all digits 0, has that may lie beyond 2**53 or beyond a double; without, none is looked at. (A
+regular expression took 30 us of a body of 1 kB, bench road.)"""
 KEY = re.compile(r"[\x21-\x7e]{1,255}")
 QUOTED_KEY = re.compile(r'"((?:[\x20-\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"')
 WAIT = re.compile(r'wait\s*=\s*"?(\d{1,9})"?', re.IGNORECASE)
@@ -88,10 +90,13 @@ def check_json(body: bytes) -> None:
     """
     try:
         text = body.decode("utf-8")
-        if sum(map(text.count, "[{,")) > MOST_VALUES:
+        containers = text.count("[") + text.count("{")
+        if containers + text.count(",") > MOST_VALUES:
             raise Malformed(f"the body has more than {MOST_VALUES:,} values; send less at once")
-        tree = (WITH_NUMBERS if LONG_NUMBER.search(text) else STRICT).decode(text)
-        is_shallow = _is_shallow(tree)
+        digits = body.translate(DIGITS)
+        has_long = any(long in digits for long in LONG_NUMBERS)
+        tree = (WITH_NUMBERS if has_long else STRICT).decode(text)
+        is_shallow = containers <= DEEPEST or _is_shallow(tree)
         if "\\u" in text:
             orjson.loads(body)  # json lets half of a surrogate pair through
     except UnicodeDecodeError as wrong:
@@ -153,6 +158,8 @@ def query_of(request: Request, **patterns: re.Pattern[str]) -> dict[str, str]:
     Raises:
         Malformed: every fault.
     """
+    if not request.scope["query_string"]:
+        return {}
     given = request.query_params.multi_items()
     values = dict(given)
     known = f"there is no such parameter; there are: {', '.join(patterns) or 'none'}"
@@ -192,23 +199,26 @@ async def _read(request: Request, most_bytes: int) -> bytes:
     length = request.headers.get("content-length", "0")
     if length.isdecimal() and int(length[:19]) > most_bytes:
         raise too_large
-    parts: list[bytes] = []
-    size = 0
     try:
-        async with asyncio.timeout(BODY_S):
-            async for part in request.stream():
-                size += len(part)
-                if size > most_bytes:
-                    raise too_large
-                parts.append(part)
+        body = await in_time(_whole_of(request, most_bytes, too_large), BODY_S)
     except TimeoutError as late:
         raise TooSlow(f"the body did not arrive within {BODY_S:g} s") from late
     except ClientDisconnect as gone:
         raise Malformed("the body ended before it was whole") from gone
-    body = b"".join(parts)
     if body and "content-type" not in request.headers:
         raise NotJson("the body is not declared as application/json in UTF-8")
     return body
+
+
+async def _whole_of(request: Request, most_bytes: int, too_large: TooLarge) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    async for part in request.stream():
+        size += len(part)
+        if size > most_bytes:
+            raise too_large
+        parts.append(part)
+    return b"".join(parts)
 
 
 def _one(request: Request, name: str) -> str | None:

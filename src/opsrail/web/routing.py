@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Match, Route
 from starlette.types import Receive, Scope, Send
 
 from opsrail.web.door import Operation
@@ -32,10 +32,29 @@ class Methods:
         await response(scope, receive, send)
 
 
-def routes_of(operations: Iterable[Operation]) -> list[Route]:
-    """Return one route a path."""
+class Exact(BaseRoute):
+    """All paths that are no templates: one look finds the right one."""
+
+    def __init__(self, paths: Mapping[str, Methods]) -> None:
+        self._paths = paths
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Return whether the request's path is one of them."""
+        if scope["type"] == "http" and (found := self._paths.get(scope["path"])) is not None:
+            return Match.FULL, {"endpoint": found}
+        return Match.NONE, {}
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request that matched."""
+        await scope["endpoint"](scope, receive, send)
+
+
+def routes_of(operations: Iterable[Operation]) -> list[BaseRoute]:
+    """Return the routes: exact paths, then one a template, those with fewer names first."""
     paths: dict[str, dict[str, Operation]] = {}
     for operation in operations:
         paths.setdefault(operation.path, {})[operation.method] = operation
-    exact_first = sorted(paths, key=lambda path: len(TEMPLATE.findall(path)))
-    return [Route(path, Methods(paths[path])) for path in exact_first]
+    names = {path: len(TEMPLATE.findall(path)) for path in paths}
+    exact = {path: Methods(held) for path, held in paths.items() if not names[path]}
+    templates = sorted((path for path in paths if names[path]), key=lambda path: names[path])
+    return [Exact(exact), *(Route(path, Methods(paths[path])) for path in templates)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import orjson
 import pytest
 from hypothesis import given, settings
@@ -83,7 +85,8 @@ def test_a_decision_comes_back_from_its_stored_record_equal_in_every_field(
 @settings(max_examples=20, deadline=None)
 @given(decisions)
 def test_every_field_stands_in_the_record(decision: Decision) -> None:
-    assert set(decision.record()) == set(Decision.__dataclass_fields__)
+    assert set(decision.record()) == {field.name for field in fields(Decision) if field.init}
+    assert decision.written() == canonical(decision.record())
 
 
 @settings(max_examples=50, deadline=None)
@@ -94,7 +97,7 @@ def test_every_decision_can_be_explained(decision: Decision) -> None:
     assert len(lines) == 3 + len(decision.reasons) + len(decision.features)
 
 
-@pytest.mark.parametrize("name", sorted(Decision.__dataclass_fields__))
+@pytest.mark.parametrize("name", [field.name for field in fields(Decision) if field.init])
 def test_a_record_that_lacks_a_field_is_refused(name: str) -> None:
     record = PLAIN.record()
 
