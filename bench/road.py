@@ -138,7 +138,8 @@ async def measure(folder: Path, decisions: int, in_flight: int, lone: int) -> di
 def facts_of(app: App, rows: Sequence[Mapping[str, str]], count: int) -> list[BaseModel]:
     """Return facts for that many questions, no two alike."""
     request = app.definitions.points[POINT].request
-    claims = [{name: word for name, word in row.items() if name != LABEL} for row in rows]
+    known = [row for row in rows if row["MonthClaimed"] != "0"]  # one claim has no month
+    claims = [{name: word for name, word in row.items() if name != LABEL} for row in known]
     return [
         request.model_validate(
             {

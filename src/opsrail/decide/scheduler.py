@@ -88,6 +88,7 @@ class _Lane:
         self._asks: dict[str, _Ask] = {}
         self._queued: list[_Ask] = []
         self._batch: asyncio.Future[list[Score | OpsrailError]] | None = None
+        self._is_beginning = False
         self._thread = OneThread(f"score {model.digest[:19]}")
 
     async def submit(self, row: Row, key: str, wait_s: float) -> Score:
@@ -100,8 +101,9 @@ class _Lane:
         timer = loop.call_later(wait_s, self._too_late, mine, wait_s)
         ask.waiting.append(mine)
         try:
-            if self._batch is None:
-                self._begin()
+            if self._batch is None and not self._is_beginning:
+                self._is_beginning = True
+                loop.call_soon(self._begin)  # with all that this turn of the loop asks
             return await mine
         finally:
             timer.cancel()
@@ -119,6 +121,7 @@ class _Lane:
 
     def _begin(self) -> None:
         """Score what is queued and still waited for."""
+        self._is_beginning = False
         for ask in self._queued:
             if not ask.waiting:
                 del self._asks[ask.key]
