@@ -106,8 +106,8 @@ class Metered:
                 self.rows += len(rows)
                 self.calls += 1
 
-        vars_of: Any = OnnxModel
-        vars_of.score = metered
+        patched: Any = OnnxModel
+        patched.score = metered
 
 
 class NoModel:

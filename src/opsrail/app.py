@@ -276,9 +276,8 @@ class App:
         was_running, self.is_running = self.is_running, False
         if not was_running or not self._tasks:
             return await self._stop_loops()
-        self._tasks[
-            "cases"
-        ].cancel()  # claims nothing more; the heartbeat goes on: nobody takes over what is being sent
+        # Nothing more is claimed; the heartbeat goes on, so that nobody takes over what is being sent.
+        self._tasks["cases"].cancel()
         await self.runner.drop()
         with suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_S):

@@ -6,8 +6,11 @@ from functools import lru_cache
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
+KEPT = 32
+"""Answers remembered. Ours: a machine has few names; a stranger may send long ones, and these are kept."""
 
-@lru_cache(maxsize=256)
+
+@lru_cache(maxsize=KEPT)
 def is_loopback(name: str) -> bool:
     """Return whether only this machine reaches a name or address: `localhost`, `127.0.0.0/8`, `::1`."""
     if name.lower() == "localhost":
@@ -18,7 +21,7 @@ def is_loopback(name: str) -> bool:
         return False
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=KEPT)
 def host_of(netloc: str) -> str | None:
     """Return the name in `name:port` or `[address]:port`, lower case; None when it is no such text."""
     try:

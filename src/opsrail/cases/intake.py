@@ -264,9 +264,8 @@ class Intake:
         return now_s - self._counted_s > COUNT_EVERY_S or self._ready >= self._backlog
 
     async def _count(self) -> None:
-        self._counted_s = (
-            self._clock.monotonic_s()
-        )  # before the await: one of a thousand callers counts, not each
+        # Noted before the await: one of a thousand callers counts, not each.
+        self._counted_s = self._clock.monotonic_s()
         counts = await self._store.count(CaseRow, *WAITING_TO_RUN)
         self._ready = counts.get((), 0)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from opsrail.access.keys import Gate
+from opsrail.access.keys import SAFE_METHODS, Gate
 from opsrail.clock import Clock
 from opsrail.errors import Denied, ReadOnly
 from opsrail.telemetry import CORRELATION, next_trace, parse_traceparent
@@ -23,9 +23,6 @@ SECURITY_HEADERS: Mapping[str, str] = {
     "x-content-type-options": "nosniff",
 }
 """On every answer. Source: OWASP REST Security Cheat Sheet, section Security Headers."""
-
-
-READS = ("GET", "HEAD", "OPTIONS")
 
 
 RAW_HEADERS = tuple((name.encode(), value.encode()) for name, value in SECURITY_HEADERS.items())
@@ -79,7 +76,7 @@ class Envelope:
         except Denied:
             if scope["path"] not in self._open_paths:
                 raise
-        if self._is_held() and scope["method"] not in READS:
+        if self._is_held() and scope["method"] not in SAFE_METHODS:
             why = ReadOnly("the ledger was rolled back or rewritten, and nobody acknowledged it")
             return await respond(why)(scope, receive, send)  # no fault of ours: not for the log
         await self._app(scope, receive, send)
