@@ -129,10 +129,11 @@ class Decider:
         self._scheduler.close()
 
     async def _route(self, request: Request[Any], deadline: Deadline) -> Route | NoScore:
+        point, key = request.point.name, request.case_id or request.correlation_id
+        if (known := self._registry.known_route(point, key)) is not None:
+            return known
         try:
-            route = self._registry.route(
-                request.point.name, request.case_id or request.correlation_id
-            )
+            route = self._registry.route(point, key)
             return await in_time(route, deadline.left_s(self._clock.monotonic_s()))
         except (Unavailable, TimeoutError) as fault:
             return _no_score(fault, "the rollout could not be read in time")
@@ -140,8 +141,11 @@ class Decider:
     async def _fetch(
         self, request: Request[Any], asked: ViewRead, deadline: Deadline
     ) -> Fetched | NoScore:
+        facts, views = request.facts, request.point.features
         try:
-            fetched = self._features.fetch(asked, request.facts, request.point.features)
+            if (known := self._features.known(asked, facts, views)) is not None:
+                return known
+            fetched = self._features.fetch(asked, facts, views)
             return await in_time(fetched, deadline.left_s(self._clock.monotonic_s()))
         except UnknownName:
             raise
@@ -178,7 +182,9 @@ class Decider:
         if breaker is None:
             breaker = self._breakers[route.version.digest] = Breaker(self._limits)
         try:
-            model = await self._registry.model(route.version, deadline.left_s(now_s))
+            model = self._registry.held(route.version) or await self._registry.model(
+                route.version, deadline.left_s(now_s)
+            )
         except Unavailable as fault:
             return _no_score(fault, "")
         permit = breaker.admit(now_s)

@@ -6,8 +6,7 @@ with the same key the second is refused whole, and its caller gets the decision 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import orjson
@@ -39,6 +38,23 @@ class Ticket(NamedTuple):
     body_digest: str
 
 
+class _Once:
+    """Holds a key while a block runs. A class, as most requests have no key: a generator costs four times as much."""
+
+    __slots__ = ("_recorder", "_ticket")
+
+    def __init__(self, recorder: Recorder, ticket: Ticket | None) -> None:
+        self._recorder = recorder
+        self._ticket = ticket
+
+    async def __aenter__(self) -> Decision | None:
+        return None if self._ticket is None else await self._recorder.take(self._ticket)
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._ticket is not None:
+            self._recorder.let_go(self._ticket)
+
+
 class Recorder:
     """Writes decisions, and finds the one that a key already has."""
 
@@ -47,17 +63,17 @@ class Recorder:
         self._clock = clock
         self._under_way: dict[tuple[str, str], str] = {}
 
-    @asynccontextmanager
-    async def once(self, ticket: Ticket | None) -> AsyncIterator[Decision | None]:
+    def once(self, ticket: Ticket | None) -> _Once:
         """Hold a key while its request is decided; gives the decision it already has, if any.
 
         Raises:
             InFlight: its twin is being decided in this process.
             KeyReused: the key came with another request before.
         """
-        if ticket is None:
-            yield None
-            return
+        return _Once(self, ticket)
+
+    async def take(self, ticket: Ticket) -> Decision | None:
+        """Hold a key, see `once`; it has to be let go whatever comes of it."""
         place = ticket.scope, ticket.key
         if (body_digest := self._under_way.get(place)) is not None:
             _check_body(ticket, body_digest)
@@ -66,9 +82,14 @@ class Recorder:
             )
         self._under_way[place] = ticket.body_digest
         try:
-            yield await self._earlier(ticket)
-        finally:
-            del self._under_way[place]
+            return await self._earlier(ticket)
+        except BaseException:
+            self.let_go(ticket)
+            raise
+
+    def let_go(self, ticket: Ticket) -> None:
+        """Hold a key no more."""
+        del self._under_way[ticket.scope, ticket.key]
 
     async def record(
         self, decision: Decision, ticket: Ticket | None, also: Also | None

@@ -17,7 +17,7 @@ from opsrail.clock import Clock, ulid_text
 from opsrail.errors import AuthorError, Fault, InvalidInput, KeyReused, StaleWrite, UnknownName
 from opsrail.features.facts import fact_row, facts_of, folded
 from opsrail.features.folds import Fold, Folds
-from opsrail.features.request import feature_names, joined, request_row
+from opsrail.features.request import feature_names, request_row
 from opsrail.features.view import FeatureView
 from opsrail.ports import Store
 from opsrail.values.canonical import canonical, digest
@@ -133,10 +133,18 @@ class Features:
         for ref in refs:
             view = self.view(ref)
             reads.append(await self._current(view, _entity(view, facts)))
-        together = hashlib.sha256("".join(read.digest for read in reads).encode()).hexdigest()
-        return Fetched(
-            tuple(reads), joined(request_row(facts), tuple(reads[1:])), f"sha256:{together}"
-        )
+        return _together(reads, facts)
+
+    def known(self, request: ViewRead, facts: BaseModel, refs: Sequence[str]) -> Fetched | None:
+        """Return all features of a request, if none of them has to be read; raises as `fetch`."""
+        reads = [request]
+        for ref in refs:
+            view = self.view(ref)
+            fold = self._folds.of(view, _entity(view, facts))
+            if self._clock.monotonic_s() >= fold.fresh_until_s:
+                return None
+            reads.append(fold.read())
+        return _together(reads, facts)
 
     async def read(self, ref: str, entity: str) -> ViewRead:
         """Return an entity's features as they stand now, at most `refresh_ms` old."""
@@ -274,6 +282,14 @@ class Features:
         if not self._visible_after_ms:
             return ()
         return (Where("id", "<", ulid_text((self._clock.now_ms() - self._visible_after_ms) << 80)),)
+
+
+def _together(reads: Sequence[ViewRead], facts: BaseModel) -> Fetched:
+    row = request_row(facts)
+    for read in reads[1:]:
+        row.update(read.values)
+    digests = "".join([read.digest for read in reads])
+    return Fetched(tuple(reads), row, f"sha256:{hashlib.sha256(digests.encode()).hexdigest()}")
 
 
 def _entity(view: FeatureView[Any], facts: BaseModel) -> str:

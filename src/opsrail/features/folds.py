@@ -10,7 +10,6 @@ from typing import Any
 from opsrail.errors import AuthorError, InvalidInput
 from opsrail.features.facts import folded
 from opsrail.features.view import FeatureView
-from opsrail.values.canonical import canonical, digest
 from opsrail.values.decisions import AsOf, ViewRead
 from opsrail.values.features import FactRow
 
@@ -59,19 +58,13 @@ class Fold:
         if self._read is None:
             values = self._view.read(self._state)
             try:
-                content = canonical(values)
+                self._read = ViewRead.of(
+                    self._view.name, str(self._view.version), self.entity, values, self.as_of
+                )
             except InvalidInput as fault:
                 raise AuthorError(
                     f"feature view {self._view.ref}: read gave what JSON cannot hold: {fault}"
                 ) from fault
-            self._read = ViewRead(
-                self._view.name,
-                str(self._view.version),
-                self.entity,
-                values,
-                digest(content),
-                self.as_of,
-            )
         return self._read
 
 

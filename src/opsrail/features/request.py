@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
@@ -11,7 +10,6 @@ from typing import Any
 from pydantic import BaseModel
 
 from opsrail.errors import InvalidInput
-from opsrail.values.canonical import canonical, digest
 from opsrail.values.decisions import REQUEST_VIEW, ViewRead
 
 
@@ -27,11 +25,16 @@ def request_read(facts: BaseModel, version: str) -> ViewRead:
         raise InvalidInput(
             f"the request {type(facts).__name__} cannot be written as JSON: {wrong}"
         ) from wrong
-    return ViewRead(REQUEST_VIEW, version, "", values, digest(canonical(values)))
+    return ViewRead.of(REQUEST_VIEW, version, "", values)
 
 
 def request_row(facts: BaseModel) -> dict[str, object]:
     """Return the request's fields as a model takes them: numbers and text; fields of other kinds are left out."""
+    held: dict[str, object] = vars(facts)
+    if len(held) == len(type(facts).__pydantic_fields__) and _AS_THEY_ARE.issuperset(
+        map(type, held.values())
+    ):  # nearly always; in C
+        return held.copy()
     row: dict[str, object] = {}
     for name in type(facts).model_fields:
         value = getattr(facts, name)
@@ -59,11 +62,3 @@ def _feature(value: Any) -> object:
     if isinstance(value, date | datetime | time):
         return value.isoformat()
     return _NO_FEATURE
-
-
-def joined(row: Mapping[str, object], reads: tuple[ViewRead, ...]) -> dict[str, object]:
-    """Return one row of features: the request's fields and what the views gave."""
-    features = dict(row)
-    for read in reads:
-        features.update(read.values)
-    return features

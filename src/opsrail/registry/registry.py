@@ -216,19 +216,35 @@ class Registry:
         Raises:
             ModelUnavailable: no version is live. The decision falls back.
         """
+        return self.known_route(point, key) or await self._read_route(point, key)
+
+    def known_route(self, point: str, key: str) -> Route | None:
+        """Return which version answers a request, if that is known without reading."""
+        return None if self._is_stale() else self._route_of(point, key)
+
+    async def _read_route(self, point: str, key: str) -> Route:
         if self._is_stale():
             await self._refresh_once()
-        row = rollout.answering(self._rollouts.get(point, ()), key)
-        version = None if row is None else self._versions.get((row.model_name, row.model_number))
-        if row is None or version is None:
+        if (route := self._route_of(point, key)) is None:
             raise ModelUnavailable(
                 f"no model version is live for {point!r}; promote one: `opsrail models promote`"
             )
+        return route
+
+    def _route_of(self, point: str, key: str) -> Route | None:
+        row = rollout.answering(self._rollouts.get(point, ()), key)
+        version = None if row is None else self._versions.get((row.model_name, row.model_number))
+        if row is None or version is None:
+            return None
         return Route(version, Stage(row.stage), row.revision)
 
     async def model(self, version: ModelVersion, wait_s: float) -> LoadedModel:
         """Return a version's model, loaded. Raises ModelUnavailable when it cannot be had within `wait_s`."""
-        return self._shelf.held(version) or await self._shelf.take(version, wait_s)
+        return self.held(version) or await self._shelf.take(version, wait_s)
+
+    def held(self, version: ModelVersion) -> LoadedModel | None:
+        """Return a version's model if it is loaded."""
+        return self._shelf.held(version)
 
     async def warm(self, wait_s: float = 60.0) -> list[ModelVersion]:
         """Load every version that may answer now, so that the first request does not wait for it; returns what is loaded.

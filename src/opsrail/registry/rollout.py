@@ -154,8 +154,10 @@ def is_in_canary(point: str, key: str, share: float) -> bool:
 
 def answering(rows: Sequence[RolloutRow], key: str) -> RolloutRow | None:
     """Return the row of the version that answers a request with this key, None when none does."""
-    at = {row.stage: row for row in rows}
-    canary = at.get(Stage.CANARY)
-    if canary is not None and is_in_canary(canary.point, key, canary.share):
-        return canary
-    return at.get(Stage.LIVE)
+    live = None
+    for row in rows:
+        if row.stage == Stage.LIVE:
+            live = row
+        elif row.stage == Stage.CANARY and is_in_canary(row.point, key, row.share):
+            return row
+    return live

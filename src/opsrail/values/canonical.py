@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -15,10 +16,18 @@ import rfc8785
 
 from opsrail.errors import Fault, InvalidInput
 
+_AS_IT_IS = frozenset((str, bool, type(None)))
 LARGEST_INTEGER = 2**53 - 1
 """Beyond it a reader that keeps numbers as doubles would read another value. Source: RFC 7493, section 2.2."""
 DEEPEST = 200
 """Levels of nesting; orjson itself stops at 254."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A part that is canonical bytes already: what `canonical` gave for it. It is taken over as it stands."""
+
+    content: bytes
 
 
 class _Odd(Exception):
@@ -26,7 +35,7 @@ class _Odd(Exception):
 
 
 def canonical(value: object) -> bytes:
-    """Return the RFC 8785 bytes of a value made of dict, list, tuple, str, int, float, bool and None.
+    """Return the RFC 8785 bytes of a value made of dict, list, tuple, str, int, float, bool, None and `Written`.
 
     Raises:
         InvalidInput: something in it has no canonical form (NaN, infinity, integers of 2**53 and more, lone surrogates, keys
@@ -66,21 +75,24 @@ def _plain(value: object, depth: int) -> object:
         if not (keys := "".join(value)).isascii() and max(keys) > "\uffff":
             raise _Odd
         changed: dict[str, object] | None = None
-        for (
-            key,
-            part,
-        ) in (
-            value.items()
-        ):  # copied when something in it changes: most is text, which goes as it is
+        # Copied when something in it changes: most is text or a plain number, which go as they are.
+        for key, part in value.items():
             kind = type(part)
-            if kind is str or part is None or kind is bool:
+            if kind in _AS_IT_IS:
+                continue
+            if kind is float:
+                if 1e-4 <= abs(part) < 1e15 and part % 1.0:
+                    continue
+            elif kind is int and -LARGEST_INTEGER <= part <= LARGEST_INTEGER:
                 continue
             if (put := _plain(part, depth + 1)) is not part:
                 changed = dict(value) if changed is None else changed
                 changed[key] = put
         return value if changed is None else changed
     if isinstance(value, list | tuple):
-        return [part if type(part) is str else _plain(part, depth + 1) for part in value]
+        return [part if type(part) in _AS_IT_IS else _plain(part, depth + 1) for part in value]
+    if isinstance(value, Written):
+        return orjson.Fragment(value.content)
     raise _Odd
 
 
@@ -150,7 +162,7 @@ def _faults(value: object, place: str, depth: int) -> Iterator[Fault]:
     elif isinstance(value, list | tuple):
         for position, part in enumerate(value):
             yield from _faults(part, f"{place}[{position}]", depth + 1)
-    else:
+    elif not isinstance(value, Written):
         yield Fault(place, f"is a {type(value).__name__}; only JSON values are allowed")
 
 
@@ -159,9 +171,11 @@ def _is_encodable(text: str) -> bool:
 
 
 def _untyped(value: object) -> Any:
-    """Return the value with subclasses of text as text, for the reference implementation."""
+    """Return the value with subclasses of text as text and no part written yet, for the reference implementation."""
     if isinstance(value, dict):
         return {str.__str__(key): _untyped(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
         return [_untyped(part) for part in value]
+    if isinstance(value, Written):
+        return orjson.loads(value.content)
     return str.__str__(value) if isinstance(value, str) else value

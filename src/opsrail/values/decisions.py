@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, TypeVar, get_args
 
 from opsrail.errors import Fault, InvalidInput
-from opsrail.values.canonical import canonical
+from opsrail.values.canonical import Written, canonical, digest
 
 Impact = Literal["low", "medium", "high"]
 CacheState = Literal["hit", "miss", "off"]
@@ -104,6 +104,7 @@ class ViewRead:
         values: By feature name. Numbers and text from a view; the request's fields as JSON.
         digest: `sha256:<hex>` of the canonical bytes of `values`.
         as_of: The history they were folded from; None for `request` and for an entity without history.
+        written: The canonical bytes of `values`, where they are at hand; None in a read from a record.
     """
 
     view: str
@@ -112,6 +113,20 @@ class ViewRead:
     values: Mapping[str, Any]
     digest: str
     as_of: AsOf | None = None
+    written: Written | None = field(default=None, repr=False, compare=False)
+
+    @classmethod
+    def of(
+        cls,
+        view: str,
+        version: str,
+        entity: str,
+        values: Mapping[str, Any],
+        as_of: AsOf | None = None,
+    ) -> ViewRead:
+        """Return what a view gave, its values written down and digested. Raises InvalidInput: they have no JSON form."""
+        content = canonical(values)
+        return cls(view, version, entity, values, digest(content), as_of, Written(content))
 
     @property
     def name(self) -> str:
@@ -175,7 +190,11 @@ class Decision:
     def written(self) -> bytes:
         """Return the canonical bytes of `record()`: what is stored, hashed and answered; made once."""
         if (written := self._written) is None:
-            written = canonical(self.record())
+            record = self.record()
+            for shown, read in zip(record["features"], self.features, strict=True):
+                if read.written is not None:
+                    shown["values"] = read.written
+            written = canonical(record)
             object.__setattr__(self, "_written", written)
         return written
 

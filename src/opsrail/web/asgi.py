@@ -4,12 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
-from starlette.requests import Request
-from starlette.responses import Response
-
 from opsrail import __version__
 from opsrail.access.keys import Gate
 from opsrail.app import App
@@ -22,14 +16,13 @@ from opsrail.web.envelope import Envelope
 from opsrail.web.health import Health
 from opsrail.web.ledger import Ledger
 from opsrail.web.openapi import document
-from opsrail.web.problems import respond
 from opsrail.web.reviews import Reviews
-from opsrail.web.routing import routes_of
+from opsrail.web.routing import Paths
 
 
 def create_asgi(
     app: App, *, host: str | None = None, is_closing: Callable[[], bool] = lambda: False
-) -> Starlette:
+) -> Envelope:
     """Return the HTTP interface of an app that is open while requests are served.
 
     Args:
@@ -49,22 +42,6 @@ def create_asgi(
     for trade in (health, Cases(door), Decisions(door), Reviews(door), Ledger(door)):
         operations += trade.operations()
     open_paths = frozenset(operation.path for operation in operations if operation.is_open)
-    asgi = Starlette(
-        routes=routes_of(operations),
-        middleware=[
-            Middleware(
-                Envelope,
-                gate=gate,
-                clock=app.clock,
-                open_paths=open_paths,
-                is_held=lambda: app.held is not None,
-            )
-        ],
-        exception_handlers={HTTPException: _problem},
+    return Envelope(
+        Paths(operations), gate, app.clock, open_paths, is_held=lambda: app.held is not None
     )
-    asgi.router.redirect_slashes = False  # a redirect would name a host that the caller made up
-    return asgi
-
-
-async def _problem(_: Request, error: Exception) -> Response:
-    return respond(error)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 
-from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from opsrail.access.keys import SAFE_METHODS, Gate
 from opsrail.clock import Clock
 from opsrail.errors import Denied, ReadOnly
 from opsrail.telemetry import CORRELATION, next_trace, parse_traceparent
+from opsrail.web.headers import PLACE, Headers
 from opsrail.web.problems import respond, status_of
 
 log = logging.getLogger("opsrail.web")
@@ -30,7 +31,7 @@ OURS = frozenset(name for name, _ in RAW_HEADERS) | {b"traceparent"}
 
 
 class Envelope:
-    """ASGI middleware, outermost.
+    """An ASGI app around all others.
 
     Args:
         open_paths: Paths that need no key.
@@ -55,13 +56,15 @@ class Envelope:
         """Serve one request; nothing it raises leaves here."""
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
-        headers = Headers(scope=scope)
-        traces = headers.getlist("traceparent")
+        headers = scope[PLACE] = Headers(scope)
+        traces = headers.every("traceparent")
         trace = next_trace(parse_traceparent(traces[0]) if len(traces) == 1 else None, self._clock)
         token = CORRELATION.set(trace.trace_id)
         reply = _Reply(send, trace.traceparent(), is_head=scope["method"] == "HEAD")
         try:
             await self._serve(scope, receive, reply, headers)
+        except HTTPException as routed:
+            await respond(routed)(scope, receive, reply)
         except Exception as error:
             if status_of(type(error)) >= 500:
                 log.error("%s %s failed", scope["method"], scope["path"], exc_info=error)

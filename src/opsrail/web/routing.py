@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.routing import BaseRoute, Match, Route
+from starlette.routing import Match, Route
 from starlette.types import Receive, Scope, Send
 
 from opsrail.web.door import Operation
@@ -32,29 +32,29 @@ class Methods:
         await response(scope, receive, send)
 
 
-class Exact(BaseRoute):
-    """All paths that are no templates: one look finds the right one."""
+class Paths:
+    """Serves all operations; an ASGI app that raises what goes wrong.
 
-    def __init__(self, paths: Mapping[str, Methods]) -> None:
-        self._paths = paths
+    Raises:
+        HTTPException: 404, 405.
+    """
 
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Return whether the request's path is one of them."""
-        if scope["type"] == "http" and (found := self._paths.get(scope["path"])) is not None:
-            return Match.FULL, {"endpoint": found}
-        return Match.NONE, {}
+    def __init__(self, operations: Iterable[Operation]) -> None:
+        paths: dict[str, dict[str, Operation]] = {}
+        for operation in operations:
+            paths.setdefault(operation.path, {})[operation.method] = operation
+        names = {path: len(TEMPLATE.findall(path)) for path in paths}
+        templates = sorted((path for path in paths if names[path]), key=lambda path: names[path])
+        self._exact = {path: Methods(held) for path, held in paths.items() if not names[path]}
+        self._templates = [Route(path, Methods(paths[path])) for path in templates]
 
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request that matched."""
-        await scope["endpoint"](scope, receive, send)
-
-
-def routes_of(operations: Iterable[Operation]) -> list[BaseRoute]:
-    """Return the routes: exact paths, then one a template, those with fewer names first."""
-    paths: dict[str, dict[str, Operation]] = {}
-    for operation in operations:
-        paths.setdefault(operation.path, {})[operation.method] = operation
-    names = {path: len(TEMPLATE.findall(path)) for path in paths}
-    exact = {path: Methods(held) for path, held in paths.items() if not names[path]}
-    templates = sorted((path for path in paths if names[path]), key=lambda path: names[path])
-    return [Exact(exact), *(Route(path, Methods(paths[path])) for path in templates)]
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if (methods := self._exact.get(scope["path"])) is not None:
+            return await methods(scope, receive, send)
+        for route in self._templates:
+            match, found = route.matches(scope)
+            if match is Match.FULL:
+                scope.update(found)
+                return await route.handle(scope, receive, send)
+        raise HTTPException(404)
