@@ -2,13 +2,14 @@
 .DEFAULT_GOAL := help
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: help setup check test test-all test-crash bench demo lock adr clean
+.PHONY: help setup check test test-all test-crash bench bench-peers demo lock adr clean
 
 PYTHON ?= python3
 BIN := .venv/bin
 CODE := $(wildcard src tests bench examples)
 INSTALL := -m pip install -qq --disable-pip-version-check --no-deps
 UV_VERSION := 0.13.9
+SERVERS := fastapi litserve bentoml mlserver kserve ray
 LOCK = .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --no-header $(ARGS)
 
@@ -29,6 +30,15 @@ setup: .venv/.installed ## Make .venv with exactly what the lock names (PYTHON=p
 	@echo "installing requirements/bench.lock into .venv-bench"
 	@.venv-bench/bin/python $(INSTALL) --require-hashes -r requirements/bench.lock
 	@touch $@
+
+# A model server that bench/ measures, e.g. `make .venv-bench-ray/.installed`.
+.venv-bench-%/.installed: requirements/bench-%.lock
+	@$(call make-venv,.venv-bench-$*)
+	@echo "installing requirements/bench-$*.lock into .venv-bench-$*"
+	@.venv-bench-$*/bin/python $(INSTALL) --require-hashes -r requirements/bench-$*.lock
+	@touch $@
+
+bench-peers: $(SERVERS:%=.venv-bench-%/.installed) ## Install the model servers that `bench serve` measures (2 GB)
 
 # $(1): the folder. --no-deps above: the lock is the whole list, nothing may be added to it on the way.
 define make-venv
@@ -65,6 +75,7 @@ lock: ## Write requirements/*.lock anew (ARGS=--upgrade takes newer versions)
 	@.venv-lock/bin/python $(INSTALL) uv==$(UV_VERSION)
 	$(LOCK) pyproject.toml --all-extras --group test --group build --output-file requirements/dev.lock
 	$(LOCK) --group bench --output-file requirements/bench.lock
+	@for one in $(SERVERS); do $(LOCK) --group bench-$$one --output-file requirements/bench-$$one.lock; done
 
 adr: ## Start a decision record (NAME=why-we-did-it)
 	@test -n "$(NAME)" || { echo 'a record needs a name; run: make adr NAME=why-we-did-it' >&2; exit 1; }
@@ -73,5 +84,5 @@ adr: ## Start a decision record (NAME=why-we-did-it)
 	sed -e "s/NUMBER/$$number/" -e "s/DATE/$$(date -u +%F)/" docs/adr/0000-template.md > "$$path"; echo "$$path"
 
 clean: ## Remove environments, caches and reports
-	rm -rf .venv .venv-bench .venv-lock .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	rm -rf .venv .venv-bench .venv-bench-* .venv-lock .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
