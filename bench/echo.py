@@ -44,7 +44,8 @@ def main() -> None:
     doors: Any = server
     doors.create_asgi = lambda *_, **__: app  # the same socket, loop and settings, another app
     nothing = cast(Any, None)
-    loop(server.serve_running(nothing, "127.0.0.1", port, announce=lambda _: None))
+    served = server.serve_running(nothing, "127.0.0.1", port, announce=lambda _: None)
+    loop(served, serves=True)
 
 
 if __name__ == "__main__":

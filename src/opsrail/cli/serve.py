@@ -35,7 +35,8 @@ def serve(invocation: Invocation, file: Path, host: str | None, port: int | None
     config = settings(invocation)
     app = build(config, invocation.data, load_file(absolute(file)), runs=True)
     log_to(invocation.data)
-    loop(served(app, host, port, announce=lambda url: _announce(invocation, url, app.held)))
+    announced = served(app, host, port, announce=lambda url: _announce(invocation, url, app.held))
+    loop(announced, serves=True)
     if not invocation.is_json:
         click.echo(
             "Stopped; every accepted case is durable and goes on when opsrail serves again.",

@@ -66,8 +66,11 @@ def refuse_unless_there(invocation: Invocation, config: Config) -> None:
         )
 
 
-def loop(work: Coroutine[Any, Any, T]) -> T:
+def loop(work: Coroutine[Any, Any, T], *, serves: bool = False) -> T:
     """Run a coroutine to its end; the first Ctrl-C or SIGTERM ends it in order, the second at once.
+
+    Args:
+        serves: Whether it answers requests: then on uvloop, which takes a quarter less CPU for one.
 
     Raises:
         KeyboardInterrupt: it was ended so.
@@ -81,7 +84,14 @@ def loop(work: Coroutine[Any, Any, T]) -> T:
             )
         return await work
 
-    return asyncio.run(heeding())
+    with asyncio.Runner(loop_factory=_uvloop if serves else None) as runner:
+        return runner.run(heeding())
+
+
+def _uvloop() -> asyncio.AbstractEventLoop:
+    import uvloop
+
+    return uvloop.new_event_loop()
 
 
 def absolute(path: Path) -> Path:

@@ -18,6 +18,7 @@ import uvicorn
 from opsrail.app import App
 from opsrail.errors import ConfigInvalid, Fault
 from opsrail.web.asgi import create_asgi
+from opsrail.web.connection import Connection
 
 log = logging.getLogger("opsrail.web")
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -79,7 +80,7 @@ async def _serve(
     asgi = create_asgi(app, host=host, is_closing=lambda: server is not None and server.should_exit)
     config = uvicorn.Config(
         asgi,
-        http="h11",
+        http=Connection,
         ws="none",
         lifespan="off",
         log_config=None,
