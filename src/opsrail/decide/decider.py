@@ -260,25 +260,25 @@ class _Asked(NamedTuple):
 class _Laps:
     """Time spent by stage. Milliseconds, to the microsecond."""
 
+    __slots__ = ("_last_s", "_now_s", "_spent_ms", "at_ms", "start_s")
+
     def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+        self._now_s = clock.monotonic_s
         self.at_ms = clock.now_ms()
-        self.start_s = self._last_s = clock.monotonic_s()
+        self.start_s = self._last_s = self._now_s()
         self._spent_ms: dict[str, float] = {}
 
     def begin(self) -> None:
-        self._last_s = self._clock.monotonic_s()
+        self._last_s = self._now_s()
 
     def end(self, stage: str) -> None:
-        now_s = self._clock.monotonic_s()
+        now_s = self._now_s()
         self._spent_ms[stage] = round((now_s - self._last_s) * 1000, 3)
         self._last_s = now_s
 
     def spent_ms(self) -> dict[str, float]:
-        return {
-            **self._spent_ms,
-            "total": round((self._clock.monotonic_s() - self.start_s) * 1000, 3),
-        }
+        self._spent_ms["total"] = round((self._last_s - self.start_s) * 1000, 3)
+        return self._spent_ms
 
 
 def _asked(request: Request[Any]) -> _Asked:

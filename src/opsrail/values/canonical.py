@@ -59,41 +59,46 @@ def digest(content: bytes) -> str:
     return "sha256:" + hashlib.sha256(content).hexdigest()
 
 
-def _plain(value: object, depth: int) -> object:
+def _plain(value: Any, depth: int) -> object:
     """Return the value as orjson must see it to write its canonical form; raise _Odd when there is no such thing."""
-    if isinstance(value, str) or value is None or value is True or value is False:
-        return value
+    kind = type(value)
+    if kind is dict or isinstance(value, dict):
+        return _plain_object(value, depth)
+    if kind is list or kind is tuple or isinstance(value, list | tuple):
+        if depth >= DEEPEST:
+            raise _Odd
+        return [part if type(part) in _AS_IT_IS else _plain(part, depth + 1) for part in value]
     if isinstance(value, float):
         return _number(value)
+    if isinstance(value, str) or value is None or value is True or value is False:
+        return value
     if isinstance(value, int):
         if -LARGEST_INTEGER <= value <= LARGEST_INTEGER:
             return int(value)
         raise _Odd
-    if depth >= DEEPEST:
-        raise _Odd
-    if isinstance(value, dict):
-        if not (keys := "".join(value)).isascii() and max(keys) > "\uffff":
-            raise _Odd
-        changed: dict[str, object] | None = None
-        # Copied when something in it changes: most is text or a plain number, which go as they are.
-        for key, part in value.items():
-            kind = type(part)
-            if kind in _AS_IT_IS:
-                continue
-            if kind is float:
-                if 1e-4 <= abs(part) < 1e15 and part % 1.0:
-                    continue
-            elif kind is int and -LARGEST_INTEGER <= part <= LARGEST_INTEGER:
-                continue
-            if (put := _plain(part, depth + 1)) is not part:
-                changed = dict(value) if changed is None else changed
-                changed[key] = put
-        return value if changed is None else changed
-    if isinstance(value, list | tuple):
-        return [part if type(part) in _AS_IT_IS else _plain(part, depth + 1) for part in value]
     if isinstance(value, Written):
         return orjson.Fragment(value.content)
     raise _Odd
+
+
+def _plain_object(value: dict[str, Any], depth: int) -> object:
+    """Return an object as `_plain` does; copied only when something in it changes, as most is text or a plain number."""
+    if depth >= DEEPEST or (not (keys := "".join(value)).isascii() and max(keys) > "\uffff"):
+        raise _Odd
+    changed: dict[str, Any] | None = None
+    for key, part in value.items():
+        kind = type(part)
+        if kind in _AS_IT_IS:
+            continue
+        if kind is float:
+            if 1e-4 <= abs(part) < 1e15 and part % 1.0:
+                continue
+        elif kind is int and -LARGEST_INTEGER <= part <= LARGEST_INTEGER:
+            continue
+        if (put := _plain(part, depth + 1)) is not part:
+            changed = dict(value) if changed is None else changed
+            changed[key] = put
+    return value if changed is None else changed
 
 
 def _number(number: float) -> object:

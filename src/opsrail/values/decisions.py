@@ -208,13 +208,16 @@ class Decision:
             "case_id": self.case_id,
             "seq": self.seq,
             "actor": self.actor,
-            "model": None if self.model is None else self.model._asdict(),
+            "model": None if self.model is None else _model_record(self.model),
             "policy_version": self.policy_version,
             "score": self.score,
             "confidence": self.confidence,
             "unknown": list(self.unknown),
             "verdict": self.verdict,
-            "reasons": [reason._asdict() for reason in self.reasons],
+            "reasons": [
+                {"code": code, "text": text, "source": source}
+                for code, text, source in self.reasons
+            ],
             "features": [_view_record(read) for read in self.features],
             "cache": self.cache,
             "degraded": self.degraded,
@@ -262,6 +265,11 @@ class Decision:
                 "a decision's record cannot be read; compare it with docs/decisions.md",
                 [Fault("record", f"{type(wrong).__name__}: {wrong}")],
             ) from wrong
+
+
+def _model_record(model: ModelRef) -> dict[str, Any]:
+    name, number, digest_, stage = model
+    return {"name": name, "number": number, "digest": digest_, "stage": stage}
 
 
 def _view_record(read: ViewRead) -> dict[str, Any]:

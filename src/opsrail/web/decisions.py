@@ -23,6 +23,7 @@ from opsrail.web.door import (
     Door,
     Operation,
     Parameter,
+    Rendered,
     actor_of,
     answer,
     id_parameter,
@@ -105,8 +106,9 @@ class Decisions:
                 budget_ms=budget_ms,
             )
             decision = await self._door.app.decider.decide(question)
-            place = {"content-location": f"/v1/decisions/{decision.id}"}
-            return Response(decision.written(), 200, place, media_type=JSON)
+            return Rendered(
+                decision.written(), (b"content-location", b"/v1/decisions/" + decision.id.encode())
+            )
 
         return decide
 

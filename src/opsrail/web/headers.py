@@ -24,8 +24,7 @@ class Headers(dict[str, str]):
 
     def every(self, name: str) -> list[str]:
         """Return all values of a header, in order."""
-        first = self.get(name)
-        return [] if first is None else [first, *self._more.get(name, ())]
+        return [self[name], *self._more.get(name, ())] if name in self else []
 
 
 def headers_of(request: Request) -> Headers:

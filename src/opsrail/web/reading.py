@@ -272,10 +272,12 @@ def _too_large(most_bytes: int) -> TooLarge:
 
 
 def _one(request: Request, name: str) -> str | None:
-    given = headers_of(request).every(name)
+    if name not in (headers := headers_of(request)):
+        return None
+    given = headers.every(name)
     if len(given) > 1:
         raise Malformed("a header is wrong", [Fault(name, "stands more than once")])
-    return given[0] if given else None
+    return given[0]
 
 
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
