@@ -16,7 +16,7 @@ from opsrail.clock import Clock
 from opsrail.errors import InFlight, KeyReused, StaleWrite, StoreUnavailable
 from opsrail.ledger.commitment import FIELD, SALT_BYTES, record_commitment
 from opsrail.ports import Store
-from opsrail.values.canonical import canonical
+from opsrail.values.canonical import written
 from opsrail.values.cases import KeyRow
 from opsrail.values.decisions import Decision, DecisionRow
 from opsrail.values.rows import Append, Insert, Write
@@ -184,4 +184,4 @@ def _written(decision: Decision, salt: str) -> tuple[DecisionRow, Append]:
         "policy_version": decision.policy_version,
         "verdict": decision.verdict,
     }
-    return row, Append("decision.made", decision.id, decision.at_ms, canonical(envelope))
+    return row, Append("decision.made", decision.id, decision.at_ms, written(envelope))

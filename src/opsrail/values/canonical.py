@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -23,19 +22,12 @@ DEEPEST = 200
 """Levels of nesting; orjson itself stops at 254."""
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
-    """A part that is canonical bytes already: what `canonical` gave for it. It is taken over as it stands."""
-
-    content: bytes
-
-
 class _Odd(Exception):
     """The value must be refused, or written the long way."""
 
 
 def canonical(value: object) -> bytes:
-    """Return the RFC 8785 bytes of a value made of dict, list, tuple, str, int, float, bool, None and `Written`.
+    """Return the RFC 8785 bytes of a value made of dict, list, tuple, str, int, float, bool and None.
 
     Raises:
         InvalidInput: something in it has no canonical form (NaN, infinity, integers of 2**53 and more, lone surrogates, keys
@@ -59,6 +51,36 @@ def digest(content: bytes) -> str:
     return "sha256:" + hashlib.sha256(content).hexdigest()
 
 
+def written(record: dict[str, Any]) -> bytes:
+    """Return the canonical bytes of a record whose shape is known, without looking at each value again.
+
+    Args:
+        record: Text, bool, None, lists and objects of those, integers below 2**53; floats that went through `number`; parts
+            that are canonical bytes already as `part`. Its keys are ASCII.
+
+    Raises:
+        TypeError: a text holds half of a surrogate pair. `canonical` says where.
+    """
+    return orjson.dumps(record, option=orjson.OPT_SORT_KEYS)
+
+
+def number(value: float | None) -> object:
+    """Return a number as `written` takes it. Raises InvalidInput when it is not finite."""
+    if value is None or (1e-4 <= value < 1e15 and value % 1.0):
+        return value
+    try:
+        return _number(value)
+    except _Odd:
+        raise InvalidInput(
+            "A value cannot be written as canonical JSON; change what is listed.",
+            [Fault("", "is not a finite number")],
+        ) from None
+
+
+part = orjson.Fragment
+"""Marks canonical bytes for `written`: they are taken over as they stand."""
+
+
 def _plain(value: Any, depth: int) -> object:
     """Return the value as orjson must see it to write its canonical form; raise _Odd when there is no such thing."""
     kind = type(value)
@@ -76,8 +98,6 @@ def _plain(value: Any, depth: int) -> object:
         if -LARGEST_INTEGER <= value <= LARGEST_INTEGER:
             return int(value)
         raise _Odd
-    if isinstance(value, Written):
-        return orjson.Fragment(value.content)
     raise _Odd
 
 
@@ -167,7 +187,7 @@ def _faults(value: object, place: str, depth: int) -> Iterator[Fault]:
     elif isinstance(value, list | tuple):
         for position, part in enumerate(value):
             yield from _faults(part, f"{place}[{position}]", depth + 1)
-    elif not isinstance(value, Written):
+    else:
         yield Fault(place, f"is a {type(value).__name__}; only JSON values are allowed")
 
 
@@ -176,11 +196,9 @@ def _is_encodable(text: str) -> bool:
 
 
 def _untyped(value: object) -> Any:
-    """Return the value with subclasses of text as text and no part written yet, for the reference implementation."""
+    """Return the value with subclasses of text as text, for the reference implementation."""
     if isinstance(value, dict):
         return {str.__str__(key): _untyped(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
         return [_untyped(part) for part in value]
-    if isinstance(value, Written):
-        return orjson.loads(value.content)
     return str.__str__(value) if isinstance(value, str) else value

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, TypeVar, get_args
 
 from opsrail.errors import Fault, InvalidInput
-from opsrail.values.canonical import Written, canonical, digest
+from opsrail.values.canonical import canonical, digest, number, part, written
 
 Impact = Literal["low", "medium", "high"]
 CacheState = Literal["hit", "miss", "off"]
@@ -113,7 +113,7 @@ class ViewRead:
     values: Mapping[str, Any]
     digest: str
     as_of: AsOf | None = None
-    written: Written | None = field(default=None, repr=False, compare=False)
+    written: bytes | None = field(default=None, repr=False, compare=False)
 
     @classmethod
     def of(
@@ -126,7 +126,7 @@ class ViewRead:
     ) -> ViewRead:
         """Return what a view gave, its values written down and digested. Raises InvalidInput: they have no JSON form."""
         content = canonical(values)
-        return cls(view, version, entity, values, digest(content), as_of, Written(content))
+        return cls(view, version, entity, values, digest(content), as_of, content)
 
     @property
     def name(self) -> str:
@@ -189,14 +189,21 @@ class Decision:
 
     def written(self) -> bytes:
         """Return the canonical bytes of `record()`: what is stored, hashed and answered; made once."""
-        if (written := self._written) is None:
+        if (content := self._written) is None:
             record = self.record()
+            for name in ("score", "confidence", "cost_usd"):
+                record[name] = number(record[name])
+            latency_ms = record["latency_ms"]
+            for stage in latency_ms:
+                latency_ms[stage] = number(latency_ms[stage])
             for shown, read in zip(record["features"], self.features, strict=True):
-                if read.written is not None:
-                    shown["values"] = read.written
-            written = canonical(record)
-            object.__setattr__(self, "_written", written)
-        return written
+                shown["values"] = part(read.written or canonical(read.values))
+            try:
+                content = written(record)
+            except TypeError:
+                content = canonical(self.record())
+            object.__setattr__(self, "_written", content)
+        return content
 
     def record(self) -> dict[str, Any]:
         """Return the decision as plain JSON values; `docs/decisions.md` describes the shape, which only ever grows."""
