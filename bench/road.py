@@ -214,15 +214,16 @@ async def stages(app: App, facts: Sequence[BaseModel], in_flight: int) -> dict[s
     made: list[Decision] = []
     for one in facts[:in_flight]:
         made.append(await app.decider.decide(Request(point, one, "0" * 32, "bench")))
-    cache, scheduler, recorder = ScoreCache(10_000), Scheduler(), Recorder(app.store, app.clock)
+    cache, scheduler, recorder = ScoreCache(16_000_000), Scheduler(), Recorder(app.store, app.clock)
 
     def parse(number: int) -> None:
         check_json(bodies[number])
         model_of(point.request, bodies[number])
 
     def cached(number: int) -> None:
-        cache.get("v", reads[number].digest, ttl_s=60.0, now_s=1.0)
-        cache.put("v", reads[number].digest, SCORE, now_s=1.0)
+        key = ("v", reads[number].digest, "default")
+        cache.get(key, ttl_s=60.0, now_s=1.0)
+        cache.put(key, SCORE, now_s=1.0)
 
     decisions = [replace(made[n % len(made)], id=app.clock.new_id()) for n in range(count)]
     found = {

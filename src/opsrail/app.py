@@ -28,6 +28,7 @@ from opsrail.clock import AgreedClock, Clock, SystemClock
 from opsrail.config import CasesConfig, Config, crash_points
 from opsrail.connect.catalog import page_reader
 from opsrail.connect.catalog import runtimes as known_runtimes
+from opsrail.decide.asking import AskLimits
 from opsrail.decide.decider import Decider
 from opsrail.documents.reader import DocumentReader
 from opsrail.errors import Conflict, LedgerBroken, Unavailable, WeakDurability
@@ -107,8 +108,9 @@ class App:
             self.registry,
             self.features,
             clock,
-            cache_entries=decide.cache_entries,
+            cache_bytes=decide.cache_bytes,
             max_batch=decide.max_batch,
+            limits=AskLimits(rows_in_flight=decide.rows_in_flight, retry_ratio=decide.retry_ratio),
         )
         documents = config.documents
         folder = Path(documents.folder) if documents.folder else None

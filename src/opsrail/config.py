@@ -67,11 +67,26 @@ class CasesConfig(Part):
 class DecideConfig(Part):
     """The decision road."""
 
-    cache_entries: int = Field(
-        10_000, ge=0, le=10_000_000, description="scores kept for repeated requests; 0: no cache"
+    cache_bytes: int = Field(
+        16_000_000,
+        ge=0,
+        le=100_000_000_000,
+        description="memory for scores of repeated requests, about 512 bytes each; 0: no cache",
     )
     max_batch: int = Field(
         64, ge=1, le=10_000, description="requests a model scores in one call, at most"
+    )
+    rows_in_flight: int = Field(
+        2_000,
+        ge=1,
+        le=1_000_000,
+        description="requests that wait for one model version at once; more fall back",
+    )
+    retry_ratio: float = Field(
+        0.2,
+        ge=0,
+        le=1,
+        description="retries and second asks of a remote model for each request, at most; 0: none",
     )
     feature_refresh_ms: int = Field(
         200, ge=0, le=60_000, description="how old the history in features may be"

@@ -134,13 +134,23 @@ class EntryChain(Protocol):
 
 
 class LoadedModel(Protocol):
-    """A model version in memory, ready to score. Blocking: called off the event loop."""
+    """A model version in memory, ready to score. Blocking: called off the event loop.
+
+    One that asks another machine says so with an attribute `is_remote = True`. Then its faults are retried and late answers
+    hedged, from a budget, so it must not retry by itself; a fault that may pass is ModelUnavailable, one that is this row's
+    own is InvalidInput.
+    """
 
     digest: str
 
     def score(self, rows: Sequence[Mapping[str, object]]) -> list[Score]:
         """Return one score a row of named features, in order."""
         ...
+
+
+def is_remote(model: LoadedModel) -> bool:
+    """Return whether a model is asked over a network; models in this process need not say that they are not."""
+    return getattr(model, "is_remote", False) is True
 
 
 class ModelRuntime(Protocol):

@@ -16,6 +16,8 @@ from opsrail.access.addresses import host_of, is_loopback, is_same_origin
 from opsrail.errors import ConfigInvalid, Denied, Fault
 
 SHORTEST_KEY = 16
+TENANT = "default"
+"""The one tenant of an installation whose keys name none."""
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 FOREIGN = frozenset({"cross-site", "same-site"})
 
@@ -31,9 +33,11 @@ class Principal(NamedTuple):
 
     Attributes:
         name: `http:local` or `http:key`; stands in records as the actor.
+        tenant: Whose scores it may share.
     """
 
     name: str
+    tenant: str = TENANT
 
 
 class Gate:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from opsrail.values.models import ModelVersion
     from opsrail.values.registry import RolloutChangeRow, RolloutRow
 
-STAGES = ("shadow", "canary", "live", "retired")
+STAGES = ("shadow", "canary", "live", "standby", "retired")
 
 
 @click.group()

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+FIRST_RATIO = 0.6
+"""Ours: what a model gets of the time that is left while another can still be asked after it. Together with `fair_s` it lets
+the first be blamed for being late, and leaves the second time to answer."""
 FAIR_RATIO = 0.5
 """Ours: a model that had less than half of the time its point declares is not to blame for being late."""
 
@@ -23,6 +26,11 @@ class Deadline(NamedTuple):
     def left_s(self, now_s: float) -> float:
         """Return the seconds left, 0 when it is past."""
         return max(0.0, self.at_s - now_s)
+
+    def leaving_time(self, now_s: float) -> Deadline:
+        """Return an earlier deadline, for a model after which others may be asked."""
+        left_s = self.left_s(now_s)
+        return Deadline(now_s + max(FIRST_RATIO * left_s, min(left_s, self.fair_s)), self.fair_s)
 
 
 def deadline_of(point_ms: int, budget_ms: int | None, now_s: float) -> Deadline:

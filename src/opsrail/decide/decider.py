@@ -9,20 +9,20 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from pydantic import BaseModel
 
 from opsrail.clock import Clock, in_time
-from opsrail.decide.breaker import Breaker, Limits, Outcome
-from opsrail.decide.cache import ScoreCache
+from opsrail.decide.asking import Asker, AskLimits, ModelStats, no_score
+from opsrail.decide.cache import CacheStats, ScoreCache
+from opsrail.decide.chain import CURABLE, Link, links_of, routed, ruled, stood_in
 from opsrail.decide.deadline import Deadline, deadline_of
+from opsrail.decide.flights import Flights
 from opsrail.decide.point import DecisionPoint
 from opsrail.decide.policy import Judgement, NoScore
 from opsrail.decide.recorder import Recorder, Ticket
-from opsrail.decide.scheduler import Scheduler
 from opsrail.errors import (
     AuthorError,
     DeadlinePassed,
     Fault,
     InvalidInput,
     OpsrailError,
-    Terminal,
     Unavailable,
     UnknownName,
 )
@@ -30,12 +30,14 @@ from opsrail.features.features import Features, Fetched
 from opsrail.features.request import request_read
 from opsrail.ports import Store
 from opsrail.registry.registry import Registry, Route
-from opsrail.values.decisions import CacheState, Decision, ModelRef, ViewRead
-from opsrail.values.models import Score
+from opsrail.values.decisions import CacheState, Decision, FallbackStep, ViewRead
+from opsrail.values.models import ModelVersion, Score
 from opsrail.values.rows import Write
 
 M = TypeVar("M", bound=BaseModel)
 LONGEST_KEY = 255
+FREE = frozenset({"hit", "shared"})
+"""Cache states of scores that another request paid for."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ class Request(Generic[M]):
         case_id: The case it is asked in.
         seq: Position in that case's journal.
         budget_ms: Time for the answer; None: what the point declares.
+        tenant: Whose request it is; no score is shared with another's.
         also: The decision -> writes that go into the same commit. Not together with a key.
     """
 
@@ -61,6 +64,7 @@ class Request(Generic[M]):
     case_id: str | None = None
     seq: int | None = None
     budget_ms: int | None = None
+    tenant: str = "default"
     also: Callable[[Decision], Sequence[Write]] | None = None
 
 
@@ -68,9 +72,9 @@ class Decider:
     """Answers requests. One a process.
 
     Args:
-        cache_entries: Scores kept, all points together.
+        cache_bytes: Memory for scores that are kept, all points together.
         max_batch: Rows a model scores in one call, at most.
-        breaker: When a model version is left alone.
+        limits: What each model version may take and get.
     """
 
     def __init__(
@@ -80,17 +84,16 @@ class Decider:
         features: Features,
         clock: Clock,
         *,
-        cache_entries: int = 10_000,
+        cache_bytes: int = 16_000_000,
         max_batch: int = 64,
-        breaker: Limits | None = None,
+        limits: AskLimits | None = None,
     ) -> None:
         self._registry = registry
         self._features = features
         self._clock = clock
-        self._cache = ScoreCache(cache_entries)
-        self._limits = breaker
-        self._breakers: dict[str, Breaker] = {}
-        self._scheduler = Scheduler(max_batch)
+        self._cache = ScoreCache(cache_bytes)
+        self._flights = Flights(clock)
+        self._asker = Asker(registry, clock, max_batch=max_batch, limits=limits or AskLimits())
         self._recorder = Recorder(store, clock)
 
     async def decide(self, request: Request[M]) -> Decision:
@@ -115,18 +118,20 @@ class Decider:
             laps.end("route")
             features = await self._fetch(request, asked.read, deadline)
             laps.end("features")
-            score, cache = await self._score(point, route, features, deadline)
+            answer = await self._score(request, route, features, deadline)
             laps.end("score")
-            judgement = point.policy.judge(request.facts, score, point.fallback)
+            judgement = point.policy.judge(request.facts, answer.score, point.fallback)
             laps.end("verdict")
-            decision = self._decision(
-                request, asked, route, features, score, cache, judgement, laps
-            )
+            decision = self._decision(request, asked, features, answer, judgement, laps)
             return await self._recorder.record(decision, ticket, request.also)
 
     def close(self) -> None:
         """End the threads that score; call it when no request is under way."""
-        self._scheduler.close()
+        self._asker.close()
+
+    def stats(self) -> DeciderStats:
+        """Return what cache and models did since the process began, and how they are now."""
+        return DeciderStats(self._cache.stats(self._flights.shared), self._asker.stats())
 
     async def _route(self, request: Request[Any], deadline: Deadline) -> Route | NoScore:
         point, key = request.point.name, request.case_id or request.correlation_id
@@ -154,77 +159,66 @@ class Decider:
 
     async def _score(
         self,
-        point: DecisionPoint[Any],
+        request: Request[Any],
         route: Route | NoScore,
         features: Fetched | NoScore,
         deadline: Deadline,
-    ) -> tuple[Score | NoScore, CacheState]:
-        """Return the cached score of equal features, else the model's, else why there is none."""
-        cache: CacheState = "miss" if point.cache_ttl_s else "off"
+    ) -> _Answer:
+        """Return what the routed version says, else who may stand in for it, else why nobody has a score."""
+        point = request.point
         if isinstance(route, NoScore):
-            return route, cache
+            return _silence(point, route, None)
         if isinstance(features, NoScore):
-            return features, cache
-        version, now_s = route.version.digest, self._clock.monotonic_s()
-        if point.cache_ttl_s:
-            kept = self._cache.get(version, features.digest, ttl_s=point.cache_ttl_s, now_s=now_s)
-            if kept is not None:
-                return kept, "hit"
-        score = await self._ask(route, features, deadline)
-        if isinstance(score, Score) and point.cache_ttl_s:
-            self._cache.put(version, features.digest, score, now_s=self._clock.monotonic_s())
-        return score, cache
+            return _silence(point, features, routed(route))
+        links = links_of(point.stand_ins, route, self._registry.standing(point.name))
+        faults: list[NoScore] = []
+        for link in links:
+            now_s = self._clock.monotonic_s()
+            if faults and not deadline.left_s(now_s):
+                break
+            due = deadline if link is links[-1] else deadline.leaving_time(now_s)
+            score, cache = await self._ask(request, link, features, due)
+            if isinstance(score, Score):
+                steps = stood_in(links, faults) if faults else ()
+                return _Answer(score, cache, link, faults, steps)
+            faults.append(score)
+            if score.code not in CURABLE:
+                break
+        return _Answer(faults[0], cache, links[0], faults, stood_in(links, faults[:-1]))
 
-    async def _ask(self, route: Route, features: Fetched, deadline: Deadline) -> Score | NoScore:
-        """Ask the model, unless its breaker is open."""
-        now_s = self._clock.monotonic_s()
-        breaker = self._breakers.get(route.version.digest)
-        if breaker is None:
-            breaker = self._breakers[route.version.digest] = Breaker(self._limits)
-        try:
-            model = self._registry.held(route.version) or await self._registry.model(
-                route.version, deadline.left_s(now_s)
-            )
-        except Unavailable as fault:
-            return _no_score(fault, "")
-        permit = breaker.admit(now_s)
-        if permit is None:
-            label = f"{route.version.name}/{route.version.number}"
-            wait_s = breaker.closed_in_s(now_s)
-            return NoScore(
-                "breaker-open",
-                f"Model {label} failed too often and is left alone for {wait_s:.1f} s more.",
-            )
-        outcome = Outcome.VOID
-        left_s = deadline.left_s(self._clock.monotonic_s())
-        try:
-            score = await self._scheduler.submit(model, features.row, features.digest, left_s)
-            outcome = Outcome.GOOD
-        except DeadlinePassed as late:
-            outcome = Outcome.BAD if left_s >= deadline.fair_s else Outcome.VOID
-            return _no_score(late, "")
-        except Unavailable as failed:
-            outcome = Outcome.BAD
-            return _no_score(failed, "")
-        except Terminal as refused:  # the request is at fault, not the model
-            return _no_score(refused, "")
-        finally:
-            breaker.settle(permit, outcome, self._clock.monotonic_s())
-        return score
+    async def _ask(
+        self, request: Request[Any], link: Link, features: Fetched, due: Deadline
+    ) -> tuple[Score | NoScore, CacheState]:
+        """Return the score kept of equal features, else the one an equal request is asking for, else the model's."""
+        ttl_s = request.point.cache_ttl_s
+        if not ttl_s:
+            return await self._asker.ask(link, features, due), "off"
+        key = (link.version.digest, features.digest, request.tenant)
+        kept = self._cache.get(key, ttl_s=ttl_s, now_s=self._clock.monotonic_s())
+        if kept is not None:
+            return kept, "hit"
+
+        async def ask() -> Score | NoScore:
+            score = await self._asker.ask(link, features, due)
+            if isinstance(score, Score):
+                self._cache.put(key, score, now_s=self._clock.monotonic_s())
+            return score
+
+        score, is_shared = await self._flights.once((link.place, *key[1:]), ask, due)
+        return score, "shared" if is_shared else "miss"
 
     def _decision(
         self,
         request: Request[Any],
         asked: _Asked,
-        route: Route | NoScore,
         features: Fetched | NoScore,
-        score: Score | NoScore,
-        cache: CacheState,
+        answer: _Answer,
         judgement: Judgement,
         laps: _Laps,
     ) -> Decision:
-        point = request.point
-        scored = score if isinstance(score, Score) else None
+        point, link, faults = request.point, answer.link, answer.faults
+        scored = answer.score if isinstance(answer.score, Score) else None
+        silent = () if scored is not None else ruled(judgement, faults[-1].code)
         return Decision(
             id=self._clock.new_id(),
             point=point.name,
@@ -233,7 +227,7 @@ class Decider:
             case_id=request.case_id,
             seq=request.seq,
             actor=request.actor,
-            model=None if isinstance(route, NoScore) else _model_ref(route),
+            model=None if link is None else link.ref(),
             policy_version=asked.policy_version,
             score=None if scored is None else scored.value,
             confidence=None if scored is None else scored.confidence,
@@ -241,20 +235,44 @@ class Decider:
             verdict=judgement.verdict,
             reasons=judgement.reasons,
             features=(asked.read,) if isinstance(features, NoScore) else features.reads,
-            cache=cache,
-            degraded=scored is None,
-            degraded_why=score.code if isinstance(score, NoScore) else None,
+            cache=answer.cache,
+            degraded=bool(faults),
+            degraded_why=faults[0].code if faults else None,
+            fallback=(*answer.steps, *silent),
             cost_usd=0.0
-            if scored is None or cache == "hit" or isinstance(route, NoScore)
-            else _cost_usd(route),
+            if scored is None or link is None or answer.cache in FREE
+            else _cost_usd(link.version),
             latency_ms=laps.spent_ms(),
             at_ms=laps.at_ms,
         )
 
 
+class DeciderStats(NamedTuple):
+    """What `Decider.stats` shows."""
+
+    cache: CacheStats
+    models: tuple[ModelStats, ...]
+
+
 class _Asked(NamedTuple):
     read: ViewRead
     policy_version: str
+
+
+class _Answer(NamedTuple):
+    """What was had for a score.
+
+    Attributes:
+        link: Whose score it is; without one who was asked first, None when nobody was live.
+        faults: Why those who were asked before had none, in order.
+        steps: From each of those to the next.
+    """
+
+    score: Score | NoScore
+    cache: CacheState
+    link: Link | None
+    faults: Sequence[NoScore]
+    steps: tuple[FallbackStep, ...]
 
 
 class _Laps:
@@ -317,15 +335,15 @@ def _ticket(request: Request[Any], asked: ViewRead) -> Ticket | None:
 
 def _no_score(fault: OpsrailError | TimeoutError, late: str) -> NoScore:
     if isinstance(fault, OpsrailError):
-        return NoScore(fault.code, f"No score: {fault}.")
+        return no_score(fault)
     return NoScore(DeadlinePassed.code, f"No score: {late}.")
 
 
-def _model_ref(route: Route) -> ModelRef:
-    version = route.version
-    return ModelRef(version.name, version.number, version.digest, str(route.stage))
+def _silence(point: DecisionPoint[Any], why: NoScore, link: Link | None) -> _Answer:
+    """Return why no model is asked at all."""
+    return _Answer(why, "miss" if point.cache_ttl_s else "off", link, [why], ())
 
 
-def _cost_usd(route: Route) -> float:
-    declared = route.version.card.get("cost_usd", 0.0)
+def _cost_usd(version: ModelVersion) -> float:
+    declared = version.card.get("cost_usd", 0.0)
     return float(declared) if isinstance(declared, int | float) else 0.0

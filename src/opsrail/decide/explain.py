@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from opsrail.values.decisions import REQUEST_VIEW, Decision, ViewRead
+from opsrail.values.decisions import REQUEST_VIEW, Decision, FallbackStep, ViewRead
 
 
 def explain(decision: Decision) -> list[str]:
@@ -14,6 +14,7 @@ def explain(decision: Decision) -> list[str]:
     return [
         f"Decision point {decision.point} says {decision.verdict!r}.",
         *(_sentence(reason.text) for reason in decision.reasons),
+        *(_of_step(step) for step in decision.fallback),
         _of_model(decision),
         *(_of_view(read) for read in decision.features),
         f"Policy {decision.policy_version} was in force; {decision.actor} asked.",
@@ -28,13 +29,38 @@ def _of_model(decision: Decision) -> str:
     if decision.score is None:
         return f"{label} gave no score ({decision.degraded_why})."
     sure = "" if decision.confidence is None else f" with confidence {decision.confidence:.2f}"
-    kept = ", kept from an equal request" if decision.cache == "hit" else ""
+    kept = _KEPT.get(decision.cache, "")
     unknown = (
         f" It was never trained on the value of {', '.join(decision.unknown)}."
         if decision.unknown
         else ""
     )
     return f"{label} gave the score {decision.score:.4g}{sure}{kept}.{unknown}"
+
+
+_KEPT = {
+    "hit": ", kept from an equal request",
+    "shared": ", asked for by an equal request at the same time",
+}
+
+
+def _of_step(step: FallbackStep) -> str:
+    before = _WHY.get(step.why, f"what was asked before could not answer ({step.why})")
+    if step.what == "fallback":
+        return f"Because {before}, the fallback of the decision point was asked."
+    if step.what == "policy":
+        return f"Because {before}, the policy gave the verdict by itself."
+    stood = "another pool" if step.what == "pool" else f"{step.what} version"
+    return f"Because {before}, {stood} {step.model} was asked."
+
+
+_WHY = {
+    "deadline-passed": "no score came in time",
+    "model-unavailable": "no model could be asked or it failed",
+    "breaker-open": "the model had failed too often just before",
+    "bulkhead-full": "too many requests waited for the model",
+    "fallback-failed": "the fallback failed",
+}
 
 
 def _of_view(read: ViewRead) -> str:

@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel
 
+from opsrail.decide.chain import STAND_INS, USUAL, StandIn
 from opsrail.decide.code import code_digest, is_plain_function
 from opsrail.decide.policy import Fallback, Policy
 from opsrail.errors import Fault, InvalidInput
@@ -37,6 +38,8 @@ class DecisionPoint(Generic[M]):
         fallback: Answers when no score can be had in time; without one the policy's `without_score` verdict holds.
         deadline_ms: From asking to answering, 1..600,000; a caller may give less or more.
         cache_ttl_s: How long an equal request to the same model version may reuse its score; 0 keeps none.
+        stand_ins: Who is asked when the routed model version cannot answer, in order: the `live` version (for a canary), the
+            version at stage `standby`, another `pool` of the same version, the `retired` version. After them the fallback.
         impact: What a wrong verdict costs: `low`, `medium` or `high`.
 
     Raises:
@@ -53,6 +56,7 @@ class DecisionPoint(Generic[M]):
         fallback: Fallback[M] | None = None,
         deadline_ms: int = DEADLINE_MS,
         cache_ttl_s: float = 0.0,
+        stand_ins: Sequence[StandIn] = USUAL,
         impact: Impact = "medium",
     ) -> None:
         self.name = name
@@ -62,6 +66,7 @@ class DecisionPoint(Generic[M]):
         self.fallback = fallback
         self.deadline_ms = deadline_ms
         self.cache_ttl_s = cache_ttl_s
+        self.stand_ins = tuple(stand_ins)
         self.impact: Impact = impact
         if found := list(_faults(self)):
             raise InvalidInput(f"decision point {name!r} cannot be defined", found)
@@ -108,6 +113,11 @@ def _faults(point: DecisionPoint[Any]) -> Iterator[Fault]:
         yield Fault("deadline_ms", f"{point.deadline_ms} is outside 1..{LONGEST_DEADLINE_MS}")
     if not 0 <= point.cache_ttl_s < float("inf"):
         yield Fault("cache_ttl_s", f"{point.cache_ttl_s} is not a number of seconds from 0 on")
+    for kind, count in Counter(point.stand_ins).items():
+        if kind not in STAND_INS:
+            yield Fault("stand_ins", f"{kind!r} is none of {', '.join(STAND_INS)}")
+        if count > 1:
+            yield Fault("stand_ins", f"{kind!r} stands {count} times")
     if point.impact not in IMPACTS:
         yield Fault("impact", f"{point.impact!r} is none of {', '.join(IMPACTS)}")
 

@@ -22,6 +22,7 @@ from opsrail.errors import (
 )
 from opsrail.ports import LoadedModel, ModelRuntime, Store
 from opsrail.registry import rollout
+from opsrail.registry.pools import POOLS, Pools, pools_of
 from opsrail.registry.rollout import Move, Stage
 from opsrail.registry.shelf import Shelf
 from opsrail.values.canonical import canonical, digest
@@ -40,7 +41,7 @@ class Route(NamedTuple):
     """Which version answers a request.
 
     Attributes:
-        stage: `live` or `canary`.
+        stage: `live` or `canary`; of one that stands in, where it stands.
         revision: Of the point's last change of this version.
     """
 
@@ -69,6 +70,8 @@ class Registry:
         self._clock = clock
         self._poll_s = poll_s
         self._shelf = Shelf(store, runtimes, clock)
+        self._pools = Pools(store, runtimes, clock)
+        self._standing: Mapping[str, Mapping[str, Route]] = {}
         self._versions: dict[tuple[str, int], ModelVersion] = {}
         self._rollouts: Mapping[str, Sequence[RolloutRow]] = {}
         self._changed: asyncio.Event | None = None
@@ -95,7 +98,8 @@ class Registry:
             training_digest: `sha256:<hex>` of the training rows.
             by: Who registers it.
             metrics: Finite figures by name.
-            card: What it is for, what it was made from, its limits; `cost_usd` is what one call costs.
+            card: What it is for, what it was made from, its limits; `cost_usd` is what one call costs, `pools` names further
+                runtimes that may score it when this one cannot.
 
         Raises:
             InvalidInput: all faults of the description at once. Terminal; nothing was kept.
@@ -104,7 +108,8 @@ class Registry:
         """
         _check_description(name, training_digest, metrics or {}, card or {}, by)
         content_digest = digest(artifact)
-        await asyncio.to_thread(self._shelf.check, artifact, content_digest, runtime)
+        for each in (runtime, *pools_of(card or {})):
+            await asyncio.to_thread(self._shelf.check, artifact, content_digest, each)
         for _ in range(ATTEMPTS):
             known = await self._store.select(
                 ModelVersionRow, *equals(name=name), order=("number",), limit=MOST_ROLLOUTS
@@ -238,9 +243,24 @@ class Registry:
             return None
         return Route(version, Stage(row.stage), row.revision)
 
-    async def model(self, version: ModelVersion, wait_s: float) -> LoadedModel:
-        """Return a version's model, loaded. Raises ModelUnavailable when it cannot be had within `wait_s`."""
-        return self.held(version) or await self._shelf.take(version, wait_s)
+    def standing(self, point: str) -> Mapping[str, Route]:
+        """Return the version at each stage of a point, as last read by `route`."""
+        return self._standing.get(point, {})
+
+    async def model(
+        self, version: ModelVersion, wait_s: float, pool: str | None = None
+    ) -> LoadedModel:
+        """Return a version's model, loaded.
+
+        Args:
+            pool: Another runtime that its card names; None: its own.
+
+        Raises:
+            ModelUnavailable: it cannot be had within `wait_s`.
+        """
+        if pool is None:
+            return self.held(version) or await self._shelf.take(version, wait_s)
+        return await self._pools.take(version, wait_s, pool)
 
     def held(self, version: ModelVersion) -> LoadedModel | None:
         """Return a version's model if it is loaded."""
@@ -257,7 +277,7 @@ class Registry:
             (row.model_name, row.model_number)
             for rows in self._rollouts.values()
             for row in rows
-            if row.stage in (Stage.LIVE, Stage.CANARY)
+            if row.stage in (Stage.LIVE, Stage.CANARY, Stage.STANDBY)
         }
         versions = [self._versions[key] for key in sorted(serving) if key in self._versions]
         loads = await asyncio.gather(
@@ -302,7 +322,15 @@ class Registry:
             except NotFound:
                 continue  # its requests fall back; the others are served
         self._rollouts = rollouts
+        self._standing = {point: self._routes(rows) for point, rows in rollouts.items()}
         self._changed, self._fresh_until_s = changed, fresh_until_s
+
+    def _routes(self, rows: Sequence[RolloutRow]) -> dict[str, Route]:
+        return {
+            row.stage: Route(version, Stage(row.stage), row.revision)
+            for row in rows
+            if (version := self._versions.get((row.model_name, row.model_number))) is not None
+        }
 
 
 def _version_of(row: ModelVersionRow) -> ModelVersion:
@@ -345,6 +373,8 @@ def _check_description(
         found.append(
             Fault("card.cost_usd", f"{cost_usd!r} is not an amount in US dollars from 0 on")
         )
+    if list(pools_of(card)) != card.get(POOLS, []):
+        found.append(Fault(f"card.{POOLS}", "is not a list of names of runtimes"))
     if found:
         raise InvalidInput(f"model {name!r} cannot be registered", found)
 

@@ -3,6 +3,7 @@
     shadow    scores along, never answers
     canary    answers a share of the requests, chosen by a stable hash of the request's key
     live      answers the rest
+    standby   answers when the one that should cannot
     retired   stood at a stage before; may come back (a roll-back is a promotion of a retired version)
 
 Each stage holds one version a point. A version that moves in retires the one that stood there. Every change takes the next
@@ -27,15 +28,17 @@ class Stage(StrEnum):
     SHADOW = "shadow"
     CANARY = "canary"
     LIVE = "live"
+    STANDBY = "standby"
     RETIRED = "retired"
 
 
 TRANSITIONS: Mapping[Stage | None, frozenset[Stage]] = {
-    None: frozenset({Stage.SHADOW, Stage.CANARY, Stage.LIVE}),
-    Stage.SHADOW: frozenset({Stage.CANARY, Stage.LIVE, Stage.RETIRED}),
-    Stage.CANARY: frozenset({Stage.CANARY, Stage.SHADOW, Stage.LIVE, Stage.RETIRED}),
+    None: frozenset({Stage.SHADOW, Stage.CANARY, Stage.LIVE, Stage.STANDBY}),
+    Stage.SHADOW: frozenset({Stage.CANARY, Stage.LIVE, Stage.STANDBY, Stage.RETIRED}),
+    Stage.CANARY: frozenset({Stage.CANARY, Stage.SHADOW, Stage.LIVE, Stage.STANDBY, Stage.RETIRED}),
     Stage.LIVE: frozenset({Stage.RETIRED}),
-    Stage.RETIRED: frozenset({Stage.SHADOW, Stage.CANARY, Stage.LIVE}),
+    Stage.STANDBY: frozenset({Stage.SHADOW, Stage.CANARY, Stage.LIVE, Stage.RETIRED}),
+    Stage.RETIRED: frozenset({Stage.SHADOW, Stage.CANARY, Stage.LIVE, Stage.STANDBY}),
 }
 """Where a version may go from where it stands; None: never at a stage of this point. Canary to canary changes its share."""
 

@@ -10,7 +10,7 @@ from opsrail.errors import Fault, InvalidInput
 from opsrail.values.canonical import canonical, digest, number, part, written
 
 Impact = Literal["low", "medium", "high"]
-CacheState = Literal["hit", "miss", "off"]
+CacheState = Literal["hit", "shared", "miss", "off"]
 Source = Literal["rule", "band", "fallback", "policy"]
 IMPACTS: tuple[str, ...] = get_args(Impact)
 CACHE_STATES: tuple[str, ...] = get_args(CacheState)
@@ -28,7 +28,7 @@ class DecisionRow(NamedTuple):
         seq: Position in the case's journal, NULL outside a case.
         score: In [0, 1]; NULL when no score could be had.
         verdict: What policy says.
-        degraded: True when no score could be had in time.
+        degraded: True when the version that should have answered could not.
         latency_us: From request to verdict, microseconds.
         record: Canonical JSON of every field the answer carries.
         salt: 32 random bytes as hex: the ledger's leaf commits to sha256(salt || record), so erasing the salt unlinks it.
@@ -66,17 +66,32 @@ class Reason(NamedTuple):
 
 
 class ModelRef(NamedTuple):
-    """The model version that was asked.
+    """The model version that answered, or was asked to.
 
     Attributes:
         digest: `sha256:<hex>` of its artifact.
-        stage: Rollout stage it answered at, `live` or `canary`.
+        stage: Rollout stage it answered at: `live` or `canary`; `standby` or `retired` when it stood in.
     """
 
     name: str
     number: int
     digest: str
     stage: str
+
+
+class FallbackStep(NamedTuple):
+    """One step from who could not answer to who was asked next.
+
+    Attributes:
+        what: Who was asked next: the model version at `live`, `standby` or `retired`, the routed one in another `pool`, the
+            point's `fallback`, or the `policy` itself.
+        model: `name/number` of a version, of a pool with its runtime; None for fallback and policy.
+        why: Code of why the one before could not answer, e.g. `breaker-open`.
+    """
+
+    what: str
+    model: str | None
+    why: str
 
 
 class AsOf(NamedTuple):
@@ -148,7 +163,7 @@ class Decision:
         case_id: The case it was made in, if any.
         seq: Position in that case's journal.
         actor: Who asked.
-        model: The version asked; None when no version was live.
+        model: The version whose score it is; without a score the version asked first, None when no version was live.
         policy_version: Digest of the policy's bands, rules and code.
         score: What the model said, in [0, 1]; None when no score could be had.
         confidence: How well scores like this one are backed by evidence, in [0, 1].
@@ -156,10 +171,12 @@ class Decision:
         verdict: What policy says.
         reasons: Why, what weighed most first; never empty.
         features: The request's fields first, then each view, with provenance.
-        cache: `hit`: the score came from the cache; `miss`: asked of the model; `off`: the point keeps none.
-        degraded: True when no score could be had in time: the fallback or the policy's default answered.
-        degraded_why: Code of what stood in the way, e.g. `deadline-passed`; None unless degraded.
-        cost_usd: What the score cost, as the model's card declares a call; 0 for a hit.
+        cache: `hit`: the score came from the cache; `shared`: from an equal request that was asking the model just then;
+            `miss`: asked of the model; `off`: the point keeps none.
+        degraded: True when the version that should have answered could not: a stand-in did, or the fallback, or policy.
+        degraded_why: Code of what stood in its way, e.g. `deadline-passed`; None unless degraded.
+        fallback: Who was asked instead, in order, and why each time; the last one answered. Empty unless degraded.
+        cost_usd: What the score cost, as the model's card declares a call; 0 for one that was kept or shared.
         latency_ms: By stage (`route`, `features`, `score`, `verdict`) and `total`, until the record was begun. Milliseconds.
         at_ms: When it was asked, epoch ms.
     """
@@ -185,6 +202,7 @@ class Decision:
     cost_usd: float
     latency_ms: Mapping[str, float]
     at_ms: int
+    fallback: tuple[FallbackStep, ...] = ()
     _written: bytes | None = field(default=None, init=False, repr=False, compare=False)
 
     def written(self) -> bytes:
@@ -229,6 +247,7 @@ class Decision:
             "cache": self.cache,
             "degraded": self.degraded,
             "degraded_why": self.degraded_why,
+            "fallback": [step._asdict() for step in self.fallback],
             "cost_usd": self.cost_usd,
             "latency_ms": dict(self.latency_ms),
             "at_ms": self.at_ms,
@@ -261,6 +280,7 @@ class Decision:
                 cache=_one_of(CACHE_STATES, record["cache"]),
                 degraded=bool(record["degraded"]),
                 degraded_why=record["degraded_why"],
+                fallback=tuple(FallbackStep(**step) for step in record.get("fallback", ())),
                 cost_usd=float(record["cost_usd"]),
                 latency_ms={
                     stage: float(spent_ms) for stage, spent_ms in record["latency_ms"].items()

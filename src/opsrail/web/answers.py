@@ -122,7 +122,7 @@ class Actions(Shape):
 
 
 class Model(Shape):
-    """The model version that was asked."""
+    """The model version that answered, or was asked to."""
 
     name: str
     number: int
@@ -149,6 +149,14 @@ class ViewRead(Shape):
     as_of: dict[str, Any] | None
 
 
+class FallbackStep(Shape):
+    """Who was asked next, and why the one before could not answer."""
+
+    what: Literal["live", "standby", "retired", "pool", "fallback", "policy"]
+    model: str | None
+    why: str
+
+
 class Decision(Shape):
     """One answered request, whole."""
 
@@ -167,9 +175,10 @@ class Decision(Shape):
     verdict: str
     reasons: list[Reason]
     features: list[ViewRead]
-    cache: Literal["hit", "miss", "off"]
+    cache: Literal["hit", "shared", "miss", "off"]
     degraded: bool
     degraded_why: str | None
+    fallback: list[FallbackStep] = []
     cost_usd: float
     latency_ms: dict[str, float]
     at_ms: int

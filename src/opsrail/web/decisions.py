@@ -27,6 +27,7 @@ from opsrail.web.door import (
     actor_of,
     answer,
     id_parameter,
+    tenant_of,
 )
 from opsrail.web.reading import (
     LONGEST_DEADLINE_MS,
@@ -104,6 +105,7 @@ class Decisions:
                 actor=actor_of(request),
                 idempotency_key=key,
                 budget_ms=budget_ms,
+                tenant=tenant_of(request),
             )
             decision = await self._door.app.decider.decide(question)
             return Rendered(

@@ -11,7 +11,7 @@ from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.responses import Response
 
-from opsrail.access.keys import Gate, Principal
+from opsrail.access.keys import TENANT, Gate, Principal
 from opsrail.app import App
 from opsrail.cases.office import Office
 from opsrail.web.reading import LARGEST_PAGE_COUNT, PAGE_COUNT
@@ -121,6 +121,12 @@ def actor_of(request: Request) -> str:
     """Return who asks, as records name them."""
     principal = principal_of(request)
     return "http" if principal is None else principal.name
+
+
+def tenant_of(request: Request) -> str:
+    """Return whose request it is."""
+    principal = principal_of(request)
+    return TENANT if principal is None else principal.tenant
 
 
 def id_parameter(name: str, pattern: str, description: str) -> Parameter:

@@ -9,9 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from opsrail.decide.breaker import TRANSITIONS, Breaker, Event, Limits, Outcome, State
-from opsrail.decide.cache import ScoreCache
+from opsrail.decide.bulkhead import Bulkhead
+from opsrail.decide.cache import ENTRY_BYTES, ScoreCache
 from opsrail.decide.deadline import deadline_of
+from opsrail.decide.latency import LEAST_COUNT, WINDOW_COUNT, Latency
 from opsrail.decide.policy import Band, NoScore, Policy, Rule
+from opsrail.decide.retry_budget import SLICES, RetryBudget
 from opsrail.values.decisions import SOURCES
 from opsrail.values.models import Score
 from tests.support.decisions import Claim
@@ -144,34 +147,104 @@ def test_a_breaker_whose_calls_are_good_again_closes(
 
 @settings(deadline=None)
 @given(
-    st.integers(0, 4),
+    st.integers(0, 3_000),
     st.lists(
         st.tuples(
             st.sampled_from("gp"),
-            st.sampled_from("mn"),
-            st.sampled_from("abcde"),
+            st.tuples(st.sampled_from("mn"), st.sampled_from("abc"), st.sampled_from("tu")),
+            st.sampled_from([(), ("a",), ("a feature", "another")]),
             st.floats(0.0, 3.0),
         )
     ),
 )
-def test_a_cache_gives_only_what_was_put_for_that_key_and_is_young(
-    capacity: int, steps: list[tuple[str, str, str, float]]
+def test_a_cache_gives_only_what_was_put_for_that_key_and_is_young_and_keeps_its_size(
+    capacity_bytes: int,
+    steps: list[tuple[str, tuple[str, str, str], tuple[str, ...], float]],
 ) -> None:
-    cache, model, now_s = ScoreCache(capacity), {}, 0.0
-    for number, (deed, version, features, gap_s) in enumerate(steps):
+    cache, model, now_s = ScoreCache(capacity_bytes), {}, 0.0
+    for number, (deed, key, unknown, gap_s) in enumerate(steps):
         now_s += gap_s
         if deed == "p":
-            score = Score(number / (len(steps) + 1), 1.0, version)
-            cache.put(version, features, score, now_s=now_s)
-            model[version, features] = (score, now_s)
+            score = Score(number / (len(steps) + 1), 1.0, key[0], unknown)
+            cache.put(key, score, now_s=now_s)
+            model[key] = (score, now_s)
         else:
-            found = cache.get(version, features, ttl_s=5.0, now_s=now_s)
+            found = cache.get(key, ttl_s=5.0, now_s=now_s)
 
-            assert found is None or (found, True) == (
-                model[version, features][0],
-                now_s - model[version, features][1] < 5.0,
-            )
-        assert len(cache) <= capacity
+            assert found is None or (found, True) == (model[key][0], now_s - model[key][1] < 5.0)
+        stats = cache.stats()
+        assert stats.size_bytes <= capacity_bytes
+        assert (stats.size_bytes == 0) == (stats.entries == 0)
+        assert stats.entries * ENTRY_BYTES <= stats.size_bytes
+        assert stats.hits + stats.misses == sum(deed == "g" for deed, *_ in steps[: number + 1])
+
+
+@settings(deadline=None)
+@given(
+    st.sampled_from([0.0, 0.1, 0.2, 1.0]),
+    st.integers(0, 5),
+    st.lists(st.tuples(st.booleans(), st.floats(0.0, 2.0)), max_size=200),
+)
+def test_a_retry_budget_never_pays_more_than_its_share_of_the_window(
+    ratio: float, least: int, steps: list[tuple[bool, float]]
+) -> None:
+    budget, now_s, window_s = RetryBudget(ratio, least, window_s=10.0), 0.0, 10.0
+    offered: list[float] = []
+    paid: list[float] = []
+    for is_request, gap_s in steps:
+        now_s += gap_s
+        if is_request:
+            budget.offer(now_s)
+            offered.append(now_s)
+        elif budget.take(now_s):
+            paid.append(now_s)
+
+            recent = sum(now_s - at_s <= window_s for at_s in offered)
+            repaid = sum(now_s - at_s < window_s - window_s / SLICES for at_s in paid)
+            assert ratio > 0
+            assert repaid <= max(least, ratio * recent)
+    assert budget.taken == len(paid)
+
+
+@given(st.integers(50, 400), st.floats(0.001, 1.0))
+def test_a_model_that_always_fails_is_asked_a_fifth_more_at_most(count: int, gap_s: float) -> None:
+    """Every request wants two retries, as fast as it can."""
+    budget, asked = RetryBudget(least=0), 0
+    for number in range(count):
+        now_s = number * gap_s
+        budget.offer(now_s)
+        asked += 1
+        for _ in range(2):
+            asked += budget.take(now_s)
+
+    assert asked <= 1.2 * count
+
+
+@given(st.lists(st.floats(0.0, 10.0), max_size=250))
+def test_an_ask_is_late_after_what_95_of_the_last_100_took(spent_s: list[float]) -> None:
+    latency = Latency()
+    for each in spent_s:
+        latency.observe(each)
+
+    late_s, last = latency.hedge_after_s(), spent_s[-WINDOW_COUNT:]
+    assert (late_s is None) == (len(spent_s) < LEAST_COUNT)
+    if late_s is not None:
+        assert sum(each <= late_s for each in last) >= 0.95 * len(last)
+        assert sum(each < late_s for each in last) < 0.95 * len(last)
+
+
+@given(st.integers(1, 5), st.lists(st.booleans(), max_size=60))
+def test_a_bulkhead_lets_in_as_many_as_it_says(most: int, steps: list[bool]) -> None:
+    bulkhead, inside = Bulkhead(most), 0
+    for enters in steps:
+        if enters:
+            is_in = bulkhead.enter()
+            assert is_in == (inside < most)
+            inside += is_in
+        elif inside:
+            bulkhead.leave()
+            inside -= 1
+        assert bulkhead.in_flight == inside <= most
 
 
 @settings(deadline=None)
@@ -186,3 +259,18 @@ def test_a_deadline_has_no_time_left_once_it_is_past(
     assert deadline.left_s(deadline.at_s + later_s) == 0.0
     assert deadline.left_s(now_s) == pytest.approx((budget_ms or point_ms) / 1000)
     assert deadline.fair_s == point_ms / 2000
+
+
+@settings(deadline=None)
+@given(st.integers(1, 10_000), st.none() | st.integers(1, 10_000), st.floats(0, 2.0))
+def test_a_model_before_others_gets_a_fair_part_of_the_time_and_never_more_than_there_is(
+    point_ms: int, budget_ms: int | None, spent_s: float
+) -> None:
+    deadline = deadline_of(point_ms, budget_ms, 0.0)
+    left_s = deadline.left_s(spent_s)
+
+    part_s = deadline.leaving_time(spent_s).left_s(spent_s)
+
+    assert part_s <= left_s + 1e-9
+    assert part_s >= min(left_s, deadline.fair_s) - 1e-9
+    assert part_s >= 0.6 * left_s - 1e-9

@@ -1,0 +1,264 @@
+"""Asks one model: under its breaker and bulkhead, and one that is remote again, on a budget, when it fails or is late.
+
+A model in this process that fails on a row fails on it again, and a second ask would only take its place in the queue. A
+remote one may answer from another machine: its faults are retried, and an ask that takes longer than 95 of 100 did gets a
+second one beside it; the first answer wins, the other is given up. Both are paid from the model's retry budget.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from opsrail.clock import Clock
+from opsrail.decide.breaker import Breaker, Limits, Outcome
+from opsrail.decide.bulkhead import Bulkhead
+from opsrail.decide.chain import BREAKER_OPEN, BULKHEAD_FULL, Link
+from opsrail.decide.deadline import Deadline
+from opsrail.decide.latency import Latency
+from opsrail.decide.policy import NoScore
+from opsrail.decide.retry_budget import RetryBudget
+from opsrail.decide.scheduler import Scheduler
+from opsrail.errors import (
+    DeadlinePassed,
+    ModelUnavailable,
+    OpsrailError,
+    Overloaded,
+    Retryable,
+    Terminal,
+    TimedOut,
+    Unavailable,
+)
+from opsrail.features.features import Fetched
+from opsrail.ports import LoadedModel, is_remote
+from opsrail.registry.registry import Registry
+from opsrail.values.models import Score
+
+MOST_RETRIES = 2
+"""Ours: a third failure in a row is no accident."""
+PAUSE_S = 0.01
+"""Longest pause before the first retry; doubles with each. Full jitter. Source: Brooker, Exponential Backoff and Jitter
+(AWS, 2015); the time is ours: a decision has tens of milliseconds."""
+RETRIED = frozenset({ModelUnavailable.code, TimedOut.code})
+"""Codes of faults that may pass. A remote model that says it is overloaded is left alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class AskLimits:
+    """What one model version may take and get.
+
+    Attributes:
+        breaker: When it is left alone.
+        rows_in_flight: Rows that wait for it at once; more fall back.
+        retry_ratio: Retries and hedges for each request, at most; 0: none.
+    """
+
+    breaker: Limits = field(default_factory=Limits)
+    rows_in_flight: int = 2_000
+    retry_ratio: float = 0.2
+
+
+class ModelStats(NamedTuple):
+    """How one model fares in this process.
+
+    Attributes:
+        model: `name/number`, of a pool with its runtime.
+        breaker: `closed`, `open` or `half_open`.
+        closed_in_s: Until probes may pass; 0 unless open.
+        in_flight: Rows that wait for it.
+        refused: Rows that its bulkhead turned away.
+        retries: Retries and hedges paid from its budget.
+        hedge_after_s: How long an ask may take before a second one is made; None: it is not remote, or not known enough.
+    """
+
+    model: str
+    breaker: str
+    closed_in_s: float
+    in_flight: int
+    refused: int
+    retries: int
+    hedge_after_s: float | None
+
+
+class _Guard:
+    """What is known of one model, and what holds it."""
+
+    def __init__(self, label: str, limits: AskLimits, *, is_remote: bool) -> None:
+        self.label = label
+        self.is_remote = is_remote
+        self.breaker = Breaker(limits.breaker)
+        self.bulkhead = Bulkhead(limits.rows_in_flight)
+        self.budget = RetryBudget(limits.retry_ratio)
+        self.latency = Latency()
+
+
+class Asker:
+    """Asks models. One a process; the lanes of pools and second asks are their own, so that they wait behind nobody."""
+
+    def __init__(
+        self, registry: Registry, clock: Clock, *, max_batch: int, limits: AskLimits
+    ) -> None:
+        self._registry = registry
+        self._clock = clock
+        self._max_batch = max_batch
+        self._limits = limits
+        self._guards: dict[str, _Guard] = {}
+        self._scheduler = Scheduler(max_batch)
+        self._besides: dict[str, Scheduler] = {}
+
+    async def ask(self, link: Link, features: Fetched, deadline: Deadline) -> Score | NoScore:
+        """Return a model's score of a row, or why there is none by the deadline."""
+        left_s = deadline.left_s(self._clock.monotonic_s())
+        try:
+            model = await self._registry.model(link.version, left_s, link.runtime)
+        except Unavailable as fault:
+            return no_score(fault)
+        guard = self._guards.get(link.place)
+        if guard is None:
+            guard = _Guard(link.label, self._limits, is_remote=is_remote(model))
+            self._guards[link.place] = guard
+        scheduler = self._scheduler if link.runtime is None else self._beside(link.runtime)
+        if guard.is_remote:
+            return await self._persist(scheduler, model, guard, features, deadline)
+        return await self._once(scheduler, model, guard, features, deadline)
+
+    def stats(self) -> tuple[ModelStats, ...]:
+        """Return how each model fares that was asked since the process began."""
+        now_s = self._clock.monotonic_s()
+        return tuple(
+            ModelStats(
+                guard.label,
+                str(guard.breaker.state),
+                guard.breaker.closed_in_s(now_s),
+                guard.bulkhead.in_flight,
+                guard.bulkhead.refused,
+                guard.budget.taken,
+                guard.latency.hedge_after_s(),
+            )
+            for guard in self._guards.values()
+        )
+
+    def close(self) -> None:
+        """End the threads that score; one that hangs is left to end with the process."""
+        self._scheduler.close()
+        for scheduler in self._besides.values():
+            scheduler.close()
+
+    def _beside(self, name: str) -> Scheduler:
+        if (scheduler := self._besides.get(name)) is None:
+            scheduler = self._besides[name] = Scheduler(self._max_batch)
+        return scheduler
+
+    async def _once(
+        self,
+        scheduler: Scheduler,
+        model: LoadedModel,
+        guard: _Guard,
+        features: Fetched,
+        deadline: Deadline,
+    ) -> Score | NoScore:
+        """Ask one time, unless breaker or bulkhead stand before it."""
+        now_s = self._clock.monotonic_s()
+        breaker, outcome = guard.breaker, Outcome.VOID
+        if (permit := breaker.admit(now_s)) is None:
+            return _left_alone(guard, now_s)
+        if not guard.bulkhead.enter():
+            breaker.settle(permit, outcome, now_s)
+            return _full(guard)
+        left_s = deadline.left_s(now_s)
+        try:
+            score = await scheduler.submit(model, features.row, features.digest, left_s)
+            outcome = Outcome.GOOD
+        except DeadlinePassed as late:
+            outcome = Outcome.BAD if left_s >= deadline.fair_s else Outcome.VOID
+            return no_score(late)
+        except (Terminal, Overloaded) as refused:  # the request or the load is at fault
+            return no_score(refused)
+        except (Unavailable, Retryable) as failed:
+            outcome = Outcome.BAD
+            return no_score(failed)
+        finally:
+            guard.bulkhead.leave()
+            breaker.settle(permit, outcome, self._clock.monotonic_s())
+        return score
+
+    async def _persist(
+        self,
+        scheduler: Scheduler,
+        model: LoadedModel,
+        guard: _Guard,
+        features: Fetched,
+        deadline: Deadline,
+    ) -> Score | NoScore:
+        """Ask a remote model, and again when it fails, within budget and deadline."""
+        guard.budget.offer(self._clock.monotonic_s())
+        for retries in range(MOST_RETRIES + 1):
+            answer = await self._hedged(scheduler, model, guard, features, deadline)
+            if isinstance(answer, Score) or answer.code not in RETRIED or retries == MOST_RETRIES:
+                break
+            pause_s = self._clock.uniform() * PAUSE_S * 2**retries
+            now_s = self._clock.monotonic_s()
+            if deadline.left_s(now_s) <= pause_s or not guard.budget.take(now_s):
+                break
+            await self._clock.sleep(pause_s)
+        return answer
+
+    async def _hedged(
+        self,
+        scheduler: Scheduler,
+        model: LoadedModel,
+        guard: _Guard,
+        features: Fetched,
+        deadline: Deadline,
+    ) -> Score | NoScore:
+        """Ask once, and beside it a second time when the answer is late for this model; the first score wins."""
+        begun_s = self._clock.monotonic_s()
+        after_s = guard.latency.hedge_after_s()
+        once = self._once(scheduler, model, guard, features, deadline)
+        if after_s is None or after_s >= deadline.left_s(begun_s):
+            answer = await once
+        else:
+            tasks = {asyncio.create_task(once)}
+            try:
+                await asyncio.wait(tasks, timeout=after_s)
+                if not any(task.done() for task in tasks) and guard.budget.take(
+                    self._clock.monotonic_s()
+                ):
+                    beside = self._beside(f"hedge {guard.label}")
+                    again = self._once(beside, model, guard, features, deadline)
+                    tasks.add(asyncio.create_task(again))
+                answer = await _first_score(tasks)
+            finally:
+                for task in tasks:
+                    task.cancel()
+        if isinstance(answer, Score):
+            guard.latency.observe(self._clock.monotonic_s() - begun_s)
+        return answer
+
+
+async def _first_score(tasks: set[asyncio.Task[Score | NoScore]]) -> Score | NoScore:
+    """Return the first score that comes, else the last fault."""
+    waiting = set(tasks)
+    while True:
+        done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        answers = [task.result() for task in done]
+        scores = [answer for answer in answers if isinstance(answer, Score)]
+        if scores or not waiting:
+            return scores[0] if scores else answers[-1]
+
+
+def no_score(fault: OpsrailError) -> NoScore:
+    """Return an error as a reason for silence."""
+    return NoScore(fault.code, f"No score: {fault}.")
+
+
+def _left_alone(guard: _Guard, now_s: float) -> NoScore:
+    wait_s = guard.breaker.closed_in_s(now_s)
+    text = f"Model {guard.label} failed too often and is left alone for {wait_s:.1f} s more."
+    return NoScore(BREAKER_OPEN, text)
+
+
+def _full(guard: _Guard) -> NoScore:
+    text = f"Model {guard.label} has {guard.bulkhead.most} rows waiting, as many as may."
+    return NoScore(BULKHEAD_FULL, text)

@@ -1,0 +1,124 @@
+"""Who answers when the routed version cannot: other versions, other pools, the point's fallback, the policy. Pure.
+
+    routed version -> the point's `stand_ins`, in order -> its `fallback` -> the policy's `without_score`: a person
+
+A stand-in is asked only when the fault is the model's or the clock's. A row that a model refuses, features that could not be
+had, and a point without a live version go to the fallback at once: another version cures none of them, and taking the live
+version away is how an operator stops the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple, get_args
+
+from opsrail.decide.policy import Judgement, NoScore
+from opsrail.errors import DeadlinePassed, ModelUnavailable, Overloaded, TimedOut
+from opsrail.registry.pools import pools_of
+from opsrail.registry.registry import Route
+from opsrail.registry.rollout import Stage
+from opsrail.values.decisions import FallbackStep, ModelRef
+from opsrail.values.models import ModelVersion
+
+StandIn = Literal["live", "standby", "pool", "retired"]
+STAND_INS: tuple[str, ...] = get_args(StandIn)
+USUAL: tuple[StandIn, ...] = ("live", "standby", "pool")
+"""Ours: what an operator put there to answer. A retired version may have been retired for cause: the point has to say so."""
+BREAKER_OPEN = "breaker-open"
+BULKHEAD_FULL = "bulkhead-full"
+CURABLE = frozenset(
+    {
+        BREAKER_OPEN,
+        BULKHEAD_FULL,
+        DeadlinePassed.code,
+        ModelUnavailable.code,
+        Overloaded.code,
+        TimedOut.code,
+    }
+)
+"""Codes of what another model may do better."""
+
+
+class Link(NamedTuple):
+    """One model that may answer.
+
+    Attributes:
+        what: The stage it stands at, or `pool`: the routed version in another runtime.
+        runtime: Of a pool; None: the version's own.
+        place: What breaker, bulkhead and asks under way hang on: the digest, of a pool with its runtime.
+    """
+
+    what: str
+    version: ModelVersion
+    stage: Stage
+    runtime: str | None
+    place: str
+
+    @property
+    def label(self) -> str:
+        """Return `name/number`, of a pool with its runtime."""
+        version = f"{self.version.name}/{self.version.number}"
+        return version if self.runtime is None else f"{version} in {self.runtime}"
+
+    def ref(self) -> ModelRef:
+        """Return it as records name it."""
+        version = self.version
+        return ModelRef(version.name, version.number, version.digest, str(self.stage))
+
+
+def routed(route: Route) -> Link:
+    """Return the version that should answer."""
+    version = route.version
+    return Link(str(route.stage), version, route.stage, None, version.digest)
+
+
+def links_of(
+    stand_ins: Sequence[StandIn], route: Route, standing: Mapping[str, Route]
+) -> tuple[Link, ...]:
+    """Return who may be asked, the routed version first, each model once.
+
+    Args:
+        stand_ins: As the point declares them.
+        standing: The versions at each stage of the point.
+    """
+    version = route.version
+    first = routed(route)
+    pools = pools_of(version.card)
+    if not pools and len(standing) == 1:
+        return (first,)
+    links = {version.digest: first}
+    for kind in stand_ins:
+        if kind == "pool":
+            for runtime in pools:
+                place = f"{version.digest} {runtime}"
+                links.setdefault(place, Link("pool", version, route.stage, runtime, place))
+        elif (other := standing.get(kind)) is not None:
+            digest = other.version.digest
+            links.setdefault(digest, Link(kind, other.version, other.stage, None, digest))
+    return tuple(links.values())
+
+
+def stood_in(links: Sequence[Link], faults: Sequence[NoScore]) -> tuple[FallbackStep, ...]:
+    """Return the steps from model to model.
+
+    Args:
+        faults: Why those that were asked had no score, in order; the link after them is the one that had one, if any.
+    """
+    return tuple(
+        FallbackStep(link.what, link.label, fault.code)
+        for link, fault in zip(links[1:], faults, strict=False)
+    )
+
+
+def ruled(judgement: Judgement, why: str) -> tuple[FallbackStep, ...]:
+    """Return the steps of a verdict that was found without a score.
+
+    Args:
+        why: Code of what stood in the last model's way.
+    """
+    said = judgement.reasons[0]
+    if said.source == "fallback":
+        return (FallbackStep("fallback", None, why),)
+    if said.code == "fallback-failed":
+        return (FallbackStep("fallback", None, why), FallbackStep("policy", None, said.code))
+    return (FallbackStep("policy", None, why),)
