@@ -6,6 +6,7 @@ import asyncio
 import json
 import math
 import random
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
@@ -62,9 +63,12 @@ class LinearRuntime:
 
     name = "linear"
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_remote: bool = False) -> None:
+        self.is_remote = is_remote
         self.before: Callable[[Sequence[Mapping[str, object]]], None] = lambda rows: None
         self.batches: list[int] = []
+        self.failing: set[str] = set()  # digests of versions that cannot answer
+        self.hanging: dict[str, threading.Event] = {}  # what the calls of a version wait for
 
     def load(self, artifact: bytes, expected_digest: str) -> LinearModel:
         return LinearModel(json.loads(artifact), expected_digest, self)
@@ -80,10 +84,15 @@ class LinearModel:
         self._bias: float = content["bias"]
         self._weights: Mapping[str, float] = content["weights"]
         self._runtime = runtime
+        self.is_remote = runtime.is_remote
 
     def score(self, rows: Sequence[Mapping[str, object]]) -> list[Score]:
         self._runtime.batches.append(len(rows))
         self._runtime.before(rows)
+        if (gate := self._runtime.hanging.get(self.digest)) is not None:
+            gate.wait(60)
+        if self.digest in self._runtime.failing:
+            raise ZeroDivisionError
         return [self._score(row) for row in rows]
 
     def _score(self, row: Mapping[str, object]) -> Score:
@@ -157,7 +166,9 @@ class Road:
         self.clock = StillClock()
         self.store = MemoryStore(WriterChain(self.clock), clock=self.clock)
         self.runtime = LinearRuntime()
-        self.registry = Registry(self.store, {"linear": self.runtime}, self.clock)
+        self.spare = LinearRuntime()
+        runtimes = {"linear": self.runtime, "spare": self.spare}
+        self.registry = Registry(self.store, runtimes, self.clock)
         self.features = Features(self.store, views, self.clock)
         self.decider = Decider(self.store, self.registry, self.features, self.clock, **options)
 
@@ -178,8 +189,13 @@ class Road:
         self, artifact: bytes | None = None, *, point: str = "fraud-risk", **card: Any
     ) -> ModelVersion:
         version = await self.registered(artifact or linear(amount=0.001), **card)
-        await self.registry.promote(point, version, Stage.LIVE, by="ann", reason="first")
+        await self.promoted(version, Stage.LIVE, point=point)
         return version
+
+    async def promoted(
+        self, version: ModelVersion, stage: Stage, *, share: float = 1.0, point: str = "fraud-risk"
+    ) -> None:
+        await self.registry.promote(point, version, stage, by="ann", reason="first", share=share)
 
 
 def request(

@@ -8,6 +8,7 @@ second one beside it; the first answer wins, the other is given up. Both are pai
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -41,7 +42,7 @@ PAUSE_S = 0.01
 """Longest pause before the first retry; doubles with each. Full jitter. Source: Brooker, Exponential Backoff and Jitter
 (AWS, 2015); the time is ours: a decision has tens of milliseconds."""
 RETRIED = frozenset({ModelUnavailable.code, TimedOut.code})
-"""Codes of faults that may pass. A remote model that says it is overloaded is left alone."""
+"""Codes of faults that may pass."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,21 +95,34 @@ class _Guard:
 
 
 class Asker:
-    """Asks models. One a process; the lanes of pools and second asks are their own, so that they wait behind nobody."""
+    """Asks models. One a process.
+
+    Args:
+        new_scheduler: Makes what drives the models: one for all, and one for each pool and for second asks, so that these
+            wait behind nobody.
+    """
 
     def __init__(
-        self, registry: Registry, clock: Clock, *, max_batch: int, limits: AskLimits
+        self,
+        registry: Registry,
+        clock: Clock,
+        limits: AskLimits,
+        new_scheduler: Callable[[], Scheduler],
     ) -> None:
         self._registry = registry
         self._clock = clock
-        self._max_batch = max_batch
         self._limits = limits
         self._guards: dict[str, _Guard] = {}
-        self._scheduler = Scheduler(max_batch)
+        self._new_scheduler = new_scheduler
+        self._scheduler = new_scheduler()
         self._besides: dict[str, Scheduler] = {}
 
     async def ask(self, link: Link, features: Fetched, deadline: Deadline) -> Score | NoScore:
-        """Return a model's score of a row, or why there is none by the deadline."""
+        """Return a model's score of a row, or why there is none by the deadline.
+
+        Raises:
+            Overloaded: more is asked of it than it can answer in time.
+        """
         left_s = deadline.left_s(self._clock.monotonic_s())
         try:
             model = await self._registry.model(link.version, left_s, link.runtime)
@@ -147,7 +161,7 @@ class Asker:
 
     def _beside(self, name: str) -> Scheduler:
         if (scheduler := self._besides.get(name)) is None:
-            scheduler = self._besides[name] = Scheduler(self._max_batch)
+            scheduler = self._besides[name] = self._new_scheduler()
         return scheduler
 
     async def _once(
@@ -173,8 +187,10 @@ class Asker:
         except DeadlinePassed as late:
             outcome = Outcome.BAD if left_s >= deadline.fair_s else Outcome.VOID
             return no_score(late)
-        except (Terminal, Overloaded) as refused:  # the request or the load is at fault
+        except Terminal as refused:  # the request is at fault, not the model
             return no_score(refused)
+        except Overloaded:  # nor is it when too much is asked of it
+            raise
         except (Unavailable, Retryable) as failed:
             outcome = Outcome.BAD
             return no_score(failed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from pydantic import BaseModel
@@ -17,12 +18,14 @@ from opsrail.decide.flights import Flights
 from opsrail.decide.point import DecisionPoint
 from opsrail.decide.policy import Judgement, NoScore
 from opsrail.decide.recorder import Recorder, Ticket
+from opsrail.decide.scheduler import Scheduler
 from opsrail.errors import (
     AuthorError,
     DeadlinePassed,
     Fault,
     InvalidInput,
     OpsrailError,
+    Overloaded,
     Unavailable,
     UnknownName,
 )
@@ -93,7 +96,8 @@ class Decider:
         self._clock = clock
         self._cache = ScoreCache(cache_bytes)
         self._flights = Flights(clock)
-        self._asker = Asker(registry, clock, max_batch=max_batch, limits=limits or AskLimits())
+        new_scheduler = partial(Scheduler, max_batch)
+        self._asker = Asker(registry, clock, limits or AskLimits(), new_scheduler)
         self._recorder = Recorder(store, clock)
 
     async def decide(self, request: Request[M]) -> Decision:
@@ -103,6 +107,7 @@ class Decider:
             InvalidInput: the facts are not of the point's model or have no JSON form. Terminal; nothing was recorded.
             UnknownName: the point names a feature view that the code does not define. Terminal.
             KeyReused, InFlight: see `Recorder`.
+            Overloaded: more is asked of the models than they can answer in time. Nothing was recorded; ask again.
             StoreUnavailable: the record cannot be written. Nothing was accepted; ask again.
         """
         point = request.point
@@ -177,7 +182,12 @@ class Decider:
             if faults and not deadline.left_s(now_s):
                 break
             due = deadline if link is links[-1] else deadline.leaving_time(now_s)
-            score, cache = await self._ask(request, link, features, due)
+            try:
+                score, cache = await self._ask(request, link, features, due)
+            except Overloaded as full:
+                if link is links[-1]:
+                    raise
+                score, cache = no_score(full), "miss"
             if isinstance(score, Score):
                 steps = stood_in(links, faults) if faults else ()
                 return _Answer(score, cache, link, faults, steps)

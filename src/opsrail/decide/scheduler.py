@@ -13,8 +13,14 @@ from concurrent.futures import Executor, Future
 from queue import SimpleQueue
 from typing import ParamSpec, TypeVar
 
-from opsrail.errors import DeadlinePassed, ModelUnavailable, OpsrailError, StoreUnavailable
-from opsrail.ports import LoadedModel
+from opsrail.errors import (
+    DeadlinePassed,
+    ModelUnavailable,
+    OpsrailError,
+    StoreUnavailable,
+    Terminal,
+)
+from opsrail.ports import LoadedModel, is_remote
 from opsrail.values.models import Score
 
 P = ParamSpec("P")
@@ -191,6 +197,10 @@ def _results(model: LoadedModel, rows: Sequence[Row]) -> list[Score | OpsrailErr
         fault.__cause__ = raised
     if len(rows) == 1:
         return [fault]
+    if is_remote(model) and not isinstance(fault, Terminal):
+        return [fault] * len(
+            rows
+        )  # no row is to blame; asking again is the retry budget's to allow
     return [result for row in rows for result in _results(model, [row])]
 
 
