@@ -111,6 +111,7 @@ class App:
             cache_bytes=decide.cache_bytes,
             max_batch=decide.max_batch,
             limits=AskLimits(rows_in_flight=decide.rows_in_flight, retry_ratio=decide.retry_ratio),
+            idempotency_ttl_s=decide.idempotency_ttl_s,
         )
         documents = config.documents
         folder = Path(documents.folder) if documents.folder else None

@@ -97,6 +97,12 @@ class DecideConfig(Part):
         le=60_000,
         description="age at which a fact counts; 2000 where several processes write",
     )
+    idempotency_ttl_s: int = Field(
+        604_800,
+        ge=3_600,
+        le=15_897_600,
+        description="time for which an idempotency key stands for its decision; records are kept longer, 184 days",
+    )
 
 
 class LedgerConfig(Part):

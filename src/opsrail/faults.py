@@ -36,6 +36,7 @@ POINTS = (
     "intake.batch_accepted",  # some rows of a file accepted
     "retention.marked",  # a batch of old cases is marked, nothing removed
     "retention.removed",  # a batch is removed, more wait
+    "retention.expired",  # a batch of expired keys is removed, more wait
     "schema.before_statement",  # between two statements of a migration
 )
 """Every name that `point` may be called with; a test kills a process at each."""

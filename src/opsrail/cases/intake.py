@@ -37,9 +37,10 @@ class Submission(NamedTuple):
 
     Attributes:
         input: A model of the automation, a mapping, or JSON bytes.
-        source: Where it comes from; keys are unique within it.
+        source: Where it comes from.
         key: Idempotency key, 1..255 characters; None: every submission is a new case.
         priority: 0..9, smaller runs first.
+        caller: Who hands it in, within whose keys the key is unique; None: within those of the source.
     """
 
     automation: str
@@ -48,6 +49,7 @@ class Submission(NamedTuple):
     key: str | None = None
     correlation_id: str | None = None
     priority: int = 5
+    caller: str | None = None
 
 
 class Intake:
@@ -290,7 +292,8 @@ def _keys(
 ) -> list[tuple[str, str]]:
     keys = []
     if submission.key is not None:
-        keys.append((f"case:{automation.name}:{submission.source}", submission.key))
+        namespace = submission.caller or submission.source
+        keys.append((f"case:{automation.name}:{namespace}", submission.key))
     if automation.key is not None:
         keys.append((f"case:{automation.name}", str(getattr(model, automation.key))))
     return keys

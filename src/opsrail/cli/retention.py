@@ -75,7 +75,9 @@ def release(invocation: Invocation, case_id: str, by: str) -> None:
 @operator
 @common
 def prune(invocation: Invocation, days: int, by: str) -> None:
-    """Remove cases that ended long ago, with all their rows; the ledger keeps what it says of them.
+    """Remove cases that ended long ago, with all their rows, and idempotency keys that have expired.
+
+    The ledger keeps what it says of them.
 
     Held cases, and cases whose action has not gone out, stay. Killed and run again, it completes what it began.
     """
@@ -86,7 +88,7 @@ def prune(invocation: Invocation, days: int, by: str) -> None:
 
     async def work(app: App) -> Pruned:
         with Ticker("cases removed") as ticker:
-            keeper = Retention(app.store, app.clock)
+            keeper = Retention(app.store, app.clock, app.config.decide.idempotency_ttl_s)
             return await keeper.prune(
                 days, by=by, progress=lambda removed: ticker.tick(removed, removed)
             )
@@ -96,5 +98,6 @@ def prune(invocation: Invocation, days: int, by: str) -> None:
         print_json({"pruned": pruned._asdict()})
     else:
         click.echo(
-            f"{pruned.cases} cases removed; {pruned.held} old ones are held, {pruned.unsent} have actions to send."
+            f"{pruned.cases} cases removed; {pruned.held} old ones are held, {pruned.unsent} have actions to send. "
+            f"{pruned.keys} expired keys removed."
         )

@@ -17,7 +17,7 @@ from opsrail.decide.deadline import Deadline, deadline_of
 from opsrail.decide.flights import Flights
 from opsrail.decide.point import DecisionPoint
 from opsrail.decide.policy import Judgement, NoScore
-from opsrail.decide.recorder import Recorder, Ticket
+from opsrail.decide.recorder import KEY_TTL_S, Recorder, Ticket
 from opsrail.decide.scheduler import Scheduler
 from opsrail.errors import (
     AuthorError,
@@ -51,7 +51,8 @@ class Request(Generic[M]):
         facts: The input, checked: an instance of the point's request model.
         correlation_id: W3C trace id (32 hex digits) shared with the caller; the canary's choice hangs on it, or on the case.
         actor: Who asks.
-        idempotency_key: The same key and facts give the same decision; at most 255 characters.
+        idempotency_key: The same key, facts and actor give the same decision, for as long as keys are kept; at most 255
+            characters.
         case_id: The case it is asked in.
         seq: Position in that case's journal.
         budget_ms: Time for the answer; None: what the point declares.
@@ -78,6 +79,7 @@ class Decider:
         cache_bytes: Memory for scores that are kept, all points together.
         max_batch: Rows a model scores in one call, at most.
         limits: What each model version may take and get.
+        idempotency_ttl_s: Time for which an idempotency key stands for its decision.
     """
 
     def __init__(
@@ -90,6 +92,7 @@ class Decider:
         cache_bytes: int = 16_000_000,
         max_batch: int = 64,
         limits: AskLimits | None = None,
+        idempotency_ttl_s: int = KEY_TTL_S,
     ) -> None:
         self._registry = registry
         self._features = features
@@ -98,7 +101,7 @@ class Decider:
         self._flights = Flights(clock)
         new_scheduler = partial(Scheduler, max_batch)
         self._asker = Asker(registry, clock, limits or AskLimits(), new_scheduler)
-        self._recorder = Recorder(store, clock)
+        self._recorder = Recorder(store, clock, idempotency_ttl_s)
 
     async def decide(self, request: Request[M]) -> Decision:
         """Answer one request; its record is durable before this returns. The whole hot path is on this page.
@@ -340,7 +343,8 @@ def _asked(request: Request[Any]) -> _Asked:
 def _ticket(request: Request[Any], asked: ViewRead) -> Ticket | None:
     if request.idempotency_key is None:
         return None
-    return Ticket(f"decision:{request.point.name}", request.idempotency_key, asked.digest)
+    scope = f"decision:{request.point.name}:{request.actor}"
+    return Ticket(scope, request.idempotency_key, asked.digest)
 
 
 def _no_score(fault: OpsrailError | TimeoutError, late: str) -> NoScore:

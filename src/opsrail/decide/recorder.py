@@ -1,15 +1,14 @@
 """Makes decisions durable before they are answered, once a key.
 
 Within a process the table of requests under way tells twins apart; across processes the unique key does: of two commits
-with the same key the second is refused whole, and its caller gets the decision of the first.
+with the same key the second is refused whole, and its caller gets the decision of the first. A key that has expired is
+given to the next request by a change that counts only while nobody else has changed it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
-
-import orjson
 
 from opsrail import faults
 from opsrail.clock import Clock
@@ -19,16 +18,19 @@ from opsrail.ports import Store
 from opsrail.values.canonical import written
 from opsrail.values.cases import KeyRow
 from opsrail.values.decisions import Decision, DecisionRow
-from opsrail.values.rows import Append, Insert, Write
+from opsrail.values.rows import Append, Insert, Update, Value, Write
 
 Also = Callable[[Decision], Sequence[Write]]
+KEY_TTL_S = 604_800
+"""A week: a caller's queue that stood still over a long weekend may still ask again. Ours; Stripe keeps keys for 24 h at
+least."""
 
 
 class Ticket(NamedTuple):
     """What tells a request from its twins.
 
     Attributes:
-        scope: `decision:<point>`.
+        scope: `decision:<point>:<actor>`: two callers with the same key never meet.
         key: The caller's idempotency key.
         body_digest: Of the request that came with it.
     """
@@ -56,12 +58,18 @@ class _Once:
 
 
 class Recorder:
-    """Writes decisions, and finds the one that a key already has."""
+    """Writes decisions, and finds the one that a key already has.
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    Args:
+        key_ttl_s: Time for which a key stands for its decision; later it is as good as new.
+    """
+
+    def __init__(self, store: Store, clock: Clock, key_ttl_s: int = KEY_TTL_S) -> None:
         self._store = store
         self._clock = clock
+        self._key_ttl_ms = key_ttl_s * 1000
         self._under_way: dict[tuple[str, str], str] = {}
+        self._expired: dict[tuple[str, str], KeyRow] = {}
 
     def once(self, ticket: Ticket | None) -> _Once:
         """Hold a key while its request is decided; gives the decision it already has, if any.
@@ -89,7 +97,9 @@ class Recorder:
 
     def let_go(self, ticket: Ticket) -> None:
         """Hold a key no more."""
-        del self._under_way[ticket.scope, ticket.key]
+        place = ticket.scope, ticket.key
+        del self._under_way[place]
+        self._expired.pop(place, None)
 
     async def record(
         self, decision: Decision, ticket: Ticket | None, also: Also | None
@@ -108,29 +118,60 @@ class Recorder:
         row, entry = _written(decision, self._clock.token(SALT_BYTES).hex())
         writes: list[Write] = [Insert(row), entry]
         if ticket is not None:
-            writes.append(Insert(KeyRow(*ticket, decision.id, decision.at_ms)))
+            return await self._record_once(decision, ticket, writes)
         if also is not None:
             writes += also(decision)
-        try:
-            await self._store.commit(writes)
-        except StaleWrite:
-            earlier = None if ticket is None else await self._earlier(ticket)
-            if earlier is None:
-                raise
-            return earlier
+        await self._store.commit(writes)
         faults.point("decide.after_record")
         return decision
 
+    async def _record_once(
+        self, decision: Decision, ticket: Ticket, writes: Sequence[Write]
+    ) -> Decision:
+        """Commit a decision together with its key, unless the key has one by now."""
+        row = KeyRow(*ticket, decision.id, decision.at_ms)
+        place = ticket.scope, ticket.key
+        while True:
+            expired = self._expired.get(place)
+            try:
+                await self._store.commit([*writes, _named(row, expired)])
+            except StaleWrite:
+                if (earlier := await self._earlier(ticket)) is not None:
+                    return earlier
+                if self._expired.get(place) == expired:  # nothing moved: it is not the key
+                    raise
+                continue
+            faults.point("decide.after_record")
+            return decision
+
     async def _earlier(self, ticket: Ticket) -> Decision | None:
-        key = await self._store.get(KeyRow, ticket.scope, ticket.key)
+        """Return the decision that a key stands for; notes the row of one that has expired, which is none."""
+        place = ticket.scope, ticket.key
+        self._expired.pop(place, None)
+        key = await self._store.get(KeyRow, *place)
         if key is None:
+            return None
+        if key.at_ms + self._key_ttl_ms <= self._clock.now_ms():
+            self._expired[place] = key
             return None
         _check_body(ticket, key.body_digest)
         return await recorded(self._store, key.subject_id)
 
 
+def _named(row: KeyRow, expired: KeyRow | None) -> Write:
+    """Return the write that gives a key to its decision; it is refused when another was first."""
+    if expired is None:
+        return Insert(row)
+    stands: dict[str, Value] = {
+        "body_digest": row.body_digest,
+        "subject_id": row.subject_id,
+        "at_ms": row.at_ms,
+    }
+    return Update(KeyRow, (row.scope, row.key), stands, {"subject_id": expired.subject_id})
+
+
 async def recorded(store: Store, decision_id: str) -> Decision:
-    """Return a decision from its record.
+    """Return a decision from its record, as the answer to one who asked before.
 
     Raises:
         StoreUnavailable: the store has no such decision although its key points to it.
@@ -140,7 +181,7 @@ async def recorded(store: Store, decision_id: str) -> Decision:
         raise StoreUnavailable(
             f"decision {decision_id} is known by its key, its record is missing; restore the database"
         )
-    return Decision.from_record(orjson.loads(row.record))
+    return Decision.repeated(row.record)
 
 
 def _check_body(ticket: Ticket, body_digest: str) -> None:

@@ -4,6 +4,8 @@ Each batch goes two steps. First its cases are marked `pruning`, which no hold c
 all their rows go, their idempotency keys among them, and a ledger entry says so. Ledger entries stay: they hold commitments
 to salted records, and the salts are gone with the rows. Ids are ULIDs and never used again, and a removed key frees its
 name, so nothing that was removed can make new work be taken for old.
+
+Idempotency keys of decisions go once they have expired; one that was given to new work in the meantime stays.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from typing import NamedTuple
 
 from opsrail import faults
 from opsrail.clock import Clock
+from opsrail.decide.recorder import KEY_TTL_S
 from opsrail.errors import Conflict, InvalidInput, NotFound, StaleWrite
 from opsrail.ledger.entries import entry
 from opsrail.ports import Store
@@ -35,6 +38,7 @@ FLOOR_DAYS = 184
 """Source: Regulation (EU) 2024/1689, Articles 19 and 26(6): logs are kept at least six months."""
 DAY_MS = 86_400_000
 BATCH = 200
+DECISION_KEYS = "decision:"
 OF_A_CASE = (JournalRow, InboxRow, OutboxRow, DecisionRow, ReviewRow)
 
 
@@ -45,19 +49,26 @@ class Pruned(NamedTuple):
         cases: Removed.
         held: Old enough, but held.
         unsent: Old enough, but an action of theirs was not sent yet.
+        keys: Expired idempotency keys of decisions, removed.
     """
 
     cases: int
     held: int
     unsent: int
+    keys: int = 0
 
 
 class Retention:
-    """Keeps what must be kept and removes the rest, over a store."""
+    """Keeps what must be kept and removes the rest, over a store.
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    Args:
+        key_ttl_s: Time for which an idempotency key of a decision stands.
+    """
+
+    def __init__(self, store: Store, clock: Clock, key_ttl_s: int = KEY_TTL_S) -> None:
         self._store = store
         self._clock = clock
+        self._key_ttl_ms = key_ttl_s * 1000
 
     async def hold(self, case_id: str, *, by: str, reason: str) -> HoldRow:
         """Keep a case for as long as the hold stands.
@@ -98,7 +109,7 @@ class Retention:
     async def prune(
         self, days: int, *, by: str, progress: Callable[[int], None] = lambda removed: None
     ) -> Pruned:
-        """Remove cases that ended more than `days` ago.
+        """Remove cases that ended more than `days` ago, and idempotency keys of decisions that have expired.
 
         Args:
             days: At least FLOOR_DAYS.
@@ -129,7 +140,28 @@ class Retention:
                 faults.point("retention.marked")
                 removed += await self._finish(by)
             progress(removed)
-        return Pruned(removed, held, unsent)
+        return Pruned(removed, held, unsent, await self._expire(by))
+
+    async def _expire(self, by: str) -> int:
+        """Remove the keys of decisions that have expired, scope by scope in the order of the primary key."""
+        before_ms = self._clock.now_ms() - self._key_ttl_ms
+        count = 0
+        for (scope,) in await self._store.count(KeyRow, by=("scope",)):
+            if not scope.startswith(DECISION_KEYS):
+                continue
+            old = Where("scope", "=", scope), Where("at_ms", "<=", before_ms)
+            after = ""
+            while rows := await self._store.select(
+                KeyRow, *old, Where("key", ">", after), order=("key",), limit=BATCH
+            ):
+                after = rows[-1].key
+                writes: list[Write] = [Delete(KeyRow, row._asdict()) for row in rows]
+                fields = {"by": by, "count": len(rows), "scope": scope}
+                writes.append(entry("keys.expired", "keys", self._clock.now_ms(), fields))
+                await self._store.commit(writes)
+                faults.point("retention.expired")
+                count += len(rows)
+        return count
 
     async def _ended(self, before_ms: int, after: str) -> list[CaseRow]:
         old = Where("settled_at_ms", "<", before_ms)

@@ -135,10 +135,12 @@ class OutboxRow(NamedTuple):
 
 
 class KeyRow(NamedTuple):
-    """An idempotency key: the same key gives the same subject, for as long as the subject lives.
+    """An idempotency key: the same key gives the same subject.
+
+    Those of cases stand as long as the case lives, those of decisions for `decide.idempotency_ttl_s`.
 
     Attributes:
-        scope: What the key is unique within, e.g. `decision:fraud-risk` or `case:claims-intake:http`.
+        scope: What the key is unique within, e.g. `decision:fraud-risk:http:key` or `case:claims-intake:http:local`.
         body_digest: Of the request that came with it first.
         subject_id: The decision or case that answered it.
     """

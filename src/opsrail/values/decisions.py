@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, TypeVar, get_args
 
+import orjson
+
 from opsrail.errors import Fault, InvalidInput
 from opsrail.values.canonical import canonical, digest, number, part, written
 
@@ -179,6 +181,7 @@ class Decision:
         cost_usd: What the score cost, as the model's card declares a call; 0 for one that was kept or shared.
         latency_ms: By stage (`route`, `features`, `score`, `verdict`) and `total`, until the record was begun. Milliseconds.
         at_ms: When it was asked, epoch ms.
+        is_repeat: Whether it was made for an earlier request with the same idempotency key; stands in no record.
     """
 
     id: str
@@ -203,6 +206,7 @@ class Decision:
     latency_ms: Mapping[str, float]
     at_ms: int
     fallback: tuple[FallbackStep, ...] = ()
+    is_repeat: bool = field(default=False, init=False, repr=False, compare=False)
     _written: bytes | None = field(default=None, init=False, repr=False, compare=False)
 
     def written(self) -> bytes:
@@ -252,6 +256,14 @@ class Decision:
             "latency_ms": dict(self.latency_ms),
             "at_ms": self.at_ms,
         }
+
+    @classmethod
+    def repeated(cls, record: str) -> Decision:
+        """Return the decision of a stored record, to be answered again in the record's own bytes. Raises InvalidInput."""
+        decision = cls.from_record(orjson.loads(record))
+        object.__setattr__(decision, "is_repeat", True)
+        object.__setattr__(decision, "_written", record.encode())
+        return decision
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Decision:

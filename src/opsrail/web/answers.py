@@ -256,6 +256,21 @@ class Index(Shape):
     links: dict[str, str]
 
 
+class ProblemKind(Shape):
+    """What a problem means."""
+
+    type: str
+    title: str
+    status: int
+    meaning: str
+
+
+class Problems(Shape):
+    """Every problem that may be answered, by code."""
+
+    problems: dict[str, ProblemKind]
+
+
 class Alive(Shape):
     """The process lives."""
 

@@ -17,7 +17,6 @@ from opsrail.errors import NotFound
 from opsrail.telemetry import CORRELATION
 from opsrail.values.cases import CaseState, OutboxState
 from opsrail.web import answers
-from opsrail.web.decisions import IDEMPOTENCY
 from opsrail.web.door import (
     CASE_ID,
     LIMIT_PARAMETER,
@@ -29,6 +28,7 @@ from opsrail.web.door import (
     answer,
     id_parameter,
 )
+from opsrail.web.idempotency import REPEAT_HEADER, REPEATED, idempotency_parameter
 from opsrail.web.reading import (
     LONGEST_WAIT_S,
     SAYS_SOMETHING,
@@ -110,7 +110,7 @@ class Cases:
         ]  # fmt: skip
 
     def _acceptance(self, automation: Automation[Any, Any]) -> Operation:
-        headers = ("Location", "Preference-Applied")
+        headers = ("Location", "Preference-Applied", REPEAT_HEADER)
         done = Answer("It settled in time.", answers.Case, headers, LED_TO)
         taken = Answer("The case is durable and will be carried.", answers.Case, headers, LED_TO)
         name = automation.name
@@ -122,7 +122,7 @@ class Cases:
             self._intake_of(automation),
             {200: done, 202: taken},
             body=automation.case,
-            parameters=(IDEMPOTENCY, PREFER),
+            parameters=(idempotency_parameter(None), PREFER),
         )
 
     def _intake_of(self, automation: Automation[Any, Any]) -> Any:
@@ -132,9 +132,11 @@ class Cases:
             given: BaseModel = model_of(
                 automation.case, await body_of(request, self._door.body_bytes)
             )
-            submission = Submission(automation.name, given, SOURCE, key, CORRELATION.get())
+            submission = Submission(
+                automation.name, given, SOURCE, key, CORRELATION.get(), caller=actor_of(request)
+            )
             row, is_new = await app.intake.accept(submission)
-            headers = {"location": f"/v1/cases/{row.id}"}
+            headers = {"location": f"/v1/cases/{row.id}", **({} if is_new else REPEATED)}
             if wish_s:
                 row = await at_rest(
                     self._door.office,

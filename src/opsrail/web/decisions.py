@@ -29,6 +29,7 @@ from opsrail.web.door import (
     id_parameter,
     tenant_of,
 )
+from opsrail.web.idempotency import RAW_REPEATED, REPEAT_HEADER, idempotency_parameter
 from opsrail.web.reading import (
     LONGEST_DEADLINE_MS,
     body_of,
@@ -39,12 +40,6 @@ from opsrail.web.reading import (
 )
 
 DECISION_ID = id_parameter("decision_id", CASE_ID, "Id of a decision: a ULID.")
-IDEMPOTENCY = Parameter(
-    "Idempotency-Key",
-    "header",
-    {"type": "string", "pattern": "^[!-~]{1,255}$"},
-    "The same key and body give the same answer, also after a crash; another body is refused. Bare or in quotes.",
-)
 DEADLINE = Parameter(
     "X-Opsrail-Deadline-Ms",
     "header",
@@ -58,6 +53,7 @@ class Decisions:
 
     def __init__(self, door: Door) -> None:
         self._door = door
+        self._kept_s = door.app.config.decide.idempotency_ttl_s
 
     def operations(self) -> list[Operation]:
         """Return what is served: one path a decision point, and the decisions by id."""
@@ -78,7 +74,8 @@ class Decisions:
     def _question(self, point: DecisionPoint[Any]) -> Operation:
         of_id = {"decision_id": "$response.body#/id"}
         led_to = {"decision": of_id, "explanation": of_id}
-        whole = Answer("The decision, whole.", answers.Decision, ("Content-Location",), led_to)
+        headers = ("Content-Location", REPEAT_HEADER)
+        whole = Answer("The decision, whole.", answers.Decision, headers, led_to)
         return Operation(
             "POST",
             f"/v1/decisions/{point.name}",
@@ -87,7 +84,7 @@ class Decisions:
             self._decider_of(point),
             {200: whole},
             body=point.request,
-            parameters=(IDEMPOTENCY, DEADLINE),
+            parameters=(idempotency_parameter(self._kept_s), DEADLINE),
             errors=(409,),
         )
 
@@ -108,9 +105,10 @@ class Decisions:
                 tenant=tenant_of(request),
             )
             decision = await self._door.app.decider.decide(question)
-            return Rendered(
-                decision.written(), (b"content-location", b"/v1/decisions/" + decision.id.encode())
-            )
+            place = (b"content-location", b"/v1/decisions/" + decision.id.encode())
+            if decision.is_repeat:
+                return Rendered(decision.written(), place, RAW_REPEATED)
+            return Rendered(decision.written(), place)
 
         return decide
 

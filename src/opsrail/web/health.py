@@ -14,14 +14,14 @@ from opsrail.ports import Finding
 from opsrail.telemetry import CORRELATION
 from opsrail.web import answers
 from opsrail.web.door import Answer, Door, Operation, answer, principal_of
-from opsrail.web.problems import RETRY_AFTER_S
+from opsrail.web.problems import LIST, RETRY_AFTER_S, catalogue
 from opsrail.web.reading import query_of
 
 CHECK_S = 2.0
 
 
 class Health:
-    """Serves `/`, `/healthz`, `/readyz` and the OpenAPI description.
+    """Serves `/`, `/healthz`, `/readyz`, the OpenAPI description and the list of problems.
 
     Args:
         document: Returns the description.
@@ -40,35 +40,27 @@ class Health:
             503: Answer("It cannot serve.", answers.Readiness),
         }
         described = {200: Answer("This description.", answers.Description)}
+        told = {200: Answer("Every problem that may be answered.", answers.Problems)}
         return [
             Operation("GET", "/", "index", "List what there is.", self.index, index),
             Operation(
-                "GET",
-                "/healthz",
-                "alive",
-                "Say whether the process lives.",
-                self.alive,
-                lives,
-                is_open=True,
+                "GET", "/healthz", "alive", "Say whether the process lives.", self.alive, lives, is_open=True
             ),
             Operation(
-                "GET",
-                "/readyz",
-                "ready",
-                "Say whether it can serve.",
-                self.ready,
-                ready,
-                is_open=True,
+                "GET", "/readyz", "ready", "Say whether it can serve.", self.ready, ready, is_open=True
             ),
             Operation(
-                "GET",
-                "/v1/openapi.json",
-                "openapi",
-                "Describe this interface.",
-                self.openapi,
-                described,
+                "GET", "/v1/openapi.json", "openapi", "Describe this interface.", self.openapi, described
             ),
-        ]
+            Operation(
+                "GET", LIST, "problems", "Say what each problem means.", self.problems, told, is_open=True
+            ),
+        ]  # fmt: skip
+
+    async def problems(self, request: Request) -> Response:
+        """Answer with what each problem means."""
+        query_of(request)
+        return answer({"problems": catalogue()})
 
     async def index(self, request: Request) -> Response:
         """Answer with links."""
@@ -85,6 +77,7 @@ class Health:
                     "actions": "/v1/actions",
                     "ledger": "/v1/ledger/checkpoint",
                     "openapi": "/v1/openapi.json",
+                    "problems": LIST,
                     "health": "/healthz",
                     "readiness": "/readyz",
                 },

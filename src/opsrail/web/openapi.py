@@ -25,6 +25,11 @@ HEADERS: Mapping[str, Mapping[str, Any]] = {
         "description": "Where the decision is found again.",
         "schema": {"type": "string"},
     },
+    "Idempotent-Replayed": {
+        "description": "`true`: an earlier request with the same key was answered with this.",
+        "schema": {"type": "string", "enum": ["true"]},
+    },
+    "Link": {"description": "What the problem means (RFC 8288).", "schema": {"type": "string"}},
     "Location": {"description": "Where the case is found.", "schema": {"type": "string"}},
     "Preference-Applied": {
         "description": "How long was waited at most (RFC 7240).",
@@ -43,6 +48,7 @@ HEADERS: Mapping[str, Mapping[str, Any]] = {
 OF_STATUS: Mapping[int, tuple[str, ...]] = {
     401: ("WWW-Authenticate",),
     405: ("Allow",),
+    409: ("Retry-After",),
     503: ("Retry-After",),
 }
 Refs = Mapping[type[BaseModel], Mapping[str, Any]]
@@ -140,7 +146,7 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
 def _problem(status: int, refs: Refs) -> dict[str, Any]:
     return {
         "description": HTTPStatus(status).phrase,
-        "headers": _headers(*OF_STATUS.get(status, ())),
+        "headers": _headers(*OF_STATUS.get(status, ()), "Link"),
         "content": {MEDIA_TYPE: {"schema": refs[answers.Problem]}},
     }
 

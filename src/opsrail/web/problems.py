@@ -6,8 +6,10 @@ leads to the log; what went wrong inside is nobody's business outside.
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any, NamedTuple
 
 from pydantic_core import to_json
@@ -22,6 +24,7 @@ MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:opsrail:problem:"
 MOST_FAULTS = 100
 RETRY_AFTER_S = 1
+LIST = "/v1/problems"
 INTERNAL = "Something went wrong inside opsrail; its log has it under the correlation id."
 HELD = (
     "The database is not the one whose checkpoint was kept outside it; it can be read. Nothing was accepted until an "
@@ -154,11 +157,30 @@ def respond(error: Exception) -> Response:
         body["faults"] = [fault_record(fault) for fault in error.faults[:MOST_FAULTS]]
     if row.status == 401:
         headers["www-authenticate"] = "Bearer"
-    if row.status == 503:
+    if row.status == 503 or isinstance(error, errors.InFlight):
         after_s = math.ceil(getattr(error, "after_s", None) or RETRY_AFTER_S)
         headers["retry-after"] = str(after_s)
         body["retry_after_s"] = after_s
     return _response(body, headers)
+
+
+def catalogue() -> dict[str, dict[str, Any]]:
+    """Return every problem that may be answered, by code: its type, title, status, and what it means to the caller."""
+    told = {"internal": (_INTERNAL.title, _INTERNAL.status, INTERNAL)}
+    for error, row in PROBLEMS.items():
+        if row is not _INTERNAL and issubclass(error, errors.OpsrailError):
+            told[error.code] = (row.title, row.status, inspect.cleandoc(error.__doc__ or row.title))
+    for status, (code, meaning) in ROUTING.items():
+        told[code] = (HTTPStatus(status).phrase, status, meaning)
+    return {
+        code: {
+            "type": TYPE_PREFIX + code,
+            "title": title,
+            "status": status,
+            "meaning": " ".join(meaning.split()),
+        }
+        for code, (title, status, meaning) in sorted(told.items())
+    }
 
 
 def fault_record(fault: errors.Fault) -> dict[str, str]:
@@ -189,4 +211,5 @@ def _body(code: str, title: str, status: int, detail: str) -> dict[str, Any]:
 
 
 def _response(body: dict[str, Any], headers: dict[str, str]) -> Response:
+    headers["link"] = f'<{LIST}#/problems/{body["code"]}>; rel="describedby"'
     return Response(to_json(body), body["status"], headers, media_type=MEDIA_TYPE)

@@ -8,13 +8,13 @@ from typing import Any
 
 import schemathesis
 
+from opsrail.web.reading import KEY
+
 NUMBERS = count()
 
 
 @schemathesis.hook
 def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
     for name in case.headers or {}:
-        if name.lower() == "idempotency-key" and re.fullmatch(
-            "[!-~]{1,255}", str(case.headers[name])
-        ):
+        if name.lower() == "idempotency-key" and re.fullmatch(KEY, str(case.headers[name])):
             case.headers[name] = f"key-{next(NUMBERS)}"

@@ -77,7 +77,7 @@ async def test_what_is_durable_is_the_decision_that_was_answered(road: Road) -> 
 
     row = await road.store.get(DecisionRow, decision.id)
     entries = await road.store.select(LedgerEntryRow, *equals(subject_id=decision.id))
-    key = await road.store.get(KeyRow, "decision:fraud-risk", "k1")
+    key = await road.store.get(KeyRow, "decision:fraud-risk:tester", "k1")
     assert row is not None
     assert key is not None
     assert Decision.from_record(orjson.loads(row.record)) == decision

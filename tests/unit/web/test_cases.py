@@ -92,6 +92,11 @@ async def test_the_same_key_and_body_are_the_same_case(door: Caller) -> None:
     other = await door.post(ACCEPT, LARGE, headers=headers)
 
     assert (second.status_code, second.json()) == (200, first.json())
+    assert second.headers["location"] == first.headers["location"]
+    assert [answer.headers.get("idempotent-replayed") for answer in (first, second)] == [
+        None,
+        "true",
+    ]
     assert (other.status_code, other.json()["code"]) == (422, "key-reused")
     assert await door.app.store.count(CaseRow) == {(): 1}
 

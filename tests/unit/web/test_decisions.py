@@ -58,6 +58,26 @@ async def test_a_decision_is_explained_in_sentences(live: Caller) -> None:
     assert explained.json()["sentences"][0] == "Decision point fraud-risk says 'review'."
 
 
+async def test_a_repeated_answer_says_so_and_is_else_the_same(live: Caller) -> None:
+    first, again = [await live.post(DECIDE, CLAIM, headers=KEYED) for _ in range(2)]
+    of_others = {"traceparent", "idempotent-replayed"}
+
+    assert "idempotent-replayed" not in first.headers
+    assert again.headers["idempotent-replayed"] == "true"
+    assert (again.status_code, again.content) == (first.status_code, first.content)
+    assert {name: value for name, value in again.headers.items() if name not in of_others} == {
+        name: value for name, value in first.headers.items() if name not in of_others
+    }
+
+
+async def test_a_refused_request_leaves_its_key_free(live: Caller) -> None:
+    wrong = await live.post(DECIDE, {**CLAIM, "age": 1000}, headers=KEYED)
+    right = await live.post(DECIDE, CLAIM, headers=KEYED)
+
+    assert (wrong.status_code, right.status_code) == (422, 200)
+    assert "idempotent-replayed" not in right.headers
+
+
 @pytest.mark.parametrize("written", ["k-1", '"k-1"'])
 async def test_the_same_key_and_body_give_the_same_answer(live: Caller, written: str) -> None:
     first = await live.post(DECIDE, CLAIM, headers=KEYED)
@@ -87,6 +107,7 @@ async def test_a_twin_in_flight_is_told_so(live: Caller, closed_gate: None) -> N
     again = await live.post(DECIDE, CLAIM, headers=headers)
 
     assert (twin.status_code, twin.json()["code"]) == (409, "in-flight")
+    assert twin.headers["retry-after"] == "1"
     assert other.status_code == 422
     assert (answer.status_code, again.content) == (200, answer.content)
 
@@ -109,12 +130,34 @@ async def test_a_deadline_is_whole_milliseconds(door: Caller, deadline: str) -> 
     assert answer.json()["faults"][0]["place"] == "X-Opsrail-Deadline-Ms"
 
 
-@pytest.mark.parametrize("key", ["", '""', "a b", "k" * 256, "kéy", 'a"b c'])
+@pytest.mark.parametrize(
+    "key",
+    [
+        "",
+        '""',
+        "a b",
+        '"a b"',
+        "k" * 256,
+        '"' + "k" * 256 + '"',
+        "kéy",
+        'a"b',
+        '"a',
+        '"a\\b"',
+        '"a";b=1',
+        '"a","b"',
+    ],
+)
 async def test_a_key_is_visible_ascii_of_at_most_255_characters(door: Caller, key: str) -> None:
     answer = await door.post(DECIDE, CLAIM, headers={"Idempotency-Key": key.encode("latin-1")})
 
     assert answer.status_code == 400
+    assert answer.json()["code"] == "malformed"
     assert await door.app.store.count(KeyRow) == {(): 0}
+
+
+@pytest.mark.parametrize("key", ["k" * 255, '"' + "k" * 255 + '"', '"' + '\\"' * 255 + '"', "a,b"])
+async def test_the_longest_key_is_taken(door: Caller, key: str) -> None:
+    assert (await door.post(DECIDE, CLAIM, headers={"Idempotency-Key": key})).status_code == 200
 
 
 async def test_two_keys_are_no_key(door: Caller) -> None:

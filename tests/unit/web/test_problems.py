@@ -10,7 +10,7 @@ import pytest
 from opsrail import errors
 from opsrail.access.keys import Unauthenticated
 from opsrail.web import problems
-from opsrail.web.problems import PROBLEMS, Malformed, respond, status_of
+from opsrail.web.problems import PROBLEMS, Malformed, catalogue, respond, status_of
 
 ERRORS = [
     member
@@ -109,3 +109,12 @@ def test_more_than_a_hundred_faults_are_cut() -> None:
     faults = [errors.Fault(str(number), "is wrong") for number in range(1000)]
 
     assert len(json.loads(bytes(respond(errors.InvalidInput("no", faults)).body))["faults"]) == 100
+
+
+@pytest.mark.parametrize("error", [errors.KeyReused, errors.InFlight, Malformed, KeyError])
+def test_a_problem_leads_to_what_it_means(error: type[Exception]) -> None:
+    answer = respond(error("k-1"))
+    code = json.loads(bytes(answer.body))["code"]
+
+    assert answer.headers["link"] == f'</v1/problems#/problems/{code}>; rel="describedby"'
+    assert catalogue()[code]["status"] == answer.status_code
