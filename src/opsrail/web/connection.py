@@ -14,16 +14,23 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 LARGEST_HEAD_BYTES = 65_536
 HEAD_S = 20.0
 """Time in which a request's head must be whole, from the moment the connection stands or the head began."""
+MOST_FRAME_RATIO = 16
+"""Bytes of chunk sizes, their extensions and trailers for each byte of body. Ours: chunks of one byte need 5."""
+LINGER_S = 2.0
+"""Time that a body may go on arriving after its request was answered. Ours: an answer that closed at once would be lost to
+a caller who is still sending."""
 TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 
 class Connection(HttpToolsProtocol):
-    """Closes a connection whose request's head grows too large (431) or does not arrive in time."""
+    """Closes a connection whose request's head grows too large (431) or does not arrive in time, or whose body never ends."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._head_bytes = 0
         self._is_in_head = True
+        self._is_whole = False
+        self._body_bytes = self._frame_bytes = 0
         self._too_slow: asyncio.TimerHandle | None = None
         self._await_head()
 
@@ -34,8 +41,14 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take in what came; a head that was whole at once costs nothing more."""
+        body_bytes = self._body_bytes
         super().data_received(data)
-        if not self._is_in_head or self.transport.is_closing():
+        if self._is_whole or self.transport.is_closing():
+            return
+        if not self._is_in_head:
+            self._frame_bytes += len(data) - (self._body_bytes - body_bytes)
+            if self._frame_bytes > LARGEST_HEAD_BYTES * 4 + MOST_FRAME_RATIO * self._body_bytes:
+                self.transport.close()
             return
         self._head_bytes += len(
             data
@@ -46,9 +59,24 @@ class Connection(HttpToolsProtocol):
         elif self._too_slow is None:
             self._await_head()
 
+    def on_response_complete(self) -> None:
+        """Give a body that nobody reads a little time to end."""
+        if self.cycle.more_body and not self.pipeline and not self.transport.is_closing():
+            self._stop_waiting()
+            self._too_slow = self.loop.call_later(LINGER_S, lambda: self.transport.close())
+        super().on_response_complete()
+
+    def on_message_complete(self) -> None:
+        """Note that the request is whole."""
+        self._is_whole = True
+        if self._too_slow is not None:
+            self._stop_waiting()
+        super().on_message_complete()
+
     def on_message_begin(self) -> None:
         """Note that a head begins."""
-        self._head_bytes, self._is_in_head = 0, True
+        self._head_bytes, self._is_in_head, self._is_whole = 0, True, False
+        self._body_bytes = self._frame_bytes = 0
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
@@ -56,6 +84,16 @@ class Connection(HttpToolsProtocol):
         self._is_in_head = False
         self._stop_waiting()
         super().on_headers_complete()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header of the head; one behind the body is none that a proxy looked at (RFC 9110, section 6.5.1)."""
+        if self._is_in_head:
+            super().on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        """Count what belongs to the body."""
+        self._body_bytes += len(body)
+        super().on_body(body)
 
     def _await_head(self) -> None:
         self._too_slow = self.loop.call_later(HEAD_S, lambda: self.transport.close())

@@ -10,10 +10,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from opsrail.access.keys import SAFE_METHODS, Gate
 from opsrail.clock import Clock
-from opsrail.errors import Denied, ReadOnly
+from opsrail.errors import Denied, Fault, ReadOnly
 from opsrail.telemetry import CORRELATION, next_trace, parse_traceparent
 from opsrail.web.headers import PLACE, Headers
-from opsrail.web.problems import respond, status_of
+from opsrail.web.problems import Malformed, respond, status_of
 
 log = logging.getLogger("opsrail.web")
 SECURITY_HEADERS: Mapping[str, str] = {
@@ -74,6 +74,11 @@ class Envelope:
             CORRELATION.reset(token)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send, headers: Headers) -> None:
+        if doubled := headers.doubled():
+            found = [Fault(name, "stands more than once") for name in doubled]
+            raise Malformed("a header is wrong", found)
+        if b"%" in scope["raw_path"] and b"%2f" in scope["raw_path"].lower():
+            raise HTTPException(404)  # a proxy before opsrail saw another path than this would lead to
         try:
             scope["opsrail.principal"] = self._gate.admit(scope["method"], headers)
         except Denied:

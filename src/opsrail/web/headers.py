@@ -5,6 +5,21 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.types import Scope
 
+SINGLE = frozenset(
+    (
+        "authorization",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "host",
+        "idempotency-key",
+        "origin",
+        "sec-fetch-site",
+        "transfer-encoding",
+        "x-opsrail-deadline-ms",
+    )
+)
+"""Headers that hold one value: of two, a proxy before opsrail may have looked at the other (RFC 9110, section 5.3)."""
 PLACE = "opsrail.headers"
 """Where a request's scope holds them."""
 
@@ -25,6 +40,10 @@ class Headers(dict[str, str]):
     def every(self, name: str) -> list[str]:
         """Return all values of a header, in order."""
         return [self[name], *self._more.get(name, ())] if name in self else []
+
+    def doubled(self) -> list[str]:
+        """Return the headers that stand more than once although they hold one value."""
+        return sorted(SINGLE & self._more.keys()) if self._more else []
 
 
 def headers_of(request: Request) -> Headers:

@@ -237,6 +237,8 @@ def _check_type(request: Request) -> None:
 
 async def _read(request: Request, most_bytes: int) -> bytes:
     headers = headers_of(request)
+    if headers.get("transfer-encoding", "chunked").lower() != "chunked":
+        raise NotJson("the body is encoded; send it as it is, chunked or with its length")
     length = headers.get("content-length", "0")
     if length.isdecimal() and int(length[:19]) > most_bytes:
         raise _too_large(most_bytes)

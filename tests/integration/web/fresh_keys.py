@@ -18,3 +18,9 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
     for name in case.headers or {}:
         if name.lower() == "idempotency-key" and re.fullmatch(KEY, str(case.headers[name])):
             case.headers[name] = f"key-{next(NUMBERS)}"
+
+
+@schemathesis.hook
+def filter_case(context: Any, case: Any) -> bool:
+    """Leave out headers that a server does not know: they are ignored, not refused (RFC 9110, section 5.1)."""
+    return not any(name.lower() == "x-schemathesis-unknown-property" for name in case.headers or {})

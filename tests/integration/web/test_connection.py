@@ -87,3 +87,56 @@ async def test_the_head_of_the_next_request_is_waited_for_no_longer_than_the_fir
     async with asyncio.timeout(10):
         assert await reader.read() == b""
     writer.close()
+
+
+CHUNKED = b"POST / HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n1\r\n{\r\n"
+
+
+@pytest.mark.parametrize("frame", [b"0\r\nx: ", b"1;"])
+async def test_trailers_and_extensions_of_chunks_do_not_grow_without_end(
+    port: int, frame: bytes
+) -> None:
+    _, writer = await asyncio.open_connection("127.0.0.1", port)
+    sent = 0
+    with pytest.raises(ConnectionError):
+        writer.write(CHUNKED + frame)
+        while sent < 50_000_000:
+            writer.write(b"a" * LARGEST_HEAD_BYTES)
+            await writer.drain()
+            sent += LARGEST_HEAD_BYTES
+    writer.close()
+
+    assert sent < 20_000_000  # what the buffers of both ends hold
+
+
+async def test_a_body_in_chunks_of_one_byte_is_taken(port: int) -> None:
+    parts = [CHUNKED, b"1\r\n{\r\n" * 100_000, b"0\r\n\r\n"]
+
+    assert (await told(port, *parts)).startswith(b"HTTP/1.1 204")
+
+
+async def test_a_body_that_goes_on_after_its_answer_ends_the_connection(
+    monkeypatch: pytest.MonkeyPatch, port: int
+) -> None:
+    monkeypatch.setattr(connection, "LINGER_S", 0.1)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(CHUNKED)
+    async with asyncio.timeout(10):
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 204")
+        assert await reader.read() == b""
+    writer.close()
+
+
+async def test_a_connection_goes_on_after_a_body_that_ended_late(
+    monkeypatch: pytest.MonkeyPatch, port: int
+) -> None:
+    monkeypatch.setattr(connection, "LINGER_S", 0.2)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(CHUNKED)
+    async with asyncio.timeout(10):
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 204")
+        writer.write(b"0\r\n\r\n")
+        await asyncio.sleep(0.3)
+        writer.write(ASK + b"\r\n")
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 204")
+    writer.close()
