@@ -30,6 +30,7 @@ from opsrail.connect.catalog import page_reader
 from opsrail.connect.catalog import runtimes as known_runtimes
 from opsrail.decide.asking import AskLimits
 from opsrail.decide.decider import Decider
+from opsrail.decide.explainer import Explainer
 from opsrail.documents.reader import DocumentReader
 from opsrail.errors import Conflict, LedgerBroken, Unavailable, WeakDurability
 from opsrail.features.features import Features
@@ -113,6 +114,7 @@ class App:
             limits=AskLimits(rows_in_flight=decide.rows_in_flight, retry_ratio=decide.retry_ratio),
             idempotency_ttl_s=decide.idempotency_ttl_s,
         )
+        self.explainer = Explainer(self.registry, clock, budget_ms=decide.explain_ms)
         documents = config.documents
         folder = Path(documents.folder) if documents.folder else None
         self.documents = DocumentReader(
@@ -160,6 +162,7 @@ class App:
             yield self
         finally:
             self.decider.close()
+            self.explainer.close()
             await self.documents.close()
             await self.store.close()
             self.threads.shutdown(wait=False, cancel_futures=True)

@@ -103,6 +103,9 @@ class DecideConfig(Part):
         le=15_897_600,
         description="time for which an idempotency key stands for its decision; records are kept longer, 184 days",
     )
+    explain_ms: int = Field(
+        2_000, ge=10, le=60_000, description="time that one explanation on demand may take"
+    )
 
 
 class LedgerConfig(Part):

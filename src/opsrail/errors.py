@@ -16,6 +16,7 @@ them.
     |   |   |-- NotDurable
     |   |   `-- BlockedLoop
     |   |-- StepFailed          a step used up its attempts
+    |   |-- NotExplainable      a decision's record does not tell what was asked for
     |   |-- ArtifactRefused     a model or document is damaged, tampered with or not allowed
     |   |-- LedgerBroken        the audit book does not verify
     |   |-- WeakDurability      the database's settings cannot keep what is promised
@@ -181,6 +182,12 @@ class StepFailed(Terminal):
     """A step used up its attempts. Terminal for the step; the author may catch it, else the case is tried again."""
 
     code = "step-failed"
+
+
+class NotExplainable(Terminal):
+    """A decision cannot be explained so: it rests on no score, or the code here is not the code that made it."""
+
+    code = "not-explainable"
 
 
 class ArtifactRefused(Terminal):

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from opsrail.values.documents import TextLine
+from opsrail.values.explanations import Contributions, ModelCells
 from opsrail.values.ledger import ChainRow
 from opsrail.values.models import Score
 from opsrail.values.rows import Append, R, Value, Where, Write
@@ -151,6 +152,35 @@ class LoadedModel(Protocol):
 def is_remote(model: LoadedModel) -> bool:
     """Return whether a model is asked over a network; models in this process need not say that they are not."""
     return getattr(model, "is_remote", False) is True
+
+
+@runtime_checkable
+class ContributingModel(Protocol):
+    """A loaded model that can say what each feature added to a score. Optional: others are asked as black boxes.
+
+    Blocking, as `LoadedModel`. A booster's own `pred_contrib` fits: the last column is the baseline.
+    """
+
+    def contributions(self, rows: Sequence[Mapping[str, object]]) -> list[Contributions] | None:
+        """Return the contributions to each row's score, in order; None when this artifact has no exact ones after all.
+
+        Raises:
+            InvalidInput, ModelUnavailable: as `LoadedModel.score`.
+        """
+        ...
+
+
+@runtime_checkable
+class CellModel(Protocol):
+    """A loaded model that can say where its score may change. Optional: without, no smallest change is proven."""
+
+    def cells(self) -> ModelCells:
+        """Return where scores may change. Called once a search."""
+        ...
+
+    def reach(self, row: Mapping[str, object], free: Sequence[str]) -> tuple[float, float]:
+        """Return bounds of a row's score when the features named may be anything training saw; (0, 1) always holds."""
+        ...
 
 
 class ModelRuntime(Protocol):

@@ -7,6 +7,8 @@ off). Other outputs, such as labels, are left alone. Its metadata tells the rest
     opsrail.columns      what stands in each column (`opsrail.values.columns.columns_to_json`); required
     opsrail.confidence   JSON {"edges": [...], "confidences": [...]} (`opsrail.values.confidence`); without it,
                          confidence is one minus the entropy of the score
+    opsrail.reference    JSON {"rows": [[...]], "lows": [...], "highs": [...]} in the order of the columns, all optional:
+                         what a typical row is, against which scores are explained, and what numbers training saw
 """
 
 from __future__ import annotations

@@ -72,7 +72,7 @@ def _check(kind: str, message: memoryview, depth: int) -> None:
             f"The artifact is nested deeper than {DEEPEST} levels; export the model anew."
         )
     children = CHILDREN.get(kind, {})
-    for field, content in _fields(message, PLAIN_VALUES if kind == "attribute" else None):
+    for field, content in fields(message, PLAIN_VALUES if kind == "attribute" else None):
         if (kind, field) in EXTERNAL_FIELDS and content != 0:
             raise ArtifactRefused(
                 "The artifact keeps tensors outside itself; export it as one file."
@@ -94,7 +94,7 @@ def _check(kind: str, message: memoryview, depth: int) -> None:
             _check(child, content, depth + 1)
 
 
-def _fields(
+def fields(
     message: memoryview, skipped: re.Pattern[bytes] | None
 ) -> Iterator[tuple[int, memoryview | int]]:
     """Yield the number and content of each field of one message, but for runs that are skipped.
@@ -106,24 +106,30 @@ def _fields(
         if skipped and (run := skipped.match(message, at)):
             at = run.end()
             continue
-        tag, at = _varint(message, at)
-        if tag >> TAG_BITS:  # readers in C++ would cut it to another field's tag
-            raise _damaged()
-        wire = tag & 7
-        content: memoryview | int
-        if wire == VARINT:
-            content, at = _varint(message, at)
-        elif wire == BYTES:
-            length, start = _varint(message, at)
-            content, at = message[start : start + length], start + length
-        elif wire in (FIXED_64, FIXED_32):
-            start, at = at, at + (8 if wire == FIXED_64 else 4)
-            content = message[start:at]
-        else:
-            raise _damaged()
-        if at > len(message):
-            raise _damaged()
-        yield tag >> 3, content
+        field, content, at = field_at(message, at)
+        yield field, content
+
+
+def field_at(message: memoryview, at: int) -> tuple[int, memoryview | int, int]:
+    """Return number and content of the field that begins at a place, and where it ends. Raises ArtifactRefused."""
+    tag, at = _varint(message, at)
+    if tag >> TAG_BITS:  # readers in C++ would cut it to another field's tag
+        raise _damaged()
+    wire = tag & 7
+    content: memoryview | int
+    if wire == VARINT:
+        content, at = _varint(message, at)
+    elif wire == BYTES:
+        length, start = _varint(message, at)
+        content, at = message[start : start + length], start + length
+    elif wire in (FIXED_64, FIXED_32):
+        start, at = at, at + (8 if wire == FIXED_64 else 4)
+        content = message[start:at]
+    else:
+        raise _damaged()
+    if at > len(message):
+        raise _damaged()
+    return tag >> 3, content, at
 
 
 def _varint(message: memoryview, at: int) -> tuple[int, int]:

@@ -10,9 +10,18 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
+from opsrail.connect.onnx_reasons import (
+    REFERENCE_KEY,
+    OnnxReasons,
+    Reference,
+    cells_of,
+    reasons_of,
+    reference_of,
+)
 from opsrail.errors import ArtifactRefused, ModelUnavailable
 from opsrail.values.columns import Column, columns_from_json, encode
 from opsrail.values.confidence import ConfidenceTable, entropy_confidence
+from opsrail.values.explanations import Contributions, ModelCells
 from opsrail.values.models import Score
 
 COLUMNS_KEY = "opsrail.columns"
@@ -36,10 +45,17 @@ def open_model(artifact: bytes, digest: str) -> OnnxModel:
         )
     columns = columns_from_json(metadata[COLUMNS_KEY])
     output = _check_signature(session, columns, digest)
+    reference = reference_of(metadata.get(REFERENCE_KEY), len(columns), digest)
     model = OnnxModel(
-        session, output, columns, _confidence(metadata.get(CONFIDENCE_KEY), digest), digest
+        session,
+        output,
+        columns,
+        _confidence(metadata.get(CONFIDENCE_KEY), digest),
+        digest,
+        reference,
     )
     model.try_out()
+    model.explain_by(artifact)
     return model
 
 
@@ -53,6 +69,7 @@ class OnnxModel:
         columns: Sequence[Column],
         confidence: Callable[[float], float],
         digest: str,
+        reference: Reference,
     ) -> None:
         self.digest = digest
         self.columns = tuple(columns)
@@ -62,6 +79,9 @@ class OnnxModel:
         self._confidence = confidence
         stand_ins = [math.nan if column.missing is None else column.missing for column in columns]
         self._missing = np.array(stand_ins, dtype=np.float32)
+        self._artifact: bytes | None = None
+        self._reference = reference
+        self._reasons: OnnxReasons | None = None
 
     def score(self, rows: Sequence[Mapping[str, object]]) -> list[Score]:
         """Return one score a row of named features, in order. Blocking, on one core.
@@ -79,6 +99,44 @@ class OnnxModel:
             Score(value, self._confidence(value), self.digest, unknown)
             for value, unknown in zip(values, self._unknown(numbers), strict=True)
         ]
+
+    def explain_by(self, artifact: bytes) -> None:
+        """Keep the artifact until it is first asked for reasons: reading a forest takes time that loading need not take."""
+        self._artifact = artifact
+
+    def contributions(self, rows: Sequence[Mapping[str, object]]) -> list[Contributions] | None:
+        """Return the exact contributions to each row's score; None when the artifact's graph is not one that is read.
+
+        Raises:
+            InvalidInput, ModelUnavailable: as `score`.
+        """
+        reasons = self._read_reasons()
+        if reasons is None or not rows:
+            return None if reasons is None else []
+        numbers = np.array(encode(self.columns, rows, model=self.digest), dtype=np.float32)
+        return reasons.contributions(numbers, self._run(numbers))
+
+    def cells(self) -> ModelCells:
+        """Return where scores may change."""
+        reasons = self._read_reasons()
+        if reasons is not None:
+            return ModelCells(reasons.is_whole, reasons.cells())
+        return ModelCells(False, cells_of(self.columns, self._reference))
+
+    def reach(self, row: Mapping[str, object], free: Sequence[str]) -> tuple[float, float]:
+        """Return bounds of a row's score when the free features may be anything that training saw."""
+        reasons = self._read_reasons()
+        if reasons is None:
+            return 0.0, 1.0
+        numbers = np.array(encode(self.columns, [row], model=self.digest), dtype=np.float32)
+        places = [place for place, column in enumerate(self.columns) if column.name in free]
+        return reasons.reach(numbers[0], places)
+
+    def _read_reasons(self) -> OnnxReasons | None:
+        if (artifact := self._artifact) is not None:
+            self._reasons = reasons_of(artifact, self.columns, self._reference, self._run)
+            self._artifact = None
+        return self._reasons
 
     def try_out(self) -> None:
         """Score two rows of zeros. Raises ArtifactRefused when what comes out are not two probabilities."""

@@ -17,6 +17,7 @@ from opsrail.decide.deadline import Deadline, deadline_of
 from opsrail.decide.flights import Flights
 from opsrail.decide.point import DecisionPoint
 from opsrail.decide.policy import Judgement, NoScore
+from opsrail.decide.reasoner import Reasoner
 from opsrail.decide.recorder import KEY_TTL_S, Recorder, Ticket
 from opsrail.decide.scheduler import Scheduler
 from opsrail.errors import (
@@ -34,6 +35,7 @@ from opsrail.features.request import request_read
 from opsrail.ports import Store
 from opsrail.registry.registry import Registry, Route
 from opsrail.values.decisions import CacheState, Decision, FallbackStep, ViewRead
+from opsrail.values.explanations import ReasonCodes
 from opsrail.values.models import ModelVersion, Score
 from opsrail.values.rows import Write
 
@@ -102,6 +104,7 @@ class Decider:
         new_scheduler = partial(Scheduler, max_batch)
         self._asker = Asker(registry, clock, limits or AskLimits(), new_scheduler)
         self._recorder = Recorder(store, clock, idempotency_ttl_s)
+        self._reasoner = Reasoner(registry, clock)
 
     async def decide(self, request: Request[M]) -> Decision:
         """Answer one request; its record is durable before this returns. The whole hot path is on this page.
@@ -130,12 +133,19 @@ class Decider:
             laps.end("score")
             judgement = point.policy.judge(request.facts, answer.score, point.fallback)
             laps.end("verdict")
-            decision = self._decision(request, asked, features, answer, judgement, laps)
+            codes = None
+            if point.reason_codes:
+                codes = await self._reasoner.codes(
+                    point, answer.link, features, answer.score, deadline
+                )
+                laps.end("reasons")
+            decision = self._decision(request, asked, features, answer, judgement, laps, codes)
             return await self._recorder.record(decision, ticket, request.also)
 
     def close(self) -> None:
         """End the threads that score; call it when no request is under way."""
         self._asker.close()
+        self._reasoner.close()
 
     def stats(self) -> DeciderStats:
         """Return what cache and models did since the process began, and how they are now."""
@@ -228,6 +238,7 @@ class Decider:
         answer: _Answer,
         judgement: Judgement,
         laps: _Laps,
+        codes: ReasonCodes | None,
     ) -> Decision:
         point, link, faults = request.point, answer.link, answer.faults
         scored = answer.score if isinstance(answer.score, Score) else None
@@ -257,6 +268,7 @@ class Decider:
             else _cost_usd(link.version),
             latency_ms=laps.spent_ms(),
             at_ms=laps.at_ms,
+            reason_codes=codes,
         )
 
 

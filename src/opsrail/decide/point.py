@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from opsrail.decide.chain import STAND_INS, USUAL, StandIn
 from opsrail.decide.code import code_digest, is_plain_function
 from opsrail.decide.policy import Fallback, Policy
+from opsrail.decide.reasons import MOST_CODES
 from opsrail.errors import Fault, InvalidInput
 from opsrail.values.canonical import canonical, digest
 from opsrail.values.decisions import IMPACTS, Impact
@@ -41,6 +42,7 @@ class DecisionPoint(Generic[M]):
         stand_ins: Who is asked when the routed model version cannot answer, in order: the `live` version (for a canary), the
             version at stage `standby`, another `pool` of the same version, the `retired` version. After them the fallback.
         impact: What a wrong verdict costs: `low`, `medium` or `high`.
+        reason_codes: How many of the features that moved the score each decision names, 0..10, computed within the deadline.
 
     Raises:
         InvalidInput: something contradicts itself; all faults at once. Terminal.
@@ -58,6 +60,7 @@ class DecisionPoint(Generic[M]):
         cache_ttl_s: float = 0.0,
         stand_ins: Sequence[StandIn] = USUAL,
         impact: Impact = "medium",
+        reason_codes: int = 0,
     ) -> None:
         self.name = name
         self.request = request
@@ -68,6 +71,7 @@ class DecisionPoint(Generic[M]):
         self.cache_ttl_s = cache_ttl_s
         self.stand_ins = tuple(stand_ins)
         self.impact: Impact = impact
+        self.reason_codes = reason_codes
         if found := list(_faults(self)):
             raise InvalidInput(f"decision point {name!r} cannot be defined", found)
 
@@ -120,6 +124,8 @@ def _faults(point: DecisionPoint[Any]) -> Iterator[Fault]:
             yield Fault("stand_ins", f"{kind!r} stands {count} times")
     if point.impact not in IMPACTS:
         yield Fault("impact", f"{point.impact!r} is none of {', '.join(IMPACTS)}")
+    if not 0 <= point.reason_codes <= MOST_CODES:
+        yield Fault("reason_codes", f"{point.reason_codes} is outside 0..{MOST_CODES}")
 
 
 def _is_model(value: object) -> bool:

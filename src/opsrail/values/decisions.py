@@ -10,6 +10,14 @@ import orjson
 
 from opsrail.errors import Fault, InvalidInput
 from opsrail.values.canonical import canonical, digest, number, part, written
+from opsrail.values.explanations import (
+    AGAINSTS,
+    DIRECTIONS,
+    METHODS,
+    SPACES,
+    ReasonCode,
+    ReasonCodes,
+)
 
 Impact = Literal["low", "medium", "high"]
 CacheState = Literal["hit", "shared", "miss", "off"]
@@ -182,6 +190,7 @@ class Decision:
         latency_ms: By stage (`route`, `features`, `score`, `verdict`) and `total`, until the record was begun. Milliseconds.
         at_ms: When it was asked, epoch ms.
         is_repeat: Whether it was made for an earlier request with the same idempotency key; stands in no record.
+        reason_codes: Which features moved the score most; None where the point does not ask for that.
     """
 
     id: str
@@ -206,6 +215,7 @@ class Decision:
     latency_ms: Mapping[str, float]
     at_ms: int
     fallback: tuple[FallbackStep, ...] = ()
+    reason_codes: ReasonCodes | None = None
     is_repeat: bool = field(default=False, init=False, repr=False, compare=False)
     _written: bytes | None = field(default=None, init=False, repr=False, compare=False)
 
@@ -218,6 +228,8 @@ class Decision:
             latency_ms = record["latency_ms"]
             for stage in latency_ms:
                 latency_ms[stage] = number(latency_ms[stage])
+            if self.reason_codes is not None:
+                record["reason_codes"] = part(canonical(record["reason_codes"]))
             for shown, read in zip(record["features"], self.features, strict=True):
                 shown["values"] = part(read.written or canonical(read.values))
             try:
@@ -255,6 +267,7 @@ class Decision:
             "cost_usd": self.cost_usd,
             "latency_ms": dict(self.latency_ms),
             "at_ms": self.at_ms,
+            "reason_codes": None if self.reason_codes is None else _codes_record(self.reason_codes),
         }
 
     @classmethod
@@ -298,6 +311,7 @@ class Decision:
                     stage: float(spent_ms) for stage, spent_ms in record["latency_ms"].items()
                 },
                 at_ms=int(record["at_ms"]),
+                reason_codes=_codes_read(record.get("reason_codes")),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as wrong:
             raise InvalidInput(
@@ -328,6 +342,36 @@ def _view_read(record: Mapping[str, Any]) -> ViewRead:
     past = None if as_of is None else AsOf(**as_of)
     return ViewRead(
         record["view"], record["version"], record["entity"], values, record["digest"], past
+    )
+
+
+def _codes_record(told: ReasonCodes) -> dict[str, Any]:
+    return {**told._asdict(), "codes": [code._asdict() for code in told.codes]}
+
+
+def _codes_read(record: Mapping[str, Any] | None) -> ReasonCodes | None:
+    """Return reason codes; None also for a record from before there were any."""
+    if record is None:
+        return None
+    if record["absent"] is not None:
+        return ReasonCodes(None, None, None, None, (), record["absent"])
+    codes = tuple(
+        ReasonCode(
+            _text(code, "code"),
+            _text(code, "feature"),
+            _plain(code["value"]),
+            float(code["contribution"]),
+            _one_of(DIRECTIONS, code["direction"]),
+            _text(code, "text"),
+        )
+        for code in record["codes"]
+    )
+    return ReasonCodes(
+        _one_of(METHODS, record["method"]),
+        _one_of(SPACES, record["space"]),
+        _one_of(AGAINSTS, record["against"]),
+        float(record["baseline"]),
+        codes,
     )
 
 

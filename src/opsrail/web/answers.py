@@ -157,6 +157,28 @@ class FallbackStep(Shape):
     why: str
 
 
+class ReasonCode(Shape):
+    """One feature that moved a score."""
+
+    code: str
+    feature: str
+    value: Any
+    contribution: float
+    direction: Literal["raised", "lowered"]
+    text: str
+
+
+class ReasonCodes(Shape):
+    """The features that moved a score most; `absent` says why there are none."""
+
+    method: Literal["exact-tree", "exact-linear", "approximate"] | None
+    space: Literal["log-odds", "probability"] | None
+    against: str | None
+    baseline: float | None
+    codes: list[ReasonCode]
+    absent: str | None
+
+
 class Decision(Shape):
     """One answered request, whole."""
 
@@ -182,14 +204,35 @@ class Decision(Shape):
     cost_usd: float
     latency_ms: dict[str, float]
     at_ms: int
+    reason_codes: ReasonCodes | None
+
+
+class Contributions(Shape):
+    """What each feature added to a score: `baseline` and all contributions sum to it."""
+
+    method: Literal["exact-tree", "exact-linear", "approximate"]
+    space: Literal["log-odds", "probability"]
+    against: str
+    baseline: float
+    score: float
+    codes: list[ReasonCode]
+
+
+class Absent(Shape):
+    """Why something cannot be told."""
+
+    code: str
+    text: str
 
 
 class Explanation(Shape):
-    """A decision in plain sentences."""
+    """A decision in plain sentences, with what each feature added to its score."""
 
     id: str
     verdict: str
     sentences: list[str]
+    contributions: Contributions | None
+    absent: Absent | None
 
 
 class Review(Shape):

@@ -13,6 +13,7 @@ from opsrail.web.cases import Cases
 from opsrail.web.decisions import Decisions
 from opsrail.web.door import Door, Operation
 from opsrail.web.envelope import Envelope
+from opsrail.web.explanations import Explanations
 from opsrail.web.health import Health
 from opsrail.web.ledger import Ledger
 from opsrail.web.openapi import document
@@ -39,7 +40,8 @@ def create_asgi(
     health = Health(
         door, lambda: document(operations, version=__version__, needs_key=gate.needs_key)
     )
-    for trade in (health, Cases(door), Decisions(door), Reviews(door), Ledger(door)):
+    trades = (Cases(door), Decisions(door), Explanations(door), Reviews(door), Ledger(door))
+    for trade in (health, *trades):
         operations += trade.operations()
     open_paths = frozenset(operation.path for operation in operations if operation.is_open)
     return Envelope(

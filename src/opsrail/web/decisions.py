@@ -1,4 +1,4 @@
-"""Decision points over HTTP: ask one, look at a decision, have it explained."""
+"""Decision points over HTTP: ask one, look at a decision."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from opsrail.decide.decider import Request as Question
-from opsrail.decide.explain import explain
 from opsrail.decide.point import DecisionPoint
 from opsrail.errors import NotFound
 from opsrail.telemetry import CORRELATION
-from opsrail.values.decisions import Decision, DecisionRow
+from opsrail.values.decisions import DecisionRow
 from opsrail.web import answers
 from opsrail.web.door import (
     CASE_ID,
@@ -25,7 +24,6 @@ from opsrail.web.door import (
     Parameter,
     Rendered,
     actor_of,
-    answer,
     id_parameter,
     tenant_of,
 )
@@ -57,18 +55,13 @@ class Decisions:
 
     def operations(self) -> list[Operation]:
         """Return what is served: one path a decision point, and the decisions by id."""
-        one, why = "/v1/decisions/{decision_id}", "/v1/decisions/{decision_id}/explanation"
+        one = "/v1/decisions/{decision_id}"
         shown = {200: Answer("The decision, whole.", answers.Decision)}
-        told = {200: Answer("Why the verdict is what it is.", answers.Explanation)}
         by_id = (DECISION_ID,)
         return [
             *(self._question(point) for point in self._door.app.definitions.points.values()),
             Operation("GET", one, "decision", "Show a decision.", self.show, shown, parameters=by_id, errors=(404,)),
             Operation("POST", one, "decide", "Ask an unknown point.", self.refuse, is_told=False),
-            Operation(
-                "GET", why, "explanation", "Explain a decision.", self.explanation, told,
-                parameters=by_id, errors=(404,),
-            ),
         ]  # fmt: skip
 
     def _question(self, point: DecisionPoint[Any]) -> Operation:
@@ -116,13 +109,6 @@ class Decisions:
         """Answer with a decision as it was recorded, byte for byte."""
         query_of(request)
         return Response((await self._row(request)).record, media_type=JSON)
-
-    async def explanation(self, request: Request) -> Response:
-        """Answer with a decision's reasons in plain sentences."""
-        query_of(request)
-        row = await self._row(request)
-        decision = Decision.from_record(answers.parsed(row.record))
-        return answer({"id": row.id, "verdict": row.verdict, "sentences": explain(decision)})
 
     async def refuse(self, request: Request) -> Response:
         """Refuse a point that the file does not define."""

@@ -78,7 +78,9 @@ class Envelope:
             found = [Fault(name, "stands more than once") for name in doubled]
             raise Malformed("a header is wrong", found)
         if b"%" in scope["raw_path"] and b"%2f" in scope["raw_path"].lower():
-            raise HTTPException(404)  # a proxy before opsrail saw another path than this would lead to
+            raise HTTPException(
+                404
+            )  # a proxy before opsrail saw another path than this would lead to
         try:
             scope["opsrail.principal"] = self._gate.admit(scope["method"], headers)
         except Denied:

@@ -89,6 +89,7 @@ PROBLEMS: Mapping[type[Exception], Row] = {
     errors.NotDurable: _INTERNAL,
     errors.BlockedLoop: _INTERNAL,
     errors.StepFailed: _INTERNAL,
+    errors.NotExplainable: Row(422, "The decision cannot be explained so"),
     errors.ArtifactRefused: Row(422, "The artifact is refused"),
     errors.LedgerBroken: Row(500, "The ledger does not verify", INTERNAL),
     errors.WeakDurability: _INTERNAL,

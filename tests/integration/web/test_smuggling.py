@@ -42,7 +42,12 @@ REQUESTS: dict[str, tuple[bytes, int]] = {
     "two authorizations": (get(b"/healthz", b"Authorization: a\r\n", b"Authorization: b\r\n"), 400),
     "two origins": (get(b"/healthz", b"Origin: a\r\n", b"Origin: b\r\n"), 400),
     "a key in a trailer": (
-        ASK + TYPE + CHUNKED + END + CHUNK + b"0\r\nIdempotency-Key: a b\r\nHost: evil.example\r\n\r\n",
+        ASK
+        + TYPE
+        + CHUNKED
+        + END
+        + CHUNK
+        + b"0\r\nIdempotency-Key: a b\r\nHost: evil.example\r\n\r\n",
         200,
     ),
     "an origin in a trailer": (

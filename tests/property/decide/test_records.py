@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from opsrail.decide.explain import explain
+from opsrail.decide.reasons import absent_codes
 from opsrail.errors import InvalidInput
 from opsrail.values.canonical import LARGEST_INTEGER, canonical
 from opsrail.values.decisions import (
@@ -22,6 +23,14 @@ from opsrail.values.decisions import (
     ModelRef,
     Reason,
     ViewRead,
+)
+from opsrail.values.explanations import (
+    AGAINSTS,
+    DIRECTIONS,
+    METHODS,
+    SPACES,
+    ReasonCode,
+    ReasonCodes,
 )
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -41,6 +50,24 @@ reads = st.builds(
     values=st.dictionaries(texts, json_values, max_size=4),
     digest=texts,
     as_of=st.none() | st.builds(AsOf, fact_id=texts, at_ms=integers, fact_count=integers),
+)
+codes = st.builds(
+    ReasonCode,
+    code=texts,
+    feature=texts,
+    value=st.none() | st.booleans() | numbers | texts,
+    contribution=st.floats(-1e3, 1e3),
+    direction=st.sampled_from(DIRECTIONS),
+    text=texts,
+)
+reason_codes = texts.map(absent_codes) | st.builds(
+    ReasonCodes,
+    method=st.sampled_from(METHODS),
+    space=st.sampled_from(SPACES),
+    against=st.sampled_from(AGAINSTS),
+    baseline=st.floats(-1e3, 1e3),
+    codes=st.lists(codes, max_size=3).map(tuple),
+    absent=st.none(),
 )
 decisions = st.builds(
     Decision,
@@ -70,8 +97,9 @@ decisions = st.builds(
     fallback=st.lists(
         st.builds(FallbackStep, what=texts, model=st.none() | texts, why=texts), max_size=3
     ).map(tuple),
+    reason_codes=st.none() | reason_codes,
 )
-GREW = {"fallback": ()}
+GREW = {"fallback": (), "reason_codes": None}
 """Fields that records of earlier versions lack, and what stands for them then."""
 
 

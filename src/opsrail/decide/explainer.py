@@ -1,0 +1,165 @@
+"""Explains recorded decisions on demand: asks the very model version that was asked then, with what it was told then.
+
+Nothing here is on the decision road. One question is worked on at a time, in a thread of its own and within a budget, so
+that whoever asks for explanations cannot take the processor from decisions.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import orjson
+from pydantic import BaseModel, ValidationError
+
+from opsrail.clock import Clock
+from opsrail.decide.approximate import contributions_of
+from opsrail.decide.aside import Aside
+from opsrail.decide.point import DecisionPoint
+from opsrail.decide.reasons import code_of, label_of
+from opsrail.errors import DeadlinePassed, ModelUnavailable, NotExplainable
+from opsrail.features.request import joined, request_row
+from opsrail.ports import LoadedModel
+from opsrail.registry.registry import Registry
+from opsrail.values.decisions import Decision
+from opsrail.values.explanations import Contributions, ReasonCode
+
+SAME_SCORE = 1e-5
+"""How far a score may stand from the recorded one and still be the same: rounding of another machine. Ours."""
+MOST_WAITING = 8
+
+
+class Explained(NamedTuple):
+    """What each feature added to a recorded score.
+
+    Attributes:
+        contributions: None when they cannot be told; `absent` says why.
+        codes: One for each feature that moved the score, what weighed most first.
+        absent: Code and text of why there are none.
+    """
+
+    contributions: Contributions | None
+    codes: tuple[ReasonCode, ...]
+    absent: tuple[str, str] | None
+
+    def record(self) -> dict[str, Any]:
+        """Return it as plain JSON values."""
+        told = self.contributions
+        if told is None or self.absent is not None:
+            code, text = self.absent or ("", "")
+            return {"contributions": None, "absent": {"code": code, "text": text}}
+        return {
+            "contributions": {
+                "method": told.method,
+                "space": told.space,
+                "against": told.against,
+                "baseline": told.baseline,
+                "score": told.score,
+                "codes": [code._asdict() for code in self.codes],
+            },
+            "absent": None,
+        }
+
+
+class Asked(NamedTuple):
+    """What a decision was asked: the request, and the features as the model took them.
+
+    Attributes:
+        facts: None where the point is not defined here, or its request model has changed since.
+    """
+
+    facts: BaseModel | None
+    row: Mapping[str, object]
+
+
+class Explainer:
+    """Explains decisions of one installation.
+
+    Args:
+        budget_ms: Time that one explanation may take.
+    """
+
+    def __init__(self, registry: Registry, clock: Clock, *, budget_ms: int = 2_000) -> None:
+        self._registry = registry
+        self._clock = clock
+        self._budget_s = budget_ms / 1000
+        self._aside = Aside("opsrail-explain", clock, MOST_WAITING)
+
+    async def contributions(
+        self, decision: Decision, point: DecisionPoint[Any] | None = None
+    ) -> Explained:
+        """Return what each feature added to a decision's score, or why that cannot be told.
+
+        Args:
+            point: The decision's point, where its code is at hand: the request's fields are then read by their types.
+                Without, as they stand in the record, which is enough for numbers and text.
+
+        Raises:
+            Overloaded: too many explanations are asked for. Ask again.
+        """
+        try:
+            model = await self._model(decision)
+            asked = asked_of(decision, point)
+            told = await self._aside.run(
+                functools.partial(contributions_of, model, asked.row), self._budget_s
+            )
+            _check_same(decision, told.score)
+        except TimeoutError:
+            text = f"it took longer than {self._budget_s:g} s; raise decide.explain_ms"
+            return Explained(None, (), (DeadlinePassed.code, text))
+        except (NotExplainable, ModelUnavailable) as fault:
+            return Explained(None, (), (fault.code, str(fault)))
+        request = BaseModel if point is None else point.request
+        moved = sorted(
+            (name for name, part in told.parts.items() if part),
+            key=lambda name: (-abs(told.parts[name]), name),
+        )
+        codes = (
+            code_of(told, name, asked.row.get(name), label_of(request, name)) for name in moved
+        )
+        return Explained(told, tuple(codes), None)
+
+    def close(self) -> None:
+        """End the thread."""
+        self._aside.close()
+
+    async def _model(self, decision: Decision) -> LoadedModel:
+        """Return the very version that was asked; its bytes are checked against the digest when they are loaded."""
+        if decision.model is None or decision.score is None:
+            raise NotExplainable(
+                f"decision {decision.id} rests on no score ({decision.degraded_why}); its reasons say what it rests on"
+            )
+        asked = decision.model
+        version = await self._registry.version(asked.name, asked.number)
+        if version.digest != asked.digest:
+            raise NotExplainable(
+                f"decision {decision.id} was scored by {asked.digest}; {asked.name}/{asked.number} is {version.digest} here"
+            )
+        return await self._registry.model(version, self._budget_s)
+
+
+def asked_of(decision: Decision, point: DecisionPoint[Any] | None) -> Asked:
+    """Return what a decision was asked, from its record.
+
+    Raises:
+        NotExplainable: the record's request is not what the point's model takes.
+    """
+    request, views = decision.features[0], decision.features[1:]
+    if point is None or point.request_version != request.version:
+        return Asked(None, joined(request.values, views))
+    try:
+        facts = point.request.model_validate_json(orjson.dumps(dict(request.values)))
+    except ValidationError as wrong:
+        raise NotExplainable(
+            f"decision {decision.id}: its request does not fit {point.request.__name__}: {wrong.error_count()} faults"
+        ) from wrong
+    return Asked(facts, joined(request_row(facts), views))
+
+
+def _check_same(decision: Decision, score: float) -> None:
+    if decision.score is None or abs(score - decision.score) > SAME_SCORE:
+        raise NotExplainable(
+            f"decision {decision.id} has the score {decision.score}; asked again, its model gives {score:.6g}, so the "
+            "record alone does not tell what it was asked: give the automation's file"
+        )
