@@ -7,7 +7,7 @@ that whoever asks for explanations cannot take the processor from decisions.
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import orjson
@@ -19,10 +19,10 @@ from opsrail.decide.aside import Aside
 from opsrail.decide.point import DecisionPoint
 from opsrail.decide.reasons import code_of, label_of
 from opsrail.errors import DeadlinePassed, ModelUnavailable, NotExplainable
-from opsrail.features.request import joined, request_row
+from opsrail.features.request import request_row
 from opsrail.ports import LoadedModel
 from opsrail.registry.registry import Registry
-from opsrail.values.decisions import Decision
+from opsrail.values.decisions import Decision, ViewRead
 from opsrail.values.explanations import Contributions, ReasonCode
 
 SAME_SCORE = 1e-5
@@ -155,6 +155,14 @@ def asked_of(decision: Decision, point: DecisionPoint[Any] | None) -> Asked:
             f"decision {decision.id}: its request does not fit {point.request.__name__}: {wrong.error_count()} faults"
         ) from wrong
     return Asked(facts, joined(request_row(facts), views))
+
+
+def joined(request: Mapping[str, object], views: Sequence[ViewRead]) -> dict[str, object]:
+    """Return one row of features: the request's fields and what the views gave."""
+    row = dict(request)
+    for read in views:
+        row.update(read.values)
+    return row
 
 
 def _check_same(decision: Decision, score: float) -> None:
