@@ -40,7 +40,7 @@ class Reasoner:
         score: Score | NoScore,
         deadline: Deadline,
     ) -> ReasonCodes:
-        """Return the features that moved the answering model's score, or why that cannot be told; raises nothing, keeps time."""
+        """Return the features that moved the answering model's score, or why that cannot be told. Raises nothing."""
         if isinstance(score, NoScore) or isinstance(features, NoScore) or link is None:
             return absent_codes(NO_SCORE)
         try:

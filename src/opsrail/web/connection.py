@@ -23,7 +23,7 @@ TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\
 
 
 class Connection(HttpToolsProtocol):
-    """Closes a connection whose request's head grows too large (431) or does not arrive in time, or whose body never ends."""
+    """Closes a connection whose request's head is too large (431) or does not come in time, or whose body never ends."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
