@@ -75,6 +75,7 @@ lock: ## Write requirements/*.lock anew (ARGS=--upgrade takes newer versions)
 	@.venv-lock/bin/python $(INSTALL) uv==$(UV_VERSION)
 	$(LOCK) pyproject.toml --all-extras --group test --group build --output-file requirements/dev.lock
 	$(LOCK) --group bench --output-file requirements/bench.lock
+	$(LOCK) pyproject.toml --group fuzz --output-file requirements/fuzz.lock
 	@for one in $(SERVERS); do $(LOCK) --group bench-$$one --output-file requirements/bench-$$one.lock; done
 
 adr: ## Start a decision record (NAME=why-we-did-it)
