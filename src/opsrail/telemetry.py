@@ -65,12 +65,10 @@ def parse_traceparent(text: str) -> Trace | None:
 
 def next_trace(caller: Trace | None, clock: Clock) -> Trace:
     """Return a fresh span of the caller's trace, or of a new one."""
-    span_id = clock.token(8).hex()
-    return (
-        Trace(clock.token(16).hex(), span_id, False)
-        if caller is None
-        else caller._replace(span_id=span_id)
-    )
+    if caller is not None:
+        return caller._replace(span_id=clock.token(8).hex())
+    drawn = clock.token(24).hex()
+    return Trace(drawn[:32], drawn[32:], False)
 
 
 def redacted(fields: Mapping[str, Any]) -> dict[str, Any]:

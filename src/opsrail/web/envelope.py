@@ -6,14 +6,18 @@ import logging
 from collections.abc import Callable, Mapping
 
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
 
 from opsrail.access.keys import SAFE_METHODS, Gate
 from opsrail.clock import Clock
 from opsrail.errors import Denied, Fault, ReadOnly
-from opsrail.telemetry import CORRELATION, next_trace, parse_traceparent
+from opsrail.telemetry import CORRELATION, Trace, next_trace, parse_traceparent
+from opsrail.web.connection import ANSWER_WHOLE
+from opsrail.web.door import Rendered
 from opsrail.web.headers import PLACE, Headers
 from opsrail.web.problems import Malformed, respond, status_of
+from opsrail.web.routing import Paths
 
 log = logging.getLogger("opsrail.web")
 SECURITY_HEADERS: Mapping[str, str] = {
@@ -28,10 +32,12 @@ SECURITY_HEADERS: Mapping[str, str] = {
 
 RAW_HEADERS = tuple((name.encode(), value.encode()) for name, value in SECURITY_HEADERS.items())
 OURS = frozenset(name for name, _ in RAW_HEADERS) | {b"traceparent"}
+WHOLE = frozenset((Response, Rendered))
+"""Kinds of answers whose body is there when they are made."""
 
 
 class Envelope:
-    """An ASGI app around all others.
+    """The ASGI app around all operations.
 
     Args:
         open_paths: Paths that need no key.
@@ -40,13 +46,13 @@ class Envelope:
 
     def __init__(
         self,
-        app: ASGIApp,
+        paths: Paths,
         gate: Gate,
         clock: Clock,
         open_paths: frozenset[str],
         is_held: Callable[[], bool],
     ) -> None:
-        self._app = app
+        self._paths = paths
         self._is_held = is_held
         self._gate = gate
         self._clock = clock
@@ -54,26 +60,25 @@ class Envelope:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; nothing it raises leaves here."""
-        if scope["type"] != "http":
-            return await self._app(scope, receive, send)
         headers = scope[PLACE] = Headers(scope)
         traces = headers.every("traceparent")
         trace = next_trace(parse_traceparent(traces[0]) if len(traces) == 1 else None, self._clock)
         token = CORRELATION.set(trace.trace_id)
-        reply = _Reply(send, trace.traceparent(), is_head=scope["method"] == "HEAD")
         try:
-            await self._serve(scope, receive, reply, headers)
-        except HTTPException as routed:
-            await respond(routed)(scope, receive, reply)
-        except Exception as error:
-            if status_of(type(error)) >= 500:
-                log.error("%s %s failed", scope["method"], scope["path"], exc_info=error)
-            if not reply.has_begun:
-                await respond(error)(scope, receive, reply)
+            try:
+                self._admit(scope, headers)
+                response = await self._paths.answer(scope, receive)
+            except Exception as error:
+                response = _problem(scope, error)
+            if type(response) in WHOLE:
+                await _send_whole(scope, send, response, trace)
+            else:
+                await _send_parts(scope, receive, send, response, trace)
         finally:
             CORRELATION.reset(token)
 
-    async def _serve(self, scope: Scope, receive: Receive, send: Send, headers: Headers) -> None:
+    def _admit(self, scope: Scope, headers: Headers) -> None:
+        """Note who asks. Raises what is wrong with a request before anybody looks at what it asks for."""
         if doubled := headers.doubled():
             found = [Fault(name, "stands more than once") for name in doubled]
             raise Malformed("a header is wrong", found)
@@ -87,9 +92,45 @@ class Envelope:
             if scope["path"] not in self._open_paths:
                 raise
         if self._is_held() and scope["method"] not in SAFE_METHODS:
-            why = ReadOnly("the ledger was rolled back or rewritten, and nobody acknowledged it")
-            return await respond(why)(scope, receive, send)  # no fault of ours: not for the log
-        await self._app(scope, receive, send)
+            raise ReadOnly("the ledger was rolled back or rewritten, and nobody acknowledged it")
+
+
+def _problem(scope: Scope, error: Exception) -> Response:
+    """Return the answer to an error; what is a fault of ours goes into the log."""
+    is_told = isinstance(error, HTTPException | ReadOnly)
+    if not is_told and status_of(type(error)) >= 500:
+        log.error("%s %s failed", scope["method"], scope["path"], exc_info=error)
+    return respond(error)
+
+
+async def _send_whole(scope: Scope, send: Send, response: Response, trace: Trace) -> None:
+    """Send an answer whose body is at hand: by opsrail's own connection in one piece, else by ASGI's messages."""
+    given, body = response.raw_headers, bytes(response.body)
+    headers = [
+        *given,
+        *RAW_HEADERS,
+        (b"traceparent", trace.traceparent().encode()),
+    ]
+    answer_whole = scope.get(ANSWER_WHOLE)
+    if answer_whole is not None and answer_whole(scope, response.status_code, headers, body):
+        return
+    if scope["method"] == "HEAD":
+        body = b""
+    await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _send_parts(
+    scope: Scope, receive: Receive, send: Send, response: Response, trace: Trace
+) -> None:
+    """Send an answer that is made while it is sent."""
+    reply = _Reply(send, trace.traceparent(), is_head=scope["method"] == "HEAD")
+    try:
+        await response(scope, receive, reply)
+    except Exception as error:
+        problem = _problem(scope, error)
+        if not reply.has_begun:
+            await problem(scope, receive, reply)
 
 
 class _Reply:

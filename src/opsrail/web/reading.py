@@ -260,13 +260,15 @@ async def _whole_of(receive: Receive, most_bytes: int) -> bytes:
         message = await receive()
         if message["type"] != "http.request":
             raise ClientDisconnect
-        body = message.get("body", b"")
+        body: bytes = message.get("body", b"")
         size += len(body)
         if size > most_bytes:
             raise _too_large(most_bytes)
+        if not parts and not message.get("more_body", False):
+            return body
         parts.append(body)
         if not message.get("more_body", False):
-            return body if len(parts) == 1 else b"".join(parts)
+            return b"".join(parts)
 
 
 def _too_large(most_bytes: int) -> TooLarge:

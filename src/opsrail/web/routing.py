@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Match, Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import Receive, Scope
 
 from opsrail.web.door import Operation
 
@@ -23,21 +24,16 @@ class Methods:
         told = [method for method, operation in operations.items() if operation.is_told]
         self._allow = ", ".join(sorted([*told, *(["HEAD"] if "GET" in told else [])]))
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive) -> Awaitable[Response]:
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
         operation = self._operations.get(method)
         if operation is None:
             raise HTTPException(405, headers={"allow": self._allow})
-        response = await operation.run(Request(scope, receive))
-        await response(scope, receive, send)
+        return operation.run(Request(scope, receive))
 
 
 class Paths:
-    """Serves all operations; an ASGI app that raises what goes wrong.
-
-    Raises:
-        HTTPException: 404, 405.
-    """
+    """Serves all operations."""
 
     def __init__(self, operations: Iterable[Operation]) -> None:
         paths: dict[str, dict[str, Operation]] = {}
@@ -46,15 +42,24 @@ class Paths:
         names = {path: len(TEMPLATE.findall(path)) for path in paths}
         templates = sorted((path for path in paths if names[path]), key=lambda path: names[path])
         self._exact = {path: Methods(held) for path, held in paths.items() if not names[path]}
-        self._templates = [Route(path, Methods(paths[path])) for path in templates]
+        self._templates = [(Route(path, _nobody), Methods(paths[path])) for path in templates]
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
+    def answer(self, scope: Scope, receive: Receive) -> Awaitable[Response]:
+        """Return what will be the answer to a request. Not a coroutine: it would be one more to go through.
+
+        Raises:
+            HTTPException: 404, 405.
+        """
         if (methods := self._exact.get(scope["path"])) is not None:
-            return await methods(scope, receive, send)
-        for route in self._templates:
+            return methods(scope, receive)
+        for route, methods in self._templates:
             match, found = route.matches(scope)
-            if match is Match.FULL:
+            if match is not Match.NONE:
                 scope.update(found)
-                return await route.handle(scope, receive, send)
+                return methods(scope, receive)
         raise HTTPException(404)
+
+
+async def _nobody(request: Request) -> Response:
+    """Stand for an endpoint: a route here only matches."""
+    raise HTTPException(404)
