@@ -303,25 +303,30 @@ class _Answer(NamedTuple):
 class _Laps:
     """Time spent by stage. Milliseconds, to the microsecond."""
 
-    __slots__ = ("_last_s", "_now_s", "_spent_ms", "at_ms", "start_s")
+    __slots__ = ("_marks", "_now_s", "at_ms", "begun_s", "start_s")
 
     def __init__(self, clock: Clock) -> None:
         self._now_s = clock.monotonic_s
         self.at_ms = clock.now_ms()
-        self.start_s = self._last_s = self._now_s()
-        self._spent_ms: dict[str, float] = {}
+        self.start_s = self.begun_s = self._now_s()
+        self._marks: list[tuple[str, float]] = []
 
     def begin(self) -> None:
-        self._last_s = self._now_s()
+        """Begin the first stage: what was waited for before belongs to none."""
+        self.begun_s = self._now_s()
 
     def end(self, stage: str) -> None:
-        now_s = self._now_s()
-        self._spent_ms[stage] = round((now_s - self._last_s) * 1000, 3)
-        self._last_s = now_s
+        """End a stage; the next one begins."""
+        self._marks.append((stage, self._now_s()))
 
     def spent_ms(self) -> dict[str, float]:
-        self._spent_ms["total"] = round((self._last_s - self.start_s) * 1000, 3)
-        return self._spent_ms
+        """Return what each stage took."""
+        spent_ms, last_s = {}, self.begun_s
+        for stage, end_s in self._marks:
+            spent_ms[stage] = int((end_s - last_s) * 1e6) / 1000
+            last_s = end_s
+        spent_ms["total"] = int((last_s - self.start_s) * 1e6) / 1000
+        return spent_ms
 
 
 def _asked(request: Request[Any]) -> _Asked:
@@ -329,6 +334,16 @@ def _asked(request: Request[Any]) -> _Asked:
 
     The first call for a point reads its author's source for the versions, which takes milliseconds: no deadline runs yet.
     """
+    point, key = request.point, request.idempotency_key
+    facts, budget_ms = request.facts, request.budget_ms
+    is_named = key is not None and (request.also is not None or not 1 <= len(key) <= LONGEST_KEY)
+    if is_named or type(facts) is not point.request or (budget_ms is not None and budget_ms < 1):
+        _refuse_faults(request)
+    return _Asked(request_read(facts, point.request_version), point.policy_version)
+
+
+def _refuse_faults(request: Request[Any]) -> None:
+    """Raise InvalidInput with all that is wrong with a request, if anything is."""
     point, key = request.point, request.idempotency_key
     found = []
     if not isinstance(request.facts, point.request):
@@ -349,7 +364,6 @@ def _asked(request: Request[Any]) -> _Asked:
         found.append(Fault("budget_ms", f"{request.budget_ms} is below 1"))
     if found:
         raise InvalidInput(f"the request to decision point {point.name!r} is wrong", found)
-    return _Asked(request_read(request.facts, point.request_version), point.policy_version)
 
 
 def _ticket(request: Request[Any], asked: ViewRead) -> Ticket | None:

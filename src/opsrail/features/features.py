@@ -50,7 +50,8 @@ class Fetched(NamedTuple):
     Attributes:
         reads: With provenance; the request first.
         row: Name -> value, as the model takes it.
-        digest: Over the digests of all reads: equal features have equal digests, whenever they were read.
+        digest: Of the request's fields; with views, over the digests of all reads. Equal features have equal digests,
+            whenever they were read.
     """
 
     reads: tuple[ViewRead, ...]
@@ -138,12 +139,14 @@ class Features:
     def known(self, request: ViewRead, facts: BaseModel, refs: Sequence[str]) -> Fetched | None:
         """Return all features of a request, if none of them has to be read; raises as `fetch`."""
         reads = [request]
-        for ref in refs:
-            view = self.view(ref)
-            fold = self._folds.of(view, _entity(view, facts))
-            if self._clock.monotonic_s() >= fold.fresh_until_s:
-                return None
-            reads.append(fold.read())
+        if refs:
+            now_s = self._clock.monotonic_s()
+            for ref in refs:
+                view = self.view(ref)
+                fold = self._folds.of(view, _entity(view, facts))
+                if now_s >= fold.fresh_until_s:
+                    return None
+                reads.append(fold.read())
         return _together(reads, facts)
 
     async def read(self, ref: str, entity: str) -> ViewRead:
@@ -286,6 +289,8 @@ class Features:
 
 def _together(reads: Sequence[ViewRead], facts: BaseModel) -> Fetched:
     row = request_row(facts)
+    if len(reads) == 1:
+        return Fetched(tuple(reads), row, reads[0].digest)
     for read in reads[1:]:
         row.update(read.values)
     digests = "".join([read.digest for read in reads])

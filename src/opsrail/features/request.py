@@ -31,14 +31,15 @@ def request_read(facts: BaseModel, version: str) -> ViewRead:
 def request_row(facts: BaseModel) -> dict[str, object]:
     """Return the request's fields as a model takes them: numbers and text; fields of other kinds are left out."""
     held: dict[str, object] = vars(facts)
-    if len(held) == len(type(facts).__pydantic_fields__) and _AS_THEY_ARE.issuperset(
-        map(type, held.values())
-    ):  # nearly always; in C
-        return held.copy()
-    row: dict[str, object] = {}
-    for name in type(facts).model_fields:
-        value = getattr(facts, name)
-        if type(value) in _AS_THEY_ARE or (value := _feature(value)) is not _NO_FEATURE:
+    row = held.copy()
+    if len(held) != len(type(facts).__pydantic_fields__):  # extra fields, or computed ones beside
+        row = {name: getattr(facts, name) for name in type(facts).__pydantic_fields__}
+    if _AS_THEY_ARE.issuperset(map(type, row.values())):  # mostly; in C
+        return row
+    for name in [name for name, value in row.items() if type(value) not in _AS_THEY_ARE]:
+        if (value := _feature(row[name])) is _NO_FEATURE:
+            del row[name]
+        else:
             row[name] = value
     return row
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, TypeVar, get_args
@@ -139,6 +140,7 @@ class ViewRead:
     digest: str
     as_of: AsOf | None = None
     written: bytes | None = field(default=None, repr=False, compare=False)
+    _part: Any = field(default=None, init=False, repr=False, compare=False)
 
     @classmethod
     def of(
@@ -152,6 +154,33 @@ class ViewRead:
         """Return what a view gave, its values written down and digested. Raises InvalidInput: they have no JSON form."""
         content = canonical(values)
         return cls(view, version, entity, values, digest(content), as_of, content)
+
+    def record(self) -> dict[str, Any]:
+        """Return it as plain JSON values."""
+        return {
+            "view": self.view,
+            "version": self.version,
+            "entity": self.entity,
+            "values": dict(self.values),
+            "digest": self.digest,
+            "as_of": None if self.as_of is None else self.as_of._asdict(),
+        }
+
+    def part(self) -> Any:
+        """Return it as `written` takes it. Written once: a view's features stay the same until a fact comes."""
+        if (known := self._part) is None:
+            as_of = self.as_of
+            record = {
+                "view": self.view,
+                "version": self.version,
+                "entity": self.entity,
+                "values": part(self.written or canonical(self.values)),
+                "digest": self.digest,
+                "as_of": None if as_of is None else as_of._asdict(),
+            }
+            known = part(written(record))
+            object.__setattr__(self, "_part", known)
+        return known
 
     @property
     def name(self) -> str:
@@ -222,25 +251,49 @@ class Decision:
     def written(self) -> bytes:
         """Return the canonical bytes of `record()`: what is stored, hashed and answered; made once."""
         if (content := self._written) is None:
-            record = self.record()
-            for name in ("score", "confidence", "cost_usd"):
-                record[name] = number(record[name])
-            latency_ms = record["latency_ms"]
-            for stage in latency_ms:
-                latency_ms[stage] = number(latency_ms[stage])
-            if self.reason_codes is not None:
-                record["reason_codes"] = part(canonical(record["reason_codes"]))
-            for shown, read in zip(record["features"], self.features, strict=True):
-                shown["values"] = part(read.written or canonical(read.values))
+            cost_usd, codes = self.cost_usd, self.reason_codes
             try:
-                content = written(record)
-            except TypeError:
+                content = written(
+                    self._shaped(
+                        None if self.model is None else _model_part(self.model),
+                        number(self.score),
+                        number(self.confidence),
+                        [read.part() for read in self.features],
+                        number(cost_usd) if cost_usd else 0,
+                        {
+                            stage: ms if ms % 1.0 and 1e-4 <= ms < 1e15 else number(ms)
+                            for stage, ms in self.latency_ms.items()
+                        },
+                        None if codes is None else part(canonical(_codes_record(codes))),
+                    )
+                )
+            except TypeError:  # half of a surrogate pair somewhere: `canonical` says where
                 content = canonical(self.record())
             object.__setattr__(self, "_written", content)
         return content
 
     def record(self) -> dict[str, Any]:
         """Return the decision as plain JSON values; `docs/decisions.md` describes the shape, which only ever grows."""
+        return self._shaped(
+            None if self.model is None else self.model._asdict(),
+            self.score,
+            self.confidence,
+            [read.record() for read in self.features],
+            self.cost_usd,
+            dict(self.latency_ms),
+            None if self.reason_codes is None else _codes_record(self.reason_codes),
+        )
+
+    def _shaped(
+        self,
+        model: object,
+        score: object,
+        confidence: object,
+        features: list[Any],
+        cost_usd: object,
+        latency_ms: object,
+        reason_codes: object,
+    ) -> dict[str, Any]:
         return {
             "id": self.id,
             "point": self.point,
@@ -249,25 +302,25 @@ class Decision:
             "case_id": self.case_id,
             "seq": self.seq,
             "actor": self.actor,
-            "model": None if self.model is None else _model_record(self.model),
+            "model": model,
             "policy_version": self.policy_version,
-            "score": self.score,
-            "confidence": self.confidence,
+            "score": score,
+            "confidence": confidence,
             "unknown": list(self.unknown),
             "verdict": self.verdict,
             "reasons": [
                 {"code": code, "text": text, "source": source}
                 for code, text, source in self.reasons
             ],
-            "features": [_view_record(read) for read in self.features],
+            "features": features,
             "cache": self.cache,
             "degraded": self.degraded,
             "degraded_why": self.degraded_why,
             "fallback": [step._asdict() for step in self.fallback],
-            "cost_usd": self.cost_usd,
-            "latency_ms": dict(self.latency_ms),
+            "cost_usd": cost_usd,
+            "latency_ms": latency_ms,
             "at_ms": self.at_ms,
-            "reason_codes": None if self.reason_codes is None else _codes_record(self.reason_codes),
+            "reason_codes": reason_codes,
         }
 
     @classmethod
@@ -320,20 +373,10 @@ class Decision:
             ) from wrong
 
 
-def _model_record(model: ModelRef) -> dict[str, Any]:
-    name, number, digest_, stage = model
-    return {"name": name, "number": number, "digest": digest_, "stage": stage}
-
-
-def _view_record(read: ViewRead) -> dict[str, Any]:
-    return {
-        "view": read.view,
-        "version": read.version,
-        "entity": read.entity,
-        "values": dict(read.values),
-        "digest": read.digest,
-        "as_of": None if read.as_of is None else read.as_of._asdict(),
-    }
+@functools.lru_cache(maxsize=256)
+def _model_part(model: ModelRef) -> Any:
+    """Return a model version as `written` takes it; few answer most decisions."""
+    return part(canonical(model._asdict()))
 
 
 def _view_read(record: Mapping[str, Any]) -> ViewRead:

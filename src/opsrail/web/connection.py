@@ -84,7 +84,8 @@ class Connection(HttpToolsProtocol):
         self._head_bytes, self._is_in_head, self._is_whole = 0, True, False
         self._earlier_body_bytes, self._frame_bytes = self._all_body_bytes, 0
         super().on_message_begin()
-        self.scope[ANSWER_WHOLE] = self.answer_whole
+        scope: Any = self.scope
+        scope[ANSWER_WHOLE] = self.answer_whole
 
     def answer_whole(
         self, scope: Scope, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes
