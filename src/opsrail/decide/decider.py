@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -45,8 +44,7 @@ FREE = frozenset({"hit", "shared"})
 """Cache states of scores that another request paid for."""
 
 
-@dataclass(frozen=True)
-class Request(Generic[M]):
+class Request(NamedTuple, Generic[M]):
     """One question to a decision point.
 
     Attributes:

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from opsrail.errors import InvalidInput
+from opsrail.values.canonical import canonical, digest
 from opsrail.values.decisions import REQUEST_VIEW, ViewRead
 
 
@@ -20,12 +21,13 @@ def request_read(facts: BaseModel, version: str) -> ViewRead:
         InvalidInput: a field has no canonical JSON, e.g. NaN. Terminal: nothing was decided.
     """
     try:
-        values = facts.model_dump(mode="json")
+        values = facts.__pydantic_serializer__.to_python(facts, mode="json")
     except ValueError as wrong:
         raise InvalidInput(
             f"the request {type(facts).__name__} cannot be written as JSON: {wrong}"
         ) from wrong
-    return ViewRead.of(REQUEST_VIEW, version, "", values)
+    content = canonical(values)
+    return ViewRead(REQUEST_VIEW, version, "", values, digest(content), None, content)
 
 
 def request_row(facts: BaseModel) -> dict[str, object]:
