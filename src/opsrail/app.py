@@ -113,6 +113,8 @@ class App:
             max_batch=decide.max_batch,
             limits=AskLimits(rows_in_flight=decide.rows_in_flight, retry_ratio=decide.retry_ratio),
             idempotency_ttl_s=decide.idempotency_ttl_s,
+            group_wait_s=decide.group_wait_ms / 1000,
+            most_pending=decide.records_waiting,
         )
         self.explainer = Explainer(self.registry, clock, budget_ms=decide.explain_ms)
         documents = config.documents
@@ -161,6 +163,7 @@ class App:
             await self.store.open()
             yield self
         finally:
+            await self.decider.drain()
             self.decider.close()
             self.explainer.close()
             await self.documents.close()

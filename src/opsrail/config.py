@@ -82,6 +82,18 @@ class DecideConfig(Part):
         le=1_000_000,
         description="requests that wait for one model version at once; more fall back",
     )
+    group_wait_ms: float = Field(
+        2.0,
+        ge=0,
+        le=2,
+        description="how long a decision waits for others to be committed with; 0: only while a commit is under way",
+    )
+    records_waiting: int = Field(
+        10_000,
+        ge=100,
+        le=1_000_000,
+        description="decisions that wait to be durable at once; more are refused",
+    )
     retry_ratio: float = Field(
         0.2,
         ge=0,

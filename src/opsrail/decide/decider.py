@@ -14,6 +14,7 @@ from opsrail.decide.cache import CacheStats, ScoreCache
 from opsrail.decide.chain import CURABLE, Link, links_of, routed, ruled, stood_in
 from opsrail.decide.deadline import Deadline, deadline_of
 from opsrail.decide.flights import Flights
+from opsrail.decide.laps import Laps
 from opsrail.decide.point import DecisionPoint
 from opsrail.decide.policy import Judgement, NoScore
 from opsrail.decide.reasoner import Reasoner
@@ -33,9 +34,9 @@ from opsrail.features.features import Features, Fetched
 from opsrail.features.request import request_read
 from opsrail.ports import Store
 from opsrail.registry.registry import Registry, Route
-from opsrail.values.decisions import CacheState, Decision, FallbackStep, ViewRead
+from opsrail.values.decisions import CacheState, Decision, Durability, FallbackStep, ViewRead
 from opsrail.values.explanations import ReasonCodes
-from opsrail.values.models import ModelVersion, Score
+from opsrail.values.models import Score
 from opsrail.values.rows import Write
 
 M = TypeVar("M", bound=BaseModel)
@@ -80,6 +81,8 @@ class Decider:
         max_batch: Rows a model scores in one call, at most.
         limits: What each model version may take and get.
         idempotency_ttl_s: Time for which an idempotency key stands for its decision.
+        group_wait_s: How long a decision waits for others to be committed with, at most.
+        most_pending: Decisions that wait to be durable, at most.
     """
 
     def __init__(
@@ -93,6 +96,8 @@ class Decider:
         max_batch: int = 64,
         limits: AskLimits | None = None,
         idempotency_ttl_s: int = KEY_TTL_S,
+        group_wait_s: float = 0.002,
+        most_pending: int = 10_000,
     ) -> None:
         self._registry = registry
         self._features = features
@@ -101,7 +106,9 @@ class Decider:
         self._flights = Flights(clock)
         new_scheduler = partial(Scheduler, max_batch)
         self._asker = Asker(registry, clock, limits or AskLimits(), new_scheduler)
-        self._recorder = Recorder(store, clock, idempotency_ttl_s)
+        self._recorder = Recorder(
+            store, clock, idempotency_ttl_s, linger_s=group_wait_s, most_pending=most_pending
+        )
         self._reasoner = Reasoner(registry, clock)
 
     async def decide(self, request: Request[M]) -> Decision:
@@ -116,9 +123,10 @@ class Decider:
         """
         point = request.point
         asked = _asked(request)
-        laps = _Laps(self._clock)
+        laps = Laps(self._clock)
         deadline = deadline_of(point.deadline_ms, request.budget_ms, laps.start_s)
         ticket = _ticket(request, asked.read)
+        self._recorder.check_room()
         async with self._recorder.once(ticket) as earlier:
             if earlier is not None:
                 return earlier
@@ -140,6 +148,10 @@ class Decider:
             decision = self._decision(request, asked, features, answer, judgement, laps, codes)
             return await self._recorder.record(decision, ticket, request.also)
 
+    async def drain(self) -> None:
+        """Wait until every decision that was answered is durable; call it before the store is closed."""
+        await self._recorder.drain()
+
     def close(self) -> None:
         """End the threads that score; call it when no request is under way."""
         self._asker.close()
@@ -147,7 +159,13 @@ class Decider:
 
     def stats(self) -> DeciderStats:
         """Return what cache and models did since the process began, and how they are now."""
-        return DeciderStats(self._cache.stats(self._flights.shared), self._asker.stats())
+        recorder = self._recorder
+        return DeciderStats(
+            self._cache.stats(self._flights.shared),
+            self._asker.stats(),
+            recorder.pending,
+            recorder.unwritten,
+        )
 
     async def _route(self, request: Request[Any], deadline: Deadline) -> Route | NoScore:
         point, key = request.point.name, request.case_id or request.correlation_id
@@ -235,7 +253,7 @@ class Decider:
         features: Fetched | NoScore,
         answer: _Answer,
         judgement: Judgement,
-        laps: _Laps,
+        laps: Laps,
         codes: ReasonCodes | None,
     ) -> Decision:
         point, link, faults = request.point, answer.link, answer.faults
@@ -261,20 +279,26 @@ class Decider:
             degraded=bool(faults),
             degraded_why=faults[0].code if faults else None,
             fallback=(*answer.steps, *silent),
-            cost_usd=0.0
-            if scored is None or link is None or answer.cache in FREE
-            else _cost_usd(link.version),
+            cost_usd=0.0 if scored is None or answer.cache in FREE else _cost_usd(link),
             latency_ms=laps.spent_ms(),
             at_ms=laps.at_ms,
             reason_codes=codes,
+            durability=_durability(request),
         )
 
 
 class DeciderStats(NamedTuple):
-    """What `Decider.stats` shows."""
+    """What `Decider.stats` shows.
+
+    Attributes:
+        pending: Decisions that are not durable yet.
+        unwritten: Decisions answered ahead of the disk (`async`) that the database then refused.
+    """
 
     cache: CacheStats
     models: tuple[ModelStats, ...]
+    pending: int
+    unwritten: int
 
 
 class _Asked(NamedTuple):
@@ -296,35 +320,6 @@ class _Answer(NamedTuple):
     link: Link | None
     faults: Sequence[NoScore]
     steps: tuple[FallbackStep, ...]
-
-
-class _Laps:
-    """Time spent by stage. Milliseconds, to the microsecond."""
-
-    __slots__ = ("_marks", "_now_s", "at_ms", "begun_s", "start_s")
-
-    def __init__(self, clock: Clock) -> None:
-        self._now_s = clock.monotonic_s
-        self.at_ms = clock.now_ms()
-        self.start_s = self.begun_s = self._now_s()
-        self._marks: list[tuple[str, float]] = []
-
-    def begin(self) -> None:
-        """Begin the first stage: what was waited for before belongs to none."""
-        self.begun_s = self._now_s()
-
-    def end(self, stage: str) -> None:
-        """End a stage; the next one begins."""
-        self._marks.append((stage, self._now_s()))
-
-    def spent_ms(self) -> dict[str, float]:
-        """Return what each stage took."""
-        spent_ms, last_s = {}, self.begun_s
-        for stage, end_s in self._marks:
-            spent_ms[stage] = int((end_s - last_s) * 1e6) / 1000
-            last_s = end_s
-        spent_ms["total"] = int((last_s - self.start_s) * 1e6) / 1000
-        return spent_ms
 
 
 def _asked(request: Request[Any]) -> _Asked:
@@ -382,6 +377,14 @@ def _silence(point: DecisionPoint[Any], why: NoScore, link: Link | None) -> _Ans
     return _Answer(why, "miss" if point.cache_ttl_s else "off", link, [why], ())
 
 
-def _cost_usd(version: ModelVersion) -> float:
-    declared = version.card.get("cost_usd", 0.0)
+def _durability(request: Request[Any]) -> Durability:
+    """Return how a decision becomes durable: in a case and under a key others rely on its record, so it is waited for."""
+    asked = request.point.durability
+    is_relied_on = request.also is not None or request.idempotency_key is not None
+    return "grouped" if asked == "async" and is_relied_on else asked
+
+
+def _cost_usd(link: Link | None) -> float:
+    """Return what a model's card declares for a call."""
+    declared = 0.0 if link is None else link.version.card.get("cost_usd", 0.0)
     return float(declared) if isinstance(declared, int | float) else 0.0

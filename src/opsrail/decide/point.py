@@ -18,7 +18,7 @@ from opsrail.decide.policy import Fallback, Policy
 from opsrail.decide.reasons import MOST_CODES
 from opsrail.errors import Fault, InvalidInput
 from opsrail.values.canonical import canonical, digest
-from opsrail.values.decisions import IMPACTS, Impact
+from opsrail.values.decisions import DURABILITIES, IMPACTS, Durability, Impact
 
 M = TypeVar("M", bound=BaseModel)
 NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
@@ -42,6 +42,8 @@ class DecisionPoint(Generic[M]):
         stand_ins: Who is asked when the routed model version cannot answer, in order: the `live` version (for a canary), the
             version at stage `standby`, another `pool` of the same version, the `retired` version. After them the fallback.
         impact: What a wrong verdict costs: `low`, `medium` or `high`.
+        durability: `grouped`: durable before the answer, with others that come within 2 ms; `synced`: waits for no others;
+            `async`: the answer does not wait for the disk, a crash may lose the record; refused for impact `high`.
         reason_codes: How many of the features that moved the score each decision names, 0..10, computed within the deadline.
 
     Raises:
@@ -61,6 +63,7 @@ class DecisionPoint(Generic[M]):
         stand_ins: Sequence[StandIn] = USUAL,
         impact: Impact = "medium",
         reason_codes: int = 0,
+        durability: Durability = "grouped",
     ) -> None:
         self.name = name
         self.request = request
@@ -72,6 +75,7 @@ class DecisionPoint(Generic[M]):
         self.stand_ins = tuple(stand_ins)
         self.impact: Impact = impact
         self.reason_codes = reason_codes
+        self.durability: Durability = durability
         if found := list(_faults(self)):
             raise InvalidInput(f"decision point {name!r} cannot be defined", found)
 
@@ -124,6 +128,13 @@ def _faults(point: DecisionPoint[Any]) -> Iterator[Fault]:
             yield Fault("stand_ins", f"{kind!r} stands {count} times")
     if point.impact not in IMPACTS:
         yield Fault("impact", f"{point.impact!r} is none of {', '.join(IMPACTS)}")
+    if point.durability not in DURABILITIES:
+        yield Fault("durability", f"{point.durability!r} is none of {', '.join(DURABILITIES)}")
+    if point.durability == "async" and point.impact == "high":
+        yield Fault(
+            "durability",
+            "'async' may lose a record in a crash, which an impact of 'high' does not allow; use 'grouped'",
+        )
     if not 0 <= point.reason_codes <= MOST_CODES:
         yield Fault("reason_codes", f"{point.reason_codes} is outside 0..{MOST_CODES}")
 

@@ -7,12 +7,15 @@ given to the next request by a change that counts only while nobody else has cha
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from opsrail import faults
 from opsrail.clock import Clock
-from opsrail.errors import InFlight, KeyReused, StaleWrite, StoreUnavailable
+from opsrail.decide.group_commit import GroupCommit
+from opsrail.errors import InFlight, KeyReused, Overloaded, StaleWrite, StoreUnavailable
 from opsrail.ledger.commitment import FIELD, SALT_BYTES, record_commitment
 from opsrail.ports import Store
 from opsrail.values.canonical import written
@@ -20,6 +23,11 @@ from opsrail.values.cases import KeyRow
 from opsrail.values.decisions import Decision, DecisionRow
 from opsrail.values.rows import Append, Insert, Update, Value, Write
 
+log = logging.getLogger("opsrail.decide")
+ROOM_AFTER_S = 1.0
+"""Ours: thousands of decisions are written in a second once the database answers."""
+AGAIN_S = 0.5
+"""Ours: a database that is away is asked again twice a second."""
 Also = Callable[[Decision], Sequence[Write]]
 KEY_TTL_S = 604_800
 """A week: a caller's queue that stood still over a long weekend may still ask again. Ours; Stripe keeps keys for 24 h at
@@ -62,14 +70,55 @@ class Recorder:
 
     Args:
         key_ttl_s: Time for which a key stands for its decision; later it is as good as new.
+        linger_s: How long a decision waits for others to be committed with, at most.
+        most_pending: Decisions that wait to be durable, at most; more are refused before a model is asked.
+
+    Attributes:
+        unwritten: Decisions answered without waiting for the disk (`async`) that the database then refused.
     """
 
-    def __init__(self, store: Store, clock: Clock, key_ttl_s: int = KEY_TTL_S) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        key_ttl_s: int = KEY_TTL_S,
+        *,
+        linger_s: float = 0.002,
+        most_pending: int = 10_000,
+    ) -> None:
         self._store = store
         self._clock = clock
+        self._groups = GroupCommit(store, clock, linger_s)
+        self._most_pending = most_pending
+        self.unwritten = 0
+        self._put_off: dict[str, tuple[asyncio.TimerHandle, Sequence[Write]]] = {}
         self._key_ttl_ms = key_ttl_s * 1000
         self._under_way: dict[tuple[str, str], str] = {}
         self._expired: dict[tuple[str, str], KeyRow] = {}
+
+    @property
+    def pending(self) -> int:
+        """Decisions that are not durable yet."""
+        return self._groups.pending + len(self._put_off)
+
+    def check_room(self) -> None:
+        """Raise Overloaded when the database is behind: what cannot be recorded must not be decided."""
+        if self.pending >= self._most_pending:
+            raise Overloaded(
+                f"{self._most_pending} decisions wait to be recorded, as many as may; ask again in a moment",
+                after_s=ROOM_AFTER_S,
+            )
+
+    async def drain(self) -> None:
+        """Make all that was answered durable; what the database still does not take is named in the log."""
+        for decision_id, (timer, writes) in list(self._put_off.items()):
+            timer.cancel()
+            self._record_later(decision_id, writes)
+        await self._groups.drain()
+        for decision_id, (timer, _) in self._put_off.items():
+            timer.cancel()
+            self._give_up(decision_id, StoreUnavailable("the process ended before it answered"))
+        self._put_off.clear()
 
     def once(self, ticket: Ticket | None) -> _Once:
         """Hold a key while its request is decided; gives the decision it already has, if any.
@@ -120,10 +169,35 @@ class Recorder:
         if ticket is not None:
             return await self._record_once(decision, ticket, writes)
         if also is not None:
-            writes += also(decision)
-        await self._store.commit(writes)
+            await self._store.commit([*writes, *also(decision)])
+        elif decision.durability == "synced":
+            await self._store.commit(writes)
+        elif decision.durability == "async":
+            self._record_later(decision.id, writes)
+        else:
+            await self._groups.add(writes)
         faults.point("decide.after_record")
         return decision
+
+    def _record_later(self, decision_id: str, writes: Sequence[Write]) -> None:
+        """Hand a decision over without waiting; it is tried again for as long as the database is away."""
+        self._put_off.pop(decision_id, None)
+
+        def ended(future: asyncio.Future[None]) -> None:
+            error = None if future.cancelled() else future.exception()
+            if isinstance(error, StoreUnavailable):
+                timer = asyncio.get_running_loop().call_later(
+                    AGAIN_S, self._record_later, decision_id, writes
+                )
+                self._put_off[decision_id] = (timer, writes)
+            elif error is not None and not isinstance(error, StaleWrite):
+                self._give_up(decision_id, error)
+
+        self._groups.add(writes).add_done_callback(ended)
+
+    def _give_up(self, decision_id: str, error: BaseException) -> None:
+        self.unwritten += 1
+        log.error("decision %s was answered and cannot be recorded: %s", decision_id, error)
 
     async def _record_once(
         self, decision: Decision, ticket: Ticket, writes: Sequence[Write]

@@ -5,30 +5,25 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, TypeVar, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import orjson
 
 from opsrail.errors import Fault, InvalidInput
 from opsrail.values.canonical import canonical, digest, number, part, written
-from opsrail.values.explanations import (
-    AGAINSTS,
-    DIRECTIONS,
-    METHODS,
-    SPACES,
-    ReasonCode,
-    ReasonCodes,
-)
+from opsrail.values.explanations import ReasonCodes
+from opsrail.values.records import codes_read, codes_record, number_of, one_of, plain, text_of
 
 Impact = Literal["low", "medium", "high"]
 CacheState = Literal["hit", "shared", "miss", "off"]
 Source = Literal["rule", "band", "fallback", "policy"]
+Durability = Literal["synced", "grouped", "async"]
 IMPACTS: tuple[str, ...] = get_args(Impact)
+DURABILITIES: tuple[str, ...] = get_args(Durability)
 CACHE_STATES: tuple[str, ...] = get_args(CacheState)
 SOURCES: tuple[str, ...] = get_args(Source)
 REQUEST_VIEW = "request"
 """View name under which the request's own fields stand among a decision's features."""
-_T = TypeVar("_T")
 
 
 class DecisionRow(NamedTuple):
@@ -221,6 +216,8 @@ class Decision:
         cost_usd: What the score cost, as the model's card declares a call; 0 for one that was kept or shared.
         latency_ms: By stage (`route`, `features`, `score`, `verdict`) and `total`, until the record was begun. Milliseconds.
         at_ms: When it was asked, epoch ms.
+        durability: `synced`: on disk before the answer, by a commit that waited for nobody; `grouped`: on disk before the
+            answer, by one that waited up to 2 ms for others; `async`: the answer did not wait for the disk.
         is_repeat: Whether it was made for an earlier request with the same idempotency key; stands in no record.
         reason_codes: Which features moved the score most; None where the point does not ask for that.
     """
@@ -248,6 +245,7 @@ class Decision:
     at_ms: int
     fallback: tuple[FallbackStep, ...] = ()
     reason_codes: ReasonCodes | None = None
+    durability: Durability = "grouped"
     is_repeat: bool = field(default=False, init=False, repr=False, compare=False)
     _written: bytes | None = field(default=None, init=False, repr=False, compare=False)
 
@@ -267,7 +265,7 @@ class Decision:
                             stage: ms if ms % 1.0 and 1e-4 <= ms < 1e15 else number(ms)
                             for stage, ms in self.latency_ms.items()
                         },
-                        None if codes is None else part(canonical(_codes_record(codes))),
+                        None if codes is None else part(canonical(codes_record(codes))),
                     )
                 )
             except TypeError:  # half of a surrogate pair somewhere: `canonical` says where
@@ -284,7 +282,7 @@ class Decision:
             [read.record() for read in self.features],
             self.cost_usd,
             dict(self.latency_ms),
-            None if self.reason_codes is None else _codes_record(self.reason_codes),
+            None if self.reason_codes is None else codes_record(self.reason_codes),
         )
 
     def _shaped(
@@ -324,6 +322,7 @@ class Decision:
             "latency_ms": latency_ms,
             "at_ms": self.at_ms,
             "reason_codes": reason_codes,
+            "durability": self.durability,
         }
 
     @classmethod
@@ -343,22 +342,22 @@ class Decision:
         """
         try:
             return cls(
-                id=_text(record, "id"),
-                point=_text(record, "point"),
-                impact=_one_of(IMPACTS, record["impact"]),
-                correlation_id=_text(record, "correlation_id"),
+                id=text_of(record, "id"),
+                point=text_of(record, "point"),
+                impact=one_of(IMPACTS, record["impact"]),
+                correlation_id=text_of(record, "correlation_id"),
                 case_id=record["case_id"],
                 seq=record["seq"],
-                actor=_text(record, "actor"),
+                actor=text_of(record, "actor"),
                 model=None if record["model"] is None else ModelRef(**record["model"]),
-                policy_version=_text(record, "policy_version"),
-                score=_number(record["score"]),
-                confidence=_number(record["confidence"]),
+                policy_version=text_of(record, "policy_version"),
+                score=number_of(record["score"]),
+                confidence=number_of(record["confidence"]),
                 unknown=tuple(record["unknown"]),
-                verdict=_text(record, "verdict"),
+                verdict=text_of(record, "verdict"),
                 reasons=tuple(Reason(**reason) for reason in record["reasons"]),
                 features=tuple(_view_read(read) for read in record["features"]),
-                cache=_one_of(CACHE_STATES, record["cache"]),
+                cache=one_of(CACHE_STATES, record["cache"]),
                 degraded=bool(record["degraded"]),
                 degraded_why=record["degraded_why"],
                 fallback=tuple(FallbackStep(**step) for step in record.get("fallback", ())),
@@ -367,7 +366,8 @@ class Decision:
                     stage: float(spent_ms) for stage, spent_ms in record["latency_ms"].items()
                 },
                 at_ms=int(record["at_ms"]),
-                reason_codes=_codes_read(record.get("reason_codes")),
+                reason_codes=codes_read(record.get("reason_codes")),
+                durability=one_of(DURABILITIES, record.get("durability", "synced")),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as wrong:
             raise InvalidInput(
@@ -384,63 +384,8 @@ def _model_part(model: ModelRef) -> Any:
 
 def _view_read(record: Mapping[str, Any]) -> ViewRead:
     as_of = record["as_of"]
-    values = {name: _plain(value) for name, value in record["values"].items()}
+    values = {name: plain(value) for name, value in record["values"].items()}
     past = None if as_of is None else AsOf(**as_of)
     return ViewRead(
         record["view"], record["version"], record["entity"], values, record["digest"], past
     )
-
-
-def _codes_record(told: ReasonCodes) -> dict[str, Any]:
-    return {**told._asdict(), "codes": [code._asdict() for code in told.codes]}
-
-
-def _codes_read(record: Mapping[str, Any] | None) -> ReasonCodes | None:
-    """Return reason codes; None also for a record from before there were any."""
-    if record is None:
-        return None
-    if record["absent"] is not None:
-        return ReasonCodes(None, None, None, None, (), record["absent"])
-    codes = tuple(
-        ReasonCode(
-            _text(code, "code"),
-            _text(code, "feature"),
-            _plain(code["value"]),
-            float(code["contribution"]),
-            _one_of(DIRECTIONS, code["direction"]),
-            _text(code, "text"),
-        )
-        for code in record["codes"]
-    )
-    return ReasonCodes(
-        _one_of(METHODS, record["method"]),
-        _one_of(SPACES, record["space"]),
-        _one_of(AGAINSTS, record["against"]),
-        float(record["baseline"]),
-        codes,
-    )
-
-
-def _plain(value: Any) -> Any:
-    """Return a JSON value with whole numbers of 2**53 and more as the doubles that they were."""
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 2**53:
-        return float(value)
-    if isinstance(value, dict):
-        return {key: _plain(part) for key, part in value.items()}
-    return [_plain(part) for part in value] if isinstance(value, list) else value
-
-
-def _text(record: Mapping[str, Any], name: str) -> str:
-    if not isinstance(value := record[name], str):
-        raise TypeError(f"{name} is not text")
-    return value
-
-
-def _number(value: Any) -> float | None:
-    return None if value is None else float(value)
-
-
-def _one_of(choices: tuple[str, ...], value: _T) -> _T:
-    if value not in choices:
-        raise ValueError(f"{value!r} is none of {', '.join(choices)}")
-    return value

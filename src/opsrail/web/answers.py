@@ -205,6 +205,7 @@ class Decision(Shape):
     latency_ms: dict[str, float]
     at_ms: int
     reason_codes: ReasonCodes | None
+    durability: Literal["synced", "grouped", "async"]
 
 
 class Contributions(Shape):
