@@ -95,4 +95,4 @@ def test_every_decision_goes_in_exactly_one_group(steps: list[tuple[float, bool]
         grouping.end()
         out -= 1
 
-    assert gone + sent(grouping, now_s + LINGER_S) == len(steps)
+    assert gone + sent(grouping, now_s + 1.0) == len(steps)
