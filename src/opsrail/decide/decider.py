@@ -13,6 +13,7 @@ from opsrail.decide.asking import Asker, AskLimits, ModelStats, no_score
 from opsrail.decide.cache import CacheStats, ScoreCache
 from opsrail.decide.chain import CURABLE, Link, links_of, routed, ruled, stood_in
 from opsrail.decide.deadline import Deadline, deadline_of
+from opsrail.decide.figures import Figures
 from opsrail.decide.flights import Flights
 from opsrail.decide.laps import Laps
 from opsrail.decide.point import DecisionPoint
@@ -83,6 +84,9 @@ class Decider:
         idempotency_ttl_s: Time for which an idempotency key stands for its decision.
         group_wait_s: How long a decision waits for others to be committed with, at most.
         most_pending: Decisions that wait to be durable, at most.
+
+    Attributes:
+        figures: How many decisions there were lately, how fast, and what came of them.
     """
 
     def __init__(
@@ -110,6 +114,7 @@ class Decider:
             store, clock, idempotency_ttl_s, linger_s=group_wait_s, most_pending=most_pending
         )
         self._reasoner = Reasoner(registry, clock)
+        self.figures = Figures(clock.monotonic_s())
 
     async def decide(self, request: Request[M]) -> Decision:
         """Answer one request; its record is durable before this returns. The whole hot path is on this page.
@@ -146,7 +151,9 @@ class Decider:
                 )
                 laps.end("reasons")
             decision = self._decision(request, asked, features, answer, judgement, laps, codes)
-            return await self._recorder.record(decision, ticket, request.also)
+            stands = await self._recorder.record(decision, ticket, request.also)
+            self.figures.add(decision, laps.start_s, self._clock.monotonic_s())
+            return stands
 
     async def drain(self) -> None:
         """Wait until every decision that was answered is durable; call it before the store is closed."""

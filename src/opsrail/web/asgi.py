@@ -19,6 +19,7 @@ from opsrail.web.ledger import Ledger
 from opsrail.web.openapi import document
 from opsrail.web.reviews import Reviews
 from opsrail.web.routing import Paths
+from opsrail.web.stats import LiveStats
 
 
 def create_asgi(
@@ -41,7 +42,7 @@ def create_asgi(
         door, lambda: document(operations, version=__version__, needs_key=gate.needs_key)
     )
     trades = (Cases(door), Decisions(door), Explanations(door), Reviews(door), Ledger(door))
-    for trade in (health, *trades):
+    for trade in (health, LiveStats(door), *trades):
         operations += trade.operations()
     open_paths = frozenset(operation.path for operation in operations if operation.is_open)
     return Envelope(

@@ -76,6 +76,7 @@ class Health:
                     "reviews": "/v1/reviews",
                     "actions": "/v1/actions",
                     "ledger": "/v1/ledger/checkpoint",
+                    "stats": "/v1/stats",
                     "openapi": "/v1/openapi.json",
                     "problems": LIST,
                     "health": "/healthz",
