@@ -23,6 +23,7 @@ from opsrail import (
     DateField,
     DecisionPoint,
     FeatureView,
+    Fixed,
     Form,
     MoneyField,
     Objective,
@@ -74,7 +75,7 @@ class Columns(BaseModel):
     DayOfWeekClaimed: DayName
     MonthClaimed: MonthName
     WeekOfMonthClaimed: WeekNumber
-    Age: Years
+    Age: Annotated[Years, Fixed("Nobody can change their age.")]
     Fault: Literal["Policy Holder", "Third Party"]
     PolicyType: Word
     VehicleCategory: Word

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from opsrail.features.view import FeatureView as FeatureView
     from opsrail.values.decisions import Decision as Decision
     from opsrail.values.documents import Document as Document
+    from opsrail.values.explanations import Fixed as Fixed
     from opsrail.values.reviews import Ruling as Ruling
 
 HOMES = {
@@ -46,6 +47,7 @@ HOMES = {
     "DecisionPoint": "opsrail.decide.point",
     "Document": "opsrail.values.documents",
     "FeatureView": "opsrail.features.view",
+    "Fixed": "opsrail.values.explanations",
     "Form": "opsrail.documents.form",
     "MoneyField": "opsrail.documents.form",
     "Objective": "opsrail.cases.definition",

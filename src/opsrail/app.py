@@ -116,7 +116,7 @@ class App:
             group_wait_s=decide.group_wait_ms / 1000,
             most_pending=decide.records_waiting,
         )
-        self.explainer = Explainer(self.registry, clock, budget_ms=decide.explain_ms)
+        self.explainer = Explainer(self.registry, clock, self.features, budget_ms=decide.explain_ms)
         documents = config.documents
         folder = Path(documents.folder) if documents.folder else None
         self.documents = DocumentReader(

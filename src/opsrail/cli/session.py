@@ -18,7 +18,11 @@ from opsrail.errors import NotFound
 T = TypeVar("T")
 
 
-def on_app(invocation: Invocation, work: Callable[[App], Awaitable[T]]) -> T:
+def on_app(
+    invocation: Invocation,
+    work: Callable[[App], Awaitable[T]],
+    definitions: Definitions = NOTHING,
+) -> T:
     """Open an installation that exists, do one thing with it, close it.
 
     Raises:
@@ -29,7 +33,7 @@ def on_app(invocation: Invocation, work: Callable[[App], Awaitable[T]]) -> T:
     log_to(invocation.data)
 
     async def once() -> T:
-        async with build(config, invocation.data, NOTHING).opened() as app:
+        async with build(config, invocation.data, definitions).opened() as app:
             return await work(app)
 
     return loop(once())

@@ -142,3 +142,37 @@ def _compiled(code: types.CodeType) -> str:
         for part in code.co_consts
     ]
     return f"{code.co_code.hex()} {constants} {code.co_names}"
+
+
+def names_and_numbers(function: Callable[..., Any]) -> tuple[frozenset[str], frozenset[float]]:
+    """Return the attributes that a function names and the numbers that it knows, with those of what it calls here.
+
+    A hint, not a proof: a name may be made at run time, a number may be reckoned.
+    """
+    names: set[str] = set()
+    numbers: set[float] = set()
+    _look_into(function, names, numbers, set())
+    return frozenset(names), frozenset(numbers)
+
+
+def _look_into(value: Any, names: set[str], numbers: set[float], seen: set[int]) -> None:
+    if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
+        numbers.add(float(value))
+    if id(value) in seen:
+        return
+    seen.add(id(value))
+    if isinstance(value, types.CodeType):
+        names.update(value.co_names)
+        inside: Any = value.co_consts
+    elif isinstance(value, types.FunctionType):
+        outside = inspect.getclosurevars(value)
+        inside = [
+            value.__code__,
+            *(value.__defaults__ or ()),
+            *outside.globals.values(),
+            *outside.nonlocals.values(),
+        ]
+    else:
+        inside = value if isinstance(value, list | tuple | set | frozenset) else ()
+    for part in inside:
+        _look_into(part, names, numbers, seen)

@@ -7,7 +7,7 @@ that whoever asks for explanations cannot take the processor from decisions.
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import orjson
@@ -18,8 +18,18 @@ from opsrail.decide.approximate import contributions_of
 from opsrail.decide.aside import Aside
 from opsrail.decide.point import DecisionPoint
 from opsrail.decide.reasons import code_of, label_of
-from opsrail.errors import DeadlinePassed, ModelUnavailable, NotExplainable
+from opsrail.decide.turning import Nearest, Turning, turned
+from opsrail.errors import (
+    DeadlinePassed,
+    Fault,
+    InvalidInput,
+    ModelUnavailable,
+    NotExplainable,
+    UnknownName,
+)
+from opsrail.features.features import Features
 from opsrail.features.request import request_row
+from opsrail.features.view import FeatureView
 from opsrail.ports import LoadedModel
 from opsrail.registry.registry import Registry
 from opsrail.values.decisions import Decision, ViewRead
@@ -28,6 +38,8 @@ from opsrail.values.explanations import Contributions, ReasonCode
 SAME_SCORE = 1e-5
 """How far a score may stand from the recorded one and still be the same: rounding of another machine. Ours."""
 MOST_WAITING = 8
+SEARCH_SHARE = 0.85
+"""Share of the budget after which a search ends with what it found. Ours: the rest is for the model's own pace."""
 
 
 class Explained(NamedTuple):
@@ -77,12 +89,21 @@ class Explainer:
     """Explains decisions of one installation.
 
     Args:
+        features: Tells whose history a view reads; None: decisions that rest on views get no smallest change.
         budget_ms: Time that one explanation may take.
     """
 
-    def __init__(self, registry: Registry, clock: Clock, *, budget_ms: int = 2_000) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        clock: Clock,
+        features: Features | None = None,
+        *,
+        budget_ms: int = 2_000,
+    ) -> None:
         self._registry = registry
         self._clock = clock
+        self._features = features
         self._budget_s = budget_ms / 1000
         self._aside = Aside("opsrail-explain", clock, MOST_WAITING)
 
@@ -120,9 +141,58 @@ class Explainer:
         )
         return Explained(told, tuple(codes), None)
 
+    async def nearest(
+        self, decision: Decision, point: DecisionPoint[Any], towards: str | None = None
+    ) -> Nearest:
+        """Return the smallest change of facts that turns a decision's verdict, or why none is told.
+
+        Args:
+            towards: The verdict that it should turn to; None: any other.
+
+        Raises:
+            InvalidInput: the policy never gives that verdict. Terminal.
+            Overloaded: too many explanations are asked for. Ask again.
+        """
+        wanted = _wanted(decision, point, towards)
+        ends_s = self._clock.monotonic_s() + SEARCH_SHARE * self._budget_s
+        try:
+            turning = await self._turning(decision, point, wanted)
+            return await self._aside.run(
+                lambda: _turned(
+                    turning, decision, towards, lambda: self._clock.monotonic_s() > ends_s
+                ),
+                self._budget_s,
+            )
+        except TimeoutError:
+            text = f"it took longer than {self._budget_s:g} s; raise decide.explain_ms"
+            return Nearest(towards, absent=(DeadlinePassed.code, text))
+        except (NotExplainable, ModelUnavailable) as fault:
+            return Nearest(towards, absent=(fault.code, str(fault)))
+
     def close(self) -> None:
         """End the thread."""
         self._aside.close()
+
+    async def _turning(
+        self, decision: Decision, point: DecisionPoint[Any], wanted: frozenset[str]
+    ) -> Turning:
+        model = await self._model(decision)
+        asked = asked_of(decision, point)
+        if asked.facts is None:
+            raise NotExplainable(
+                f"decision {decision.id} was asked with another request model than {point.request.__name__} is now"
+            )
+        try:
+            entities = [(read, self._view(read.name).entity) for read in decision.features[1:]]
+        except UnknownName as unknown:
+            raise NotExplainable(f"decision {decision.id}: {unknown}") from unknown
+        values = decision.features[0].values
+        return Turning(model, point, values, asked.facts, asked.row, entities, wanted)
+
+    def _view(self, ref: str) -> FeatureView[Any]:
+        if self._features is None:
+            raise UnknownName(f"feature view {ref!r} is not at hand; give the automation's file")
+        return self._features.view(ref)
 
     async def _model(self, decision: Decision) -> LoadedModel:
         """Return the very version that was asked; its bytes are checked against the digest when they are loaded."""
@@ -163,6 +233,34 @@ def joined(request: Mapping[str, object], views: Sequence[ViewRead]) -> dict[str
     for read in views:
         row.update(read.values)
     return row
+
+
+def _wanted(decision: Decision, point: DecisionPoint[Any], towards: str | None) -> frozenset[str]:
+    """Return the verdicts that would do. Raises InvalidInput."""
+    verdicts = point.policy.verdicts
+    if towards is None:
+        return frozenset(verdicts) - {decision.verdict}
+    if towards not in verdicts:
+        wrong = f"{towards[:63]!r} is none of {', '.join(verdicts)}"
+        raise InvalidInput(
+            f"point {point.name!r} never gives that verdict", [Fault("towards", wrong)]
+        )
+    return frozenset([towards])
+
+
+def _turned(
+    turning: Turning, decision: Decision, towards: str | None, is_over: Callable[[], bool]
+) -> Nearest:
+    """Return the smallest change, if the model answers as it did then. Blocking."""
+    try:
+        _check_same(decision, turning.scores([{}])[0].value)
+        return turned(turning, towards, is_over)
+    except (ModelUnavailable, NotExplainable):
+        raise
+    except Exception as fault:  # of the model's own code
+        raise NotExplainable(
+            f"model {turning.model.digest} answers no row with other facts ({type(fault).__name__}: {fault})"
+        ) from fault
 
 
 def _check_same(decision: Decision, score: float) -> None:
