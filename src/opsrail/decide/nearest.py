@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from opsrail.decide.options import Choice, Option, shortest
+from opsrail.decide.options import Choice, Option, fine_of, shortest
 from opsrail.values.models import Score
 
 BISECTIONS = 40
@@ -285,7 +285,7 @@ class Search:
 
     def _shorter(self, changes: Changes, choice: Choice, near: float, far: float) -> Changes:
         """Return the change with a number of fewer digits that is hardly farther, if it does as well."""
-        fine = 1e-3 * (choice.scale or 1.0)
+        fine = fine_of(far, _number(choice.now), choice.scale or 1.0)
         is_down = far < near
         ends = (far - fine, far) if is_down else (near, far + fine)
         number = shortest(*ends, is_down=is_down)

@@ -1,8 +1,8 @@
 """What each fact of a request may become: one option for each cell of the model that the request's type lets it reach.
 
-An option is the value of its cell that is nearest to what the fact is; of those within a thousandth of the fact's scale, the
-one with the fewest digits. Numbers whose score has no cells get evenly spaced options. The type is read from the model's
-JSON schema, and every option is a value that the model itself accepts.
+An option is the value of its cell that is nearest to what the fact is; of those within a thousandth of the fact's scale and
+a twentieth of the way, the one with the fewest digits. Numbers whose score has no cells get evenly spaced options. The type
+is read from the model's JSON schema, and every option is a value that the model itself accepts.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from opsrail.values.explanations import FeatureCells, Fixed
 GRID = 16
 """Steps between the least and the greatest number of a fact without cells. Ours: bisection finds the rest."""
 FINE = 1e-3
-"""Share of a fact's scale within which a shorter number is as good. Ours: no advice turns on it."""
+"""Share of a fact's scale within which a shorter number is as good, at most. Ours: no advice turns on it."""
 MOST_WORDS = 200
 UNKNOWN_TYPE = "It is no number, truth or word of a known list."
 
@@ -145,14 +145,24 @@ def scale_of(shape: Shape, cells: FeatureCells, now: float | None) -> float:
     return max(abs(now or 0.0), 1.0)
 
 
+def fine_of(edge: float, now: float | None, scale: float) -> float:
+    """Return within how much of an edge a shorter number is as good: never more than a twentieth of the way there."""
+    if now is None:
+        return FINE * scale
+    return min(FINE * scale, max(abs(edge - now) / 20, FINE * FINE * scale))
+
+
 def shortest(low: float, high: float, *, is_down: bool) -> float | None:
     """Return the number with the fewest digits above `low` and up to `high`, also as float32; None: there is none.
 
     Args:
         is_down: Of equally short ones take the greatest, else the least.
     """
-    width = high - low
-    if not width > 0 or not math.isfinite(width):
+    if not math.isfinite(high - low):
+        return None
+    if rounded(high) > high:
+        high = _before(high)
+    if not (width := high - low) > 0:
         return None
     first = math.ceil(math.log10(max(abs(low), abs(high), width)))
     for exponent in range(first, first - 24, -1):
@@ -162,7 +172,8 @@ def shortest(low: float, high: float, *, is_down: bool) -> float | None:
         number = float(steps * step)
         if low < number <= high and low < rounded(number) <= high:
             return number
-    return high if low < rounded(high) <= high else None
+    last = high if is_down else -_before(-low)
+    return last if low < rounded(last) <= high else None
 
 
 def rounded(number: float) -> float:
@@ -186,6 +197,8 @@ def _numbers(
     low = max(shape.low, -math.inf if cells.low is None else cells.low)
     high = min(shape.high, math.inf if cells.high is None else cells.high)
     edges = sorted({*cells.edges, *map(rounded, numbers), *map(_before, numbers)})
+    if is_whole and not edges:
+        return
     if not is_whole:
         yield from _grid(low, high, now, scale, shape.step)
     here = {bisect_left(edges, number) for number in (() if now is None else (now, rounded(now)))}
@@ -197,24 +210,32 @@ def _numbers(
         if not after < until or after == until == math.inf:
             continue
         is_down = place < min(here, default=0) or after == -math.inf
-        number = _nearest(after, until, scale, shape.step, is_down=is_down)
+        number = _nearest(after, until, now, scale, shape.step, is_down=is_down)
         if number is not None or shape.step is None:
             yield number
 
 
 def _nearest(
-    after: float, until: float, scale: float, step: float | None, *, is_down: bool
+    after: float,
+    until: float,
+    now: float | None,
+    scale: float,
+    step: float | None,
+    *,
+    is_down: bool,
 ) -> float | None:
     """Return the number of a cell that is nearest to those below it, or (`is_down`) to those above."""
     if step is not None:
         end = math.floor(until / step) if is_down else math.floor(after / step) + 1
         number = end * step
         return number if after < number <= until else None
-    if is_down:
-        return shortest(max(after, until - FINE * scale), until, is_down=True)
-    return shortest(after, min(until, after + FINE * scale), is_down=False) or shortest(
-        after, min(until, after + scale), is_down=False
-    )
+    for width in (fine_of(until if is_down else after, now, scale), FINE * scale, scale):
+        low, high = (
+            (max(after, until - width), until) if is_down else (after, min(until, after + width))
+        )
+        if (found := shortest(low, high, is_down=is_down)) is not None:
+            return found
+    return None
 
 
 def _grid(

@@ -141,7 +141,7 @@ def test_of_the_numbers_between_two_the_one_with_fewest_digits_is_told(
     assert found is not None
     assert low < found <= high
     assert low < rounded(found) <= high
-    if found:
+    if found and not low < 0 <= high:
         exponent = Decimal(repr(found)).normalize().as_tuple().exponent
         assert isinstance(exponent, int)
         coarser = Decimal(1).scaleb(exponent + 1)
