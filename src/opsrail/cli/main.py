@@ -20,6 +20,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "run": ("opsrail.cli.run:run", "Run every row of a file as a durable case."),
     "new": ("opsrail.cli.new:new", "Make a folder with a working automation and its test."),
     "serve": ("opsrail.cli.serve:serve", "Carry cases and answer over HTTP until stopped."),
+    "top": ("opsrail.cli.top:top", "Watch what a running server decides, live."),
     "demo": ("opsrail.cli.demo:demo", "Show the whole loop on this machine."),
     "cases": ("opsrail.cli.cases:cases", "List, show, retry, cancel and wait for cases."),
     "reviews": ("opsrail.cli.reviews:reviews", "Rule on what waits for a person."),

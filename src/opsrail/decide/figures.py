@@ -182,7 +182,7 @@ class Figures:
                 told_us = us
                 continue
             known_us += us
-            stages[stage][QUICK[us] if us < QUICK_US else place_of(us)] += 1
+            stages[stage][QUICK[us] if 0 <= us < QUICK_US else place_of(us)] += 1
         whole_us = int((now_s - began_s) * 1e6)
         for stage, us in (
             ("request", told_us - known_us),

@@ -119,6 +119,15 @@ async def test_a_process_that_is_young_tells_its_rate_by_its_age(decision: Decis
     assert (window.seconds, window.per_s) == (3.0, 10.0)
 
 
+async def test_no_time_whatever_it_is_stops_a_decision(decision: Decision) -> None:
+    figures = Figures(0.0)
+    for spent_ms in (-1e9, -0.001, 0.0, 1e12):
+        odd = replace(decision, latency_ms={"route": spent_ms, "new-stage": 1.0})
+        figures.add(odd, 5.0, spent_ms)
+
+    assert figures.windows(1e10)[10].decisions == 1
+
+
 async def test_the_road_counts_what_it_records_once(road: Road) -> None:
     await road.live()
     for _ in range(3):
