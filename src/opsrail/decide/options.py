@@ -168,10 +168,11 @@ def shortest(low: float, high: float, *, is_down: bool) -> float | None:
     for exponent in range(first, first - 24, -1):
         step = Decimal(1).scaleb(exponent)
         anchor = Decimal(high if is_down else low)
-        steps = (anchor / step).to_integral_value(ROUND_FLOOR) + (0 if is_down else 1)
-        number = float(steps * step)
-        if low < number <= high and low < rounded(number) <= high:
-            return number
+        end = (anchor / step).to_integral_value(ROUND_FLOOR)
+        for steps in (end, end - 1) if is_down else (end + 1, end + 2):  # the first may round away
+            number = float(steps * step)
+            if low < number <= high and low < rounded(number) <= high:
+                return number
     last = high if is_down else -_before(-low)
     return last if low < rounded(last) <= high else None
 

@@ -325,7 +325,7 @@ def _told(turning: Turning, changes: Changes) -> tuple[Change, ...]:
     told = []
     for name, option in sorted(changes.items(), key=lambda one: (-one[1].distance, one[0])):
         before, label = turning.values.get(name), label_of(turning.point.request, name)
-        text = f"{label} were {_shown(option.told)} instead of {_shown(before)}."
+        text = f"{label} had been {_shown(option.told)} instead of {_shown(before)}."
         told.append(Change(name, before, option.told, option.distance, text))
     return tuple(told)
 

@@ -75,7 +75,7 @@ def test_what_would_turn_a_verdict_is_told(decided: tuple[Shell, str]) -> None:
         ("Make", "Mazda", "Honda")
     ]
     assert nearest["held"] == [{"fact": "Age", "why": "Nobody can change their age."}]
-    assert "Make were Honda instead of Mazda." in said.out
+    assert "Make had been Honda instead of Mazda." in said.out
 
 
 def test_without_the_file_or_with_a_wrong_verdict_the_call_is_refused(

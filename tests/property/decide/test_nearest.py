@@ -98,7 +98,10 @@ def test_of_a_forest_it_is_the_smallest_of_all_changes(
     model, point = forest(seed), point_of(limit)
     assert isinstance(model, CellModel)
     cells = model.cells().features
-    scales = {name: scale_of(shape_of(Facts, name), cells[name], 0.0) for name in ("size", "count")}
+    scales = {
+        name: scale_of(shape_of(Facts, name), cells[name], getattr(asked, name))
+        for name in ("size", "count")
+    }
     every = list(everything(asked))
     verdicts = [
         point.policy.judge(one, score).verdict
@@ -130,7 +133,46 @@ def test_of_a_forest_it_is_the_smallest_of_all_changes(
     assert score.value == found.score
 
 
-@given(st.floats(-1e6, 1e6), st.floats(0.5, 1e6), st.booleans())
+def is_odd(asked: Facts) -> bool:
+    return asked.count % 2 == 1 or asked.kind == "plane"
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 2**32), facts, limits)
+def test_under_a_rule_what_is_said_to_be_proven_is_the_smallest_of_all_changes(
+    seed: int, asked: Facts, limit: float
+) -> None:
+    model = forest(seed)
+    point = point_of(limit, Rule("odd", is_odd, "decline", "It is odd."))
+    assert isinstance(model, CellModel)
+    cells = model.cells().features
+    scales = {
+        name: scale_of(shape_of(Facts, name), cells[name], getattr(asked, name))
+        for name in ("size", "count")
+    }
+    every = list(everything(asked))
+    scores = model.score([request_row(one) for one in every])
+    now = point.policy.judge(asked, model.score([request_row(asked)])[0]).verdict
+    sizes = [
+        size_of(asked, one, scales)
+        for one, score in zip(every, scores, strict=True)
+        if point.policy.judge(one, score).verdict != now
+    ]
+
+    found = nearest_of(model, point, asked)
+
+    if found.absent is None:
+        assert found.verdict != now
+        assert sizes
+        assert (len(found.changes), found.distance + 2e-3 * len(found.changes)) >= min(sizes)
+    if found.is_proven:
+        assert (found.absent is not None) == (not sizes)
+        assert not sizes or len(found.changes) == min(sizes)[0]
+        assert not sizes or found.distance == pytest.approx(min(sizes)[1], abs=6e-3)
+    assert (found.ruled is not None) == is_odd(asked)
+
+
+@given(st.floats(-1e4, 1e4), st.floats(0.5, 1e6), st.booleans())
 def test_of_the_numbers_between_two_the_one_with_fewest_digits_is_told(
     low: float, width: float, is_down: bool
 ) -> None:

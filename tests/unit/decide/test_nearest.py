@@ -88,7 +88,7 @@ async def test_one_number_is_brought_just_over_the_limit(road: Road, explainer: 
     assert 19.8 < float(str(told(found)["debts"])) < 20.0
     assert found.distance == pytest.approx(0.2, abs=2e-3)
     assert not found.is_proven  # a black box has no cells
-    assert found.sentences()[1] == f"debts were {told(found)['debts']} instead of 40.0."
+    assert found.sentences()[1] == f"debts had been {told(found)['debts']} instead of 40.0."
 
 
 async def test_a_number_that_takes_steps_takes_the_first_step_that_turns_it(
