@@ -65,8 +65,9 @@ class Server:
         try:
             status, body = self._asked(path)
         except (OSError, http.client.HTTPException) as fault:
+            why = getattr(fault, "strerror", None) or str(fault) or type(fault).__name__
             raise Unavailable(
-                f"nothing answers at {self.url} ({str(fault) or type(fault).__name__}); start it with "
+                f"nothing answers at {self.url} ({why}); start it with "
                 "`opsrail serve FILE.py`, or name its address with --url"
             ) from fault
         if status in (401, 403):

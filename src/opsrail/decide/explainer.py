@@ -7,6 +7,7 @@ that whoever asks for explanations cannot take the processor from decisions.
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -40,6 +41,10 @@ SAME_SCORE = 1e-5
 MOST_WAITING = 8
 SEARCH_SHARE = 0.85
 """Share of the budget after which a search ends with what it found. Ours: the rest is for the model's own pace."""
+
+WORK_S, REST_S = 0.001, 0.001
+"""How long a search holds the interpreter at a time, about, and how long it then leaves it to decisions. Ours: see
+docs/decisions.md for what it does to them."""
 
 
 class Explained(NamedTuple):
@@ -85,6 +90,23 @@ class Asked(NamedTuple):
     row: Mapping[str, object]
 
 
+class _Pace:
+    """When a search has to rest, so that decisions get the interpreter, and when it is over."""
+
+    def __init__(self, clock: Clock, limit_s: float, closed: threading.Event) -> None:
+        self._now_s = clock.monotonic_s
+        self._rested_s = clock.monotonic_s()
+        self._ends_s = self._rested_s + limit_s
+        self._closed = closed
+
+    def is_over(self) -> bool:
+        """Return whether the search ends; rests first, if it is time for that."""
+        if self._now_s() - self._rested_s >= WORK_S:
+            self._closed.wait(REST_S)
+            self._rested_s = self._now_s()
+        return self._closed.is_set() or self._now_s() > self._ends_s
+
+
 class Explainer:
     """Explains decisions of one installation.
 
@@ -106,6 +128,7 @@ class Explainer:
         self._features = features
         self._budget_s = budget_ms / 1000
         self._aside = Aside("opsrail-explain", clock, MOST_WAITING)
+        self._closed = threading.Event()
 
     async def contributions(
         self, decision: Decision, point: DecisionPoint[Any] | None = None
@@ -154,14 +177,11 @@ class Explainer:
             Overloaded: too many explanations are asked for. Ask again.
         """
         wanted = _wanted(decision, point, towards)
-        ends_s = self._clock.monotonic_s() + SEARCH_SHARE * self._budget_s
+        pace = _Pace(self._clock, SEARCH_SHARE * self._budget_s, self._closed)
         try:
             turning = await self._turning(decision, point, wanted)
             return await self._aside.run(
-                lambda: _turned(
-                    turning, decision, towards, lambda: self._clock.monotonic_s() > ends_s
-                ),
-                self._budget_s,
+                lambda: _turned(turning, decision, towards, pace.is_over), self._budget_s
             )
         except TimeoutError:
             text = f"it took longer than {self._budget_s:g} s; raise decide.explain_ms"
@@ -170,7 +190,8 @@ class Explainer:
             return Nearest(towards, absent=(fault.code, str(fault)))
 
     def close(self) -> None:
-        """End the thread."""
+        """End the thread, and the search that it may be at."""
+        self._closed.set()
         self._aside.close()
 
     async def _turning(

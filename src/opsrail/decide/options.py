@@ -7,6 +7,7 @@ is read from the model's JSON schema, and every option is a value that the model
 
 from __future__ import annotations
 
+import functools
 import math
 import struct
 from bisect import bisect_left
@@ -126,10 +127,16 @@ def choice_of(
 
 def shape_of(request: type[BaseModel], name: str) -> Shape:
     """Return what a field may be, as its JSON schema says."""
-    schema = request.model_json_schema(by_alias=False)
+    schema = _schema_of(request)
     shape = Shape()
     _read(schema["properties"][name], schema.get("$defs", {}), shape)
     return shape
+
+
+@functools.lru_cache(maxsize=64)
+def _schema_of(request: type[BaseModel]) -> dict[str, Any]:
+    """Return a model's schema; making it takes a millisecond, and every field asks for it."""
+    return request.model_json_schema(by_alias=False)
 
 
 def scale_of(shape: Shape, cells: FeatureCells, now: float | None) -> float:

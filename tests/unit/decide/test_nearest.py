@@ -259,3 +259,17 @@ async def test_a_search_ends_with_its_time(road: Road) -> None:
     assert SystemClock().monotonic_s() - began_s < 2.0
     assert found.absent is not None
     assert not found.is_proven
+
+
+async def test_a_search_ends_when_the_process_does(road: Road) -> None:
+    explainer = Explainer(road.registry, SystemClock(), road.features, budget_ms=60_000)
+    point = loan_point()
+    await road.live(linear(bias=40.0, debts=0.001, savings=0.001), point="loans")
+    decision = await road.decider.decide(Request(point, Loan(), "0" * 31 + "1", "tester"))
+    explainer.close()
+
+    found = await explainer.nearest(decision, point, "approve")
+    explainer.close()
+
+    assert found.absent is not None
+    assert found.absent[0] == "not-found"
