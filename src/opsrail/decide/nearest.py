@@ -15,6 +15,7 @@ Source:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
@@ -107,6 +108,7 @@ class Search:
         self._is_late = is_over
         self._most_rows = most_rows
         self._best: Changes | None = None
+        self._best_size: tuple[float, float] = (math.inf, math.inf)
         self._least_held: tuple[int, float] | None = None
         self._row_count = 0
 
@@ -130,15 +132,15 @@ class Search:
 
     def _is_held_below_best(self) -> bool:
         held = self._least_held
-        return held is not None and (self._best is None or held < size_of(self._best))
+        return held is not None and held < self._best_size
 
     def _most(self) -> int:
         """Return how many facts a change may have that is of interest."""
         return len(self._choices) if self._best is None else len(self._best)
 
     def _take(self, changes: Changes) -> None:
-        if self._best is None or size_of(changes) < size_of(self._best):
-            self._best = changes
+        if (size := size_of(changes)) < self._best_size:
+            self._best, self._best_size = changes, size
 
     def _scores(self, changes: Sequence[Changes]) -> list[Score]:
         self._row_count += len(changes)
@@ -253,10 +255,8 @@ class Search:
                     return
 
     def _could_be_best(self, changes: Changes, more: int, nearest: float) -> bool:
-        if self._best is None:
-            return True
         count, distance = size_of(changes)
-        return (count + more, distance + nearest) < size_of(self._best)
+        return (count + more, distance + nearest) < self._best_size
 
     def _nearer(self, changes: Changes) -> Changes:
         """Bring numbers without cells as near to what they were as the verdict lets them, the farthest first."""

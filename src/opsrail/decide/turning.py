@@ -163,6 +163,7 @@ class Turning:
         if policy.rules:
             others.add(policy.on_error)
         self.is_by_score = not others & self.wanted
+        self._reach = self.model.reach if isinstance(self.model, CellModel) else None
         self._takes_unknown = policy.on_unknown in self.wanted
 
     def scores(self, changes: Sequence[Changes]) -> list[Score]:
@@ -191,9 +192,7 @@ class Turning:
         """Return whether the score may come into a wanted band."""
         if self._takes_unknown:
             return True
-        least, most = 0.0, 1.0
-        if isinstance(self.model, CellModel):
-            least, most = self.model.reach(self._row(changes), free)
+        least, most = (0.0, 1.0) if self._reach is None else self._reach(self._row(changes), free)
         return any(low <= most and least < below for low, below in self._bands)
 
     def reached(self, changes: Changes, score: Score) -> Reached:
