@@ -171,6 +171,7 @@ class Decider:
             self._cache.stats(self._flights.shared),
             self._asker.stats(),
             recorder.pending,
+            recorder.mean_group,
             recorder.unwritten,
         )
 
@@ -299,12 +300,14 @@ class DeciderStats(NamedTuple):
 
     Attributes:
         pending: Decisions that are not durable yet.
+        mean_group: Decisions that one commit made durable, on average.
         unwritten: Decisions answered ahead of the disk (`async`) that the database then refused.
     """
 
     cache: CacheStats
     models: tuple[ModelStats, ...]
     pending: int
+    mean_group: float
     unwritten: int
 
 

@@ -26,6 +26,8 @@ class GroupCommit:
 
     Attributes:
         pending: Decisions that are not durable yet.
+        groups: Groups sent since the process began.
+        sent: Decisions in them.
     """
 
     def __init__(self, store: Store, clock: Clock, linger_s: float) -> None:
@@ -36,7 +38,7 @@ class GroupCommit:
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._will_look = False
-        self.pending = 0
+        self.pending = self.groups = self.sent = 0
 
     def add(self, writes: Sequence[Write]) -> asyncio.Future[None]:
         """Queue a decision's writes; return what ends when they are durable.
@@ -82,7 +84,8 @@ class GroupCommit:
             self._timer.cancel()
             self._timer = None
         group, self._group = self._group, []
-        self._grouping.begin()
+        self.groups += 1
+        self.sent += self._grouping.begin()
         task = asyncio.get_running_loop().create_task(self._commit(group))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

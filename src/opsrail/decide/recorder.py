@@ -101,6 +101,11 @@ class Recorder:
         """Decisions that are not durable yet."""
         return self._groups.pending + len(self._put_off)
 
+    @property
+    def mean_group(self) -> float:
+        """Decisions that a commit of a group held, on average; 0 before the first."""
+        return self._groups.sent / self._groups.groups if self._groups.groups else 0.0
+
     def check_room(self) -> None:
         """Raise Overloaded when the database is behind: what cannot be recorded must not be decided."""
         if self.pending >= self._most_pending:
