@@ -28,9 +28,9 @@ GRACE_S = 10
 """Time that requests under way have to end. Ours: less than the 30 s after which schedulers kill."""
 KEEP_ALIVE_S = 30
 GARBAGE = (20_000, 20, 100)
-"""When the garbage collector looks: after so many new objects, and every 20th and 2,000th time at older ones. Python's 700, 10
-and 10 took a third of a request's CPU with 64 in flight (bench serve): what a decision makes lives until it is recorded, so
-nearly nothing that is looked at is garbage yet, and kept scores are looked at again and again."""
+"""When the garbage collector looks: after so many new objects, and every 20th and 2,000th time at older ones. With Python's
+700, 10 and 10 it took a third of a request's CPU with 64 in flight (bench serve): what a decision makes lives until it is
+recorded, so nearly nothing that is looked at is garbage yet, and kept scores are looked at again and again."""
 
 
 async def serve(
