@@ -1,6 +1,7 @@
 """What one decision costs, stage by stage: CPU of the whole process, on the claims example's own point and model.
 
-One round is a fresh process on an empty folder (SQLite, synchronous=FULL) in which the whole App runs. The whole road is the
+One round is a fresh process on an empty folder (SQLite, synchronous=FULL) in which the whole App runs, on the event loop and
+with the garbage collector's settings of `opsrail serve`. The whole road is the
 HTTP interface's own ASGI app, called without a socket, `in_flight` requests at once, each with facts of its own, so that no
 score comes from the cache; every answer is checked, and afterwards the records and their ledger entries are counted. A stage
 is its leaf alone with the same facts; what waits (schedule, record) is asked as many at once as the whole. What the stages
@@ -29,6 +30,7 @@ from examples.claims.demo import FOLDER, ensure_history, ensure_model
 from examples.claims.story import POINT
 from opsrail.app import App, build
 from opsrail.cases.loader import load_file
+from opsrail.cli.session import loop
 from opsrail.config import Config
 from opsrail.connect.onnx_model import OnnxModel
 from opsrail.decide.cache import ScoreCache
@@ -41,6 +43,7 @@ from opsrail.values.ledger import LedgerEntryRow
 from opsrail.values.models import Score
 from opsrail.web.asgi import create_asgi
 from opsrail.web.reading import check_json, model_of
+from opsrail.web.server import seldom_collecting
 
 WARM = 200
 SCORE = Score(value=0.5, confidence=0.9, digest="sha256:" + "0" * 64)
@@ -284,7 +287,9 @@ async def check(app: App, asked: int) -> None:
 def main() -> None:
     """Run one round: FOLDER DECISIONS IN_FLIGHT LONE."""
     folder, decisions, in_flight, lone = sys.argv[1:5]
-    found = asyncio.run(measure(Path(folder), int(decisions), int(in_flight), int(lone)))
+    with seldom_collecting():
+        work = measure(Path(folder), int(decisions), int(in_flight), int(lone))
+        found = loop(work, serves=True)
     print(json.dumps(found))
 
 
