@@ -76,6 +76,12 @@ class DecideConfig(Part):
     max_batch: int = Field(
         64, ge=1, le=10_000, description="requests a model scores in one call, at most"
     )
+    rows_at_once: int = Field(
+        64,
+        ge=1,
+        le=10_000,
+        description="rows of one inference or bulk request that are decided at the same time",
+    )
     rows_in_flight: int = Field(
         2_000,
         ge=1,
@@ -154,6 +160,12 @@ class WebConfig(Part):
         "",
         repr=False,
         description="key for `Authorization: Bearer`; a reference `env:NAME` or `file:PATH`",
+    )
+    grpc_port: int = Field(
+        0,
+        ge=0,
+        le=65535,
+        description="port of the Open Inference Protocol over gRPC, at the same address; 0: not served",
     )
     body_bytes: int = Field(1_000_000, ge=1_000, le=100_000_000, description="largest request body")
 

@@ -72,6 +72,23 @@ def routed(route: Route) -> Link:
     return Link(str(route.stage), version, route.stage, None, version.digest)
 
 
+def asked_for(
+    route: Route | NoScore, standing: Mapping[str, Route], number: int
+) -> Route | NoScore:
+    """Return the version with a number that the caller named; only one that answers requests may be asked for.
+
+    Args:
+        route: What the rollout says; its silence stands.
+        standing: The versions at each stage of the point.
+    """
+    if isinstance(route, NoScore) or route.version.number == number:
+        return route
+    for stage in (Stage.LIVE, Stage.CANARY):
+        if (other := standing.get(stage)) is not None and other.version.number == number:
+            return other
+    return NoScore(ModelUnavailable.code, f"No score: version {number} no longer answers.")
+
+
 def links_of(
     stand_ins: Sequence[StandIn], route: Route, standing: Mapping[str, Route]
 ) -> tuple[Link, ...]:

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from opsrail.clock import Clock, in_time
 from opsrail.decide.asking import Asker, AskLimits, ModelStats, no_score
 from opsrail.decide.cache import CacheStats, ScoreCache
-from opsrail.decide.chain import CURABLE, Link, links_of, routed, ruled, stood_in
+from opsrail.decide.chain import CURABLE, Link, asked_for, links_of, routed, ruled, stood_in
 from opsrail.decide.deadline import Deadline, deadline_of
 from opsrail.decide.figures import Figures
 from opsrail.decide.flights import Flights
@@ -59,6 +59,7 @@ class Request(NamedTuple, Generic[M]):
         seq: Position in that case's journal.
         budget_ms: Time for the answer; None: what the point declares.
         tenant: Whose request it is; no score is shared with another's.
+        model_number: Number of the version that is to answer, if it is live or canary; None: whichever the rollout says.
         also: The decision -> writes that go into the same commit. Not together with a key.
     """
 
@@ -71,6 +72,7 @@ class Request(NamedTuple, Generic[M]):
     seq: int | None = None
     budget_ms: int | None = None
     tenant: str = "default"
+    model_number: int | None = None
     also: Callable[[Decision], Sequence[Write]] | None = None
 
 
@@ -137,6 +139,9 @@ class Decider:
                 return earlier
             laps.begin()
             route = await self._route(request, deadline)
+            if request.model_number is not None:
+                standing = self._registry.standing(point.name)
+                route = asked_for(route, standing, request.model_number)
             laps.end("route")
             features = await self._fetch(request, asked.read, deadline)
             laps.end("features")

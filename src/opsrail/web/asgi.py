@@ -15,8 +15,10 @@ from opsrail.web.door import Door, Operation
 from opsrail.web.envelope import Envelope
 from opsrail.web.explanations import Explanations
 from opsrail.web.health import Health
+from opsrail.web.inference import Inference
 from opsrail.web.ledger import Ledger
 from opsrail.web.openapi import document
+from opsrail.web.points import Points
 from opsrail.web.reviews import Reviews
 from opsrail.web.routing import Paths
 from opsrail.web.stats import LiveStats
@@ -41,8 +43,9 @@ def create_asgi(
     health = Health(
         door, lambda: document(operations, version=__version__, needs_key=gate.needs_key)
     )
+    inference = Inference(door, health, Points(app))
     trades = (Cases(door), Decisions(door), Explanations(door), Reviews(door), Ledger(door))
-    for trade in (health, LiveStats(door), *trades):
+    for trade in (health, LiveStats(door), *trades, inference):
         operations += trade.operations()
     open_paths = frozenset(operation.path for operation in operations if operation.is_open)
     return Envelope(

@@ -64,12 +64,14 @@ class Answer:
         model: Shape of the body; None for one that `schema` describes.
         headers: Names of headers beyond those that every answer has.
         links: Operations that its body leads to, by name: their parameters as runtime expressions.
+        media: What it may come as.
     """
 
     description: str
     model: type[BaseModel] | None = None
     headers: tuple[str, ...] = ()
     links: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    media: tuple[str, ...] = (JSON,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,8 @@ class Operation:
     Attributes:
         path: Template; `{name}` stands for a path parameter.
         errors: Statuses of problems beyond those that every operation may answer.
+        content: Schemas of a body that no model describes, by what it may come as.
+        is_protocol: Its errors have the shape of the Open Inference Protocol.
         is_open: Needs no API key.
         is_told: Stands in the OpenAPI description.
     """
@@ -92,6 +96,8 @@ class Operation:
     body: type[BaseModel] | None = None
     parameters: tuple[Parameter, ...] = ()
     errors: tuple[int, ...] = ()
+    content: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    is_protocol: bool = False
     is_open: bool = False
     is_told: bool = True
 

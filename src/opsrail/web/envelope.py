@@ -100,7 +100,7 @@ def _problem(scope: Scope, error: Exception) -> Response:
     is_told = isinstance(error, HTTPException | ReadOnly)
     if not is_told and status_of(type(error)) >= 500:
         log.error("%s %s failed", scope["method"], scope["path"], exc_info=error)
-    return respond(error)
+    return respond(error, scope["path"])
 
 
 async def _send_whole(scope: Scope, send: Send, response: Response, trace: Trace) -> None:

@@ -13,6 +13,7 @@ SINGLE = frozenset(
         "content-type",
         "host",
         "idempotency-key",
+        "inference-header-content-length",
         "origin",
         "sec-fetch-site",
         "transfer-encoding",

@@ -93,7 +93,7 @@ class Health:
     async def ready(self, request: Request) -> Response:
         """Answer 200 when cases and decisions can be served, else 503; what was found is told to known callers only."""
         query_of(request)
-        found = [*self._loops(), *await self._store(), *await self._models()]
+        found = await self.findings()
         level = max(
             (finding.level for finding in found), key=("ok", "warn", "fail").index, default="ok"
         )
@@ -106,6 +106,10 @@ class Health:
         if level == "fail":
             return answer(shown, 503, {"retry-after": str(RETRY_AFTER_S)})
         return answer(shown)
+
+    async def findings(self) -> list[Finding]:
+        """Return what was found; nothing of level `fail`: it can serve."""
+        return [*self._loops(), *await self._store(), *await self._models()]
 
     async def openapi(self, request: Request) -> Response:
         """Answer with the description of what is served."""

@@ -10,8 +10,9 @@ from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from opsrail.web import answers
-from opsrail.web.door import JSON, Operation, Parameter
+from opsrail.web.door import JSON, Answer, Operation, Parameter
 from opsrail.web.problems import MEDIA_TYPE
+from opsrail.web.protocol_answers import ProtocolError
 
 REF = "#/components/schemas/{model}"
 EVERYWHERE = (400, 403, 405, 500, 503)
@@ -85,6 +86,7 @@ def document(operations: Iterable[Operation], *, version: str, needs_key: bool) 
 
 def _schemas(operations: Sequence[Operation]) -> tuple[Refs, dict[str, Any]]:
     models = {operation.body for operation in operations if operation.body} | {answers.Problem}
+    models |= {ProtocolError for operation in operations if operation.is_protocol}
     models |= {
         shown.model
         for operation in operations
@@ -100,7 +102,11 @@ def _schemas(operations: Sequence[Operation]) -> tuple[Refs, dict[str, Any]]:
 
 
 def _operation(operation: Operation, refs: Refs, needs_key: bool) -> dict[str, Any]:
-    errors = {*EVERYWHERE, *operation.errors, *(WITH_BODY if operation.body else ())}
+    errors = {
+        *EVERYWHERE,
+        *operation.errors,
+        *(WITH_BODY if operation.body or operation.content else ()),
+    }
     if needs_key and not operation.is_open:
         errors.add(401)
     described: dict[str, Any] = {
@@ -108,29 +114,40 @@ def _operation(operation: Operation, refs: Refs, needs_key: bool) -> dict[str, A
         "summary": operation.summary,
         "parameters": [_parameter(one) for one in (*operation.parameters, TRACEPARENT)],
         "responses": {
-            **{str(status): _problem(status, refs) for status in sorted(errors)},
             **{
-                str(status): {
-                    "description": shown.description,
-                    "headers": _headers(*shown.headers, *OF_STATUS.get(status, ())),
-                    "content": {JSON: {"schema": refs[shown.model] if shown.model else {}}},
-                    "links": {
-                        name: {"operationId": name, "parameters": dict(parameters)}
-                        for name, parameters in shown.links.items()
-                    },
-                }
+                str(status): _problem(status, refs, operation.is_protocol)
+                for status in sorted(errors)
+            },
+            **{
+                str(status): _shown(status, shown, refs)
                 for status, shown in operation.answers.items()
             },
         },
     }
+    content = dict(operation.content)
     if operation.body is not None:
+        content[JSON] = refs[operation.body]
+    if content:
         described["requestBody"] = {
             "required": True,
-            "content": {JSON: {"schema": refs[operation.body]}},
+            "content": {media: {"schema": dict(schema)} for media, schema in content.items()},
         }
     if needs_key:
         described["security"] = [{}] if operation.is_open else [{"key": []}]
     return described
+
+
+def _shown(status: int, shown: Answer, refs: Refs) -> dict[str, Any]:
+    schema = refs[shown.model] if shown.model else {}
+    return {
+        "description": shown.description,
+        "headers": _headers(*shown.headers, *OF_STATUS.get(status, ())),
+        "content": {media: {"schema": schema if media == JSON else {}} for media in shown.media},
+        "links": {
+            name: {"operationId": name, "parameters": dict(parameters)}
+            for name, parameters in shown.links.items()
+        },
+    }
 
 
 def _parameter(parameter: Parameter) -> dict[str, Any]:
@@ -143,11 +160,12 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
     }
 
 
-def _problem(status: int, refs: Refs) -> dict[str, Any]:
+def _problem(status: int, refs: Refs, is_protocol: bool) -> dict[str, Any]:
+    media, model = (JSON, ProtocolError) if is_protocol else (MEDIA_TYPE, answers.Problem)
     return {
         "description": HTTPStatus(status).phrase,
         "headers": _headers(*OF_STATUS.get(status, ()), "Link"),
-        "content": {MEDIA_TYPE: {"schema": refs[answers.Problem]}},
+        "content": {media: {"schema": refs[model]}},
     }
 
 

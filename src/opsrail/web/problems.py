@@ -23,6 +23,12 @@ from opsrail.telemetry import CORRELATION
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:opsrail:problem:"
 MOST_FAULTS = 100
+MOST_TOLD = 10
+"""Faults in one line of text."""
+JSON = "application/json"
+PROTOCOL = "/v2"
+"""Where the Open Inference Protocol is spoken, whose errors have another shape."""
+KEPT_IN_PROTOCOL = ("code", "correlation_id", "retry_after_s")
 RETRY_AFTER_S = 1
 LIST = "/v1/problems"
 INTERNAL = "Something went wrong inside opsrail; its log has it under the correlation id."
@@ -142,10 +148,15 @@ def row_of(error: type[Exception]) -> Row:
     return next(PROBLEMS[parent] for parent in error.__mro__ if parent in PROBLEMS)
 
 
-def respond(error: Exception) -> Response:
-    """Return the answer to an error."""
+def respond(error: Exception, path: str = "") -> Response:
+    """Return the answer to an error of a request to a path."""
     if isinstance(error, HTTPException):
-        return _routing(error)
+        return _routing(error, path)
+    return _response(*problem_of(error), path)
+
+
+def problem_of(error: Exception) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return what is told of an error: problem details, and the headers that go with them."""
     row = row_of(type(error))
     code = (
         error.code
@@ -162,7 +173,7 @@ def respond(error: Exception) -> Response:
         after_s = math.ceil(getattr(error, "after_s", None) or RETRY_AFTER_S)
         headers["retry-after"] = str(after_s)
         body["retry_after_s"] = after_s
-    return _response(body, headers)
+    return body, headers
 
 
 def catalogue() -> dict[str, dict[str, Any]]:
@@ -189,11 +200,10 @@ def fault_record(fault: errors.Fault) -> dict[str, str]:
     return {"place": fault.place, "message": fault.message}
 
 
-def _routing(error: HTTPException) -> Response:
+def _routing(error: HTTPException, path: str) -> Response:
     code, detail = ROUTING.get(error.status_code, ("http", error.detail))
-    return _response(
-        _body(code, error.detail, error.status_code, detail), dict(error.headers or {})
-    )
+    body = _body(code, error.detail, error.status_code, detail)
+    return _response(body, dict(error.headers or {}), path)
 
 
 def _told(error: Exception) -> str:
@@ -211,6 +221,22 @@ def _body(code: str, title: str, status: int, detail: str) -> dict[str, Any]:
     }
 
 
-def _response(body: dict[str, Any], headers: dict[str, str]) -> Response:
+def _response(body: dict[str, Any], headers: dict[str, str], path: str) -> Response:
     headers["link"] = f'<{LIST}#/problems/{body["code"]}>; rel="describedby"'
+    if path.startswith(PROTOCOL) and path[len(PROTOCOL) :][:1] in ("", "/"):
+        kept = {name: body[name] for name in KEPT_IN_PROTOCOL if name in body}
+        told = {"error": protocol_text(body), **kept}
+        return Response(to_json(told), _protocol_status(body), headers, JSON)
     return Response(to_json(body), body["status"], headers, media_type=MEDIA_TYPE)
+
+
+def protocol_text(problem: Mapping[str, Any]) -> str:
+    """Return a problem in one line: clients of the Open Inference Protocol show that, and nothing else."""
+    listed = [f"{fault['place']}: {fault['message']}" for fault in problem.get("faults", ())]
+    return "; ".join((problem["detail"], *listed[:MOST_TOLD]))
+
+
+def _protocol_status(body: Mapping[str, Any]) -> int:
+    """Return the status that the protocol has for it: a wrong input is a bad request there."""
+    status: int = body["status"]
+    return 400 if body["code"] == errors.InvalidInput.code else status

@@ -236,6 +236,18 @@ def _check_type(request: Request) -> None:
 
 
 async def _read(request: Request, most_bytes: int) -> bytes:
+    body = await bytes_of(request, most_bytes)
+    if body and "content-type" not in headers_of(request):
+        raise NotJson("the body is not declared as application/json in UTF-8")
+    return body
+
+
+async def bytes_of(request: Request, most_bytes: int) -> bytes:
+    """Return the body as it was sent, whatever it is declared as.
+
+    Raises:
+        Malformed, NotJson, TooLarge, TooSlow: see there. Nothing was done.
+    """
     headers = headers_of(request)
     if headers.get("transfer-encoding", "chunked").lower() != "chunked":
         raise NotJson("the body is encoded; send it as it is, chunked or with its length")
@@ -243,14 +255,11 @@ async def _read(request: Request, most_bytes: int) -> bytes:
     if length.isdecimal() and int(length[:19]) > most_bytes:
         raise _too_large(most_bytes)
     try:
-        body = await in_time(_whole_of(request.receive, most_bytes), BODY_S)
+        return await in_time(_whole_of(request.receive, most_bytes), BODY_S)
     except TimeoutError as late:
         raise TooSlow(f"the body did not arrive within {BODY_S:g} s") from late
     except ClientDisconnect as gone:
         raise Malformed("the body ended before it was whole") from gone
-    if body and "content-type" not in headers:
-        raise NotJson("the body is not declared as application/json in UTF-8")
-    return body
 
 
 async def _whole_of(receive: Receive, most_bytes: int) -> bytes:

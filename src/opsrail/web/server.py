@@ -11,13 +11,13 @@ import gc
 import logging
 import signal
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 import uvicorn
 
 from opsrail.app import App
-from opsrail.errors import ConfigInvalid, Fault
+from opsrail.errors import ConfigInvalid, Fault, MissingExtra
 from opsrail.web.asgi import create_asgi
 from opsrail.web.connection import Connection
 
@@ -96,9 +96,24 @@ async def _serve(
         timeout_graceful_shutdown=GRACE_S,
     )
     server = _Server(config)
-    with _signals(server), seldom_collecting():
-        announce(_address(listener))
-        await server.serve(sockets=[listener])
+    async with _beside(app, host, lambda: server.should_exit):
+        with _signals(server), seldom_collecting():
+            announce(_address(listener))
+            await server.serve(sockets=[listener])
+
+
+@asynccontextmanager
+async def _beside(app: App, host: str, is_closing: Callable[[], bool]) -> AsyncIterator[None]:
+    """Serve gRPC too while the block runs, where a port is set for it."""
+    if not app.config.web.grpc_port:
+        yield
+        return
+    try:
+        from opsrail.web.inference_grpc import serving
+    except ModuleNotFoundError as missing:
+        raise MissingExtra("The Open Inference Protocol over gRPC", "grpc") from missing
+    async with serving(app, host, is_closing, grace_s=GRACE_S):
+        yield
 
 
 @contextmanager

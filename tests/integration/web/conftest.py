@@ -23,9 +23,15 @@ class Served:
         said_before: What it said before it answered.
     """
 
-    def __init__(self, folder: Path, *words: str, **environ: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *words: str,
+        program: str = "tests.integration.web.serving",
+        **environ: str,
+    ) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.integration.web.serving", str(folder), *words],
+            [sys.executable, "-m", program, str(folder), *words],
             cwd=ROOT,
             env={**os.environ, **environ},
             stdout=subprocess.PIPE,
@@ -66,8 +72,8 @@ def serving(tmp_path: Path) -> Iterator[Callable[..., Served]]:
     """Return what starts a process on this test's folder."""
     started: list[Served] = []
 
-    def start(*words: str, **environ: str) -> Served:
-        started.append(Served(tmp_path / "installation", *words, **environ))
+    def start(*words: str, **how: str) -> Served:
+        started.append(Served(tmp_path / "installation", *words, **how))
         return started[-1]
 
     yield start
