@@ -167,6 +167,12 @@ class WebConfig(Part):
         le=65535,
         description="port of the Open Inference Protocol over gRPC, at the same address; 0: not served",
     )
+    bulk_bytes: int = Field(
+        100_000_000,
+        ge=1_000,
+        le=100_000_000_000,
+        description="largest body of a bulk request; it is kept in a temporary file while it is decided",
+    )
     body_bytes: int = Field(1_000_000, ge=1_000, le=100_000_000, description="largest request body")
 
 

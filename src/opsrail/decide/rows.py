@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 from opsrail.clock import Clock
@@ -23,7 +23,7 @@ PAUSE_S = 0.1
 
 async def in_order(
     rows: AsyncIterable[T], work: Callable[[T], Coroutine[Any, Any, R]], at_once: int
-) -> AsyncIterator[R]:
+) -> AsyncGenerator[R, None]:
     """Yield what `work` returns for each row, in the order of the rows.
 
     What it raises ends the iteration; rows under way are then given up, as when the iteration is closed.

@@ -9,6 +9,7 @@ from opsrail.access.keys import Gate
 from opsrail.app import App
 from opsrail.cases.office import Office
 from opsrail.config import resolved
+from opsrail.web.bulk import Bulk
 from opsrail.web.cases import Cases
 from opsrail.web.decisions import Decisions
 from opsrail.web.door import Door, Operation
@@ -44,8 +45,8 @@ def create_asgi(
         door, lambda: document(operations, version=__version__, needs_key=gate.needs_key)
     )
     inference = Inference(door, health, Points(app))
-    trades = (Cases(door), Decisions(door), Explanations(door), Reviews(door), Ledger(door))
-    for trade in (health, LiveStats(door), *trades, inference):
+    trades = (Cases(door), Decisions(door), Bulk(door), Explanations(door), Reviews(door))
+    for trade in (health, LiveStats(door), *trades, Ledger(door), inference):
         operations += trade.operations()
     open_paths = frozenset(operation.path for operation in operations if operation.is_open)
     return Envelope(

@@ -52,7 +52,7 @@ class TooLarge(errors.Terminal):
 
 
 class NotJson(errors.Terminal):
-    """The request's body is declared as something else than plain `application/json`."""
+    """The request's body is declared as something that is not taken there, mostly else than plain `application/json`."""
 
     code = "not-json"
 
@@ -124,7 +124,7 @@ PROBLEMS: Mapping[type[Exception], Row] = {
     Unauthenticated: Row(401, "An API key is needed"),
     Malformed: Row(400, "The request is malformed"),
     TooLarge: Row(413, "The body is too large"),
-    NotJson: Row(415, "Only application/json"),
+    NotJson: Row(415, "Not a format that is taken here"),
     TooSlow: Row(408, "The body took too long"),
 }
 """Every error class; one without a row is answered as the nearest class above it."""

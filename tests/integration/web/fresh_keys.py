@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from itertools import count
 from typing import Any
@@ -24,3 +25,10 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
 def filter_case(context: Any, case: Any) -> bool:
     """Leave out headers that a server does not know: they are ignored, not refused (RFC 9110, section 5.1)."""
     return not any(name.lower() == "x-schemathesis-unknown-property" for name in case.headers or {})
+
+
+@schemathesis.serializer("application/jsonl")
+def lines(context: Any, value: Any) -> bytes:
+    """Write each row of a bulk request on a line of its own."""
+    rows = value if isinstance(value, list) else [value]
+    return b"".join(json.dumps(row).encode() + b"\n" for row in rows)
