@@ -90,7 +90,9 @@ class App:
         self.held: LedgerBroken | None = None
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._broken: BaseException | None = None
-        self._wire_decisions(known_runtimes() if runtimes is None else runtimes)
+        self._wire_decisions(
+            known_runtimes(config.decide.remote_hosts) if runtimes is None else runtimes
+        )
         self._wire_cases(config.cases, strict=strict)
 
     def _wire_decisions(self, runtimes: Mapping[str, ModelRuntime]) -> None:

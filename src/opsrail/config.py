@@ -106,6 +106,11 @@ class DecideConfig(Part):
         le=1,
         description="retries and second asks of a remote model for each request, at most; 0: none",
     )
+    remote_hosts: str = Field(
+        "",
+        max_length=10_000,
+        description="hosts that remote models may be asked at beside this machine: `name` or `name:port`, by commas",
+    )
     feature_refresh_ms: int = Field(
         200, ge=0, le=60_000, description="how old the history in features may be"
     )

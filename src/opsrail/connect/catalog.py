@@ -7,11 +7,19 @@ from collections.abc import Mapping
 from opsrail.ports import ModelRuntime, PageReader
 
 
-def runtimes() -> Mapping[str, ModelRuntime]:
-    """Return the model runtimes by name; their packages load with the first model."""
-    from opsrail.connect.onnx import OnnxRuntime
+def runtimes(remote_hosts: str = "") -> Mapping[str, ModelRuntime]:
+    """Return the model runtimes by name; their packages load with the first model.
 
-    return {OnnxRuntime.name: OnnxRuntime()}
+    Args:
+        remote_hosts: Hosts beside loopback that remote models may be asked at, separated by commas.
+    """
+    from opsrail.connect.onnx import OnnxRuntime
+    from opsrail.connect.remote_hosts import allowed_hosts
+    from opsrail.connect.remote_runtimes import RemoteGrpcRuntime, RemoteHttpRuntime
+
+    allowed = allowed_hosts(remote_hosts)
+    found = (OnnxRuntime(), RemoteHttpRuntime(allowed), RemoteGrpcRuntime(allowed))
+    return {runtime.name: runtime for runtime in found}
 
 
 def page_reader() -> PageReader:

@@ -1,0 +1,127 @@
+"""One model that is asked over HTTP; loaded by `opsrail.connect.remote_runtimes`."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Mapping, Sequence
+
+import httpx
+import orjson
+
+from opsrail.clock import SystemClock
+from opsrail.connect.remote import (
+    LARGEST_ANSWER_BYTES,
+    Remote,
+    refused,
+    request_of,
+    scores_of,
+    unavailable,
+)
+from opsrail.connect.remote_hosts import address_of
+from opsrail.errors import InvalidInput
+from opsrail.values.inference import LENGTH_HEADER, Body, read_response, write_request
+from opsrail.values.models import Score
+
+CONNECTIONS = 16
+ROWS_AT_FAULT = frozenset({400, 422})
+"""Statuses that blame the request: the row is refused, the server is none the worse."""
+
+
+class HttpModel:
+    """A remote model. `score` may be called from several threads at once."""
+
+    is_remote = True
+
+    def __init__(self, remote: Remote, key: str | None) -> None:
+        self.digest = remote.digest
+        self._remote = remote
+        self._timeout_s = remote.described.timeout_ms / 1000
+        self._monotonic_s = SystemClock().monotonic_s
+        self._address: str | None = None
+        self._client = httpx.Client(
+            timeout=self._timeout_s,
+            follow_redirects=False,
+            trust_env=False,
+            limits=httpx.Limits(max_connections=CONNECTIONS),
+        )
+        weakref.finalize(self, self._client.close)
+        place, described = remote.place, remote.described
+        host = f"[{place.host}]" if ":" in place.host else place.host
+        self._headers = {"host": f"{host}:{place.port}", "accept-encoding": "identity"}
+        if key is not None:
+            self._headers["authorization"] = f"Bearer {key}"
+        version = f"/versions/{described.version}" if described.version else ""
+        self._path = f"/v2/models/{described.model}{version}/infer"
+
+    def score(self, rows: Sequence[Mapping[str, object]]) -> list[Score]:
+        """Return one score a row of named features, in order. Blocking, for `timeout_ms` and the time of one read at most.
+
+        Raises:
+            InvalidInput: a feature is absent or of the wrong type, or the server refuses the rows. Terminal.
+            ModelUnavailable: the server did not answer, or not with scores. The decision falls back.
+        """
+        if not rows:
+            return []
+        asked = request_of(self._remote, rows)
+        names = [tensor.name for tensor in asked.inputs]
+        body = write_request(asked, raw=names if self._remote.described.raw else ())
+        status, answer = self._exchanged(body)
+        if status in ROWS_AT_FAULT:
+            raise refused(self._remote, _told(answer.content))
+        if status != 200:
+            raise unavailable(self._remote, f"answered {status}: {_told(answer.content)}")
+        try:
+            response = read_response(answer)
+        except InvalidInput as wrong:
+            raise unavailable(self._remote, f"answered what cannot be read: {wrong}") from wrong
+        return scores_of(self._remote, rows, response)
+
+    def _exchanged(self, body: Body) -> tuple[int, Body]:
+        """Return the status and body that a request is answered with."""
+        media = "application/json" if body.header_bytes is None else "application/octet-stream"
+        headers = {**self._headers, "content-type": media}
+        if body.header_bytes is not None:
+            headers[LENGTH_HEADER] = str(body.header_bytes)
+        place = self._remote.place
+        address = self._address = self._address or address_of(self._remote)
+        url = httpx.URL(scheme=place.scheme, host=address, port=place.port, path=self._path)
+        due_s = self._monotonic_s() + self._timeout_s
+        try:
+            with self._client.stream(
+                "POST", url, content=body.content, headers=headers, extensions={"sni_hostname": place.host}
+            ) as response:  # fmt: skip
+                content = self._content(response, due_s)
+                size = response.headers.get(LENGTH_HEADER)
+        except httpx.TimeoutException as late:
+            raise unavailable(self._remote, f"gave no answer in {self._timeout_s:g} s") from late
+        except httpx.HTTPError as failed:
+            self._address = None  # the name may lead elsewhere by now
+            raise unavailable(self._remote, f"cannot be asked: {type(failed).__name__}") from failed
+        is_length = size is not None and size.isdecimal() and len(size) < 13
+        return response.status_code, Body(content, int(size) if is_length else None)
+
+    def _content(self, response: httpx.Response, due_s: float) -> bytes:
+        """Return a body that is not too large and does not trickle in."""
+        if response.headers.get("content-encoding", "identity").lower() != "identity":
+            raise unavailable(self._remote, "answered packed, though it was asked not to")
+        parts, size = [], 0
+        for part in response.iter_raw():
+            size += len(part)
+            if size > LARGEST_ANSWER_BYTES:
+                raise unavailable(
+                    self._remote, f"answered more than {LARGEST_ANSWER_BYTES:,} bytes"
+                )
+            if self._monotonic_s() > due_s:
+                raise unavailable(self._remote, f"was not done in {self._timeout_s:g} s")
+            parts.append(part)
+        return b"".join(parts)
+
+
+def _told(content: bytes) -> str:
+    """Return what a server says went wrong."""
+    try:
+        tree = orjson.loads(content)
+    except orjson.JSONDecodeError:
+        return "no reason that can be read"
+    told = tree.get("error", tree.get("detail")) if isinstance(tree, dict) else None
+    return told if isinstance(told, str) else "no reason that can be read"
