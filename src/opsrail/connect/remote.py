@@ -11,7 +11,8 @@ The artifact is a small JSON object, so that a remote model is a version like an
     score       {"name": of the output, "column": where it has several a row}: the probability of the positive class
     confidence  the same, if the server tells one; without it, one minus the entropy of the score
     timeout_ms  for one call, 1..60,000 (1,000 without)
-    raw         whether elements go as raw bytes (true without); an answer is read either way
+    raw         whether elements go as raw bytes: faster, but MLServer reads them over gRPC alone (false without); an answer
+                is read either way
     secret      reference of the key sent as `Authorization: Bearer`: env:NAME or file:PATH
 """
 
@@ -75,7 +76,7 @@ class Described(Part):
     score: Output
     confidence: Output | None = None
     timeout_ms: int = Field(1_000, ge=1, le=60_000)
-    raw: bool = True
+    raw: bool = False
     secret: str | None = Field(None, pattern=r"\A(env|file):.{1,200}\z")
 
 
