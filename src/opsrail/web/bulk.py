@@ -170,20 +170,23 @@ class _Question:
         self._tenant = tenant
         self._key = key
         self._budget_ms = budget_ms
+        self._has_failed = False
 
     async def outcome(self, row: Row) -> Outcome:
         """Decide one row, or say why not."""
+        if self._door.is_closing():
+            ending = StoreUnavailable("this server is being stopped; send this row again")
+            return Outcome(row.line, None, problem_of(ending)[0])
         try:
             return Outcome(row.line, await self._decided(row), None)
         except Exception as error:
-            if status_of(type(error)) >= 500:
+            if status_of(type(error)) >= 500 and not self._has_failed:
+                self._has_failed = True  # a part that is down fails every row: the log needs one
                 log.error("line %d of a bulk request failed", row.line, exc_info=error)
             return Outcome(row.line, None, problem_of(error)[0])
 
     async def _decided(self, row: Row) -> Decision:
         app = self._door.app
-        if self._door.is_closing():
-            raise StoreUnavailable("this server is being stopped; send this row again")
         if row.fault is not None:
             raise row.fault
         if len(row.body) > self._door.body_bytes:

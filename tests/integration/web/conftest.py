@@ -42,7 +42,9 @@ class Served:
         said = ""
         while not (line := self._process.stdout.readline()).startswith("http://"):
             said += line
-            assert line, f"it ended before it answered: {said}"
+            if not line:
+                self._process.communicate(timeout=END_S)
+                pytest.fail(f"it ended before it answered: {said}")
         self.said_before, self.url = said, line.strip()
 
     @property

@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 
+import uvloop
+
 from opsrail.app import App
 from opsrail.cases.loader import collect
 from opsrail.clock import SystemClock
@@ -47,4 +49,5 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:  # as `opsrail serve` does
+        runner.run(main())

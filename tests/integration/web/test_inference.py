@@ -229,7 +229,7 @@ def test_a_grpc_port_that_is_taken_is_refused_with_its_setting(
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(AssertionError, match=r"web\.grpc_port"):
+        with pytest.raises(pytest.fail.Exception, match=r"web\.grpc_port"):
             serving(OPSRAIL_WEB__GRPC_PORT=str(port))
 
 
