@@ -60,6 +60,12 @@ class Link(NamedTuple):
         version = f"{self.version.name}/{self.version.number}"
         return version if self.runtime is None else f"{version} in {self.runtime}"
 
+    @property
+    def cost_usd(self) -> float:
+        """What the model's card declares for a call."""
+        declared = self.version.card.get("cost_usd", 0.0)
+        return float(declared) if isinstance(declared, int | float) else 0.0
+
     def ref(self) -> ModelRef:
         """Return it as records name it."""
         version = self.version

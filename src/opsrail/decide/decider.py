@@ -139,9 +139,8 @@ class Decider:
                 return earlier
             laps.begin()
             route = await self._route(request, deadline)
-            if request.model_number is not None:
-                standing = self._registry.standing(point.name)
-                route = asked_for(route, standing, request.model_number)
+            if (number := request.model_number) is not None:
+                route = asked_for(route, self._registry.standing(point.name), number)
             laps.end("route")
             features = await self._fetch(request, asked.read, deadline)
             laps.end("features")
@@ -292,7 +291,7 @@ class Decider:
             degraded=bool(faults),
             degraded_why=faults[0].code if faults else None,
             fallback=(*answer.steps, *silent),
-            cost_usd=0.0 if scored is None or answer.cache in FREE else _cost_usd(link),
+            cost_usd=link.cost_usd if scored and link and answer.cache not in FREE else 0.0,
             latency_ms=laps.spent_ms(),
             at_ms=laps.at_ms,
             reason_codes=codes,
@@ -397,9 +396,3 @@ def _durability(request: Request[Any]) -> Durability:
     asked = request.point.durability
     is_relied_on = request.also is not None or request.idempotency_key is not None
     return "grouped" if asked == "async" and is_relied_on else asked
-
-
-def _cost_usd(link: Link | None) -> float:
-    """Return what a model's card declares for a call."""
-    declared = 0.0 if link is None else link.version.card.get("cost_usd", 0.0)
-    return float(declared) if isinstance(declared, int | float) else 0.0
