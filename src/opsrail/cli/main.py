@@ -19,6 +19,7 @@ OK, FAULTS, USAGE, INTERRUPTED = 0, 1, 2, 130
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "run": ("opsrail.cli.run:run", "Run every row of a file as a durable case."),
     "new": ("opsrail.cli.new:new", "Make a folder with a working automation and its test."),
+    "decide": ("opsrail.cli.decide:decide", "Ask a decision point for every row of a file."),
     "serve": ("opsrail.cli.serve:serve", "Carry cases and answer over HTTP until stopped."),
     "top": ("opsrail.cli.top:top", "Watch what a running server decides, live."),
     "demo": ("opsrail.cli.demo:demo", "Show the whole loop on this machine."),

@@ -7,7 +7,6 @@ answers. A row that cannot be decided is answered by its problem, and the next o
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from functools import partial
@@ -20,28 +19,24 @@ from starlette.types import Message, Receive, Scope, Send
 
 from opsrail.clock import in_time
 from opsrail.decide.decider import LONGEST_KEY
-from opsrail.decide.decider import Request as Question
 from opsrail.decide.point import DecisionPoint
-from opsrail.decide.rows import in_order, patiently
-from opsrail.errors import Fault, MissingExtra, Overloaded, StoreUnavailable
+from opsrail.decide.rows import in_order
+from opsrail.errors import Fault, MissingExtra, Overloaded
 from opsrail.telemetry import CORRELATION
-from opsrail.values.decisions import Decision
-from opsrail.web.bulk_rows import JSON_LINES, Format, JsonLines, Outcome, Row
+from opsrail.web.bulk_rows import JSON_LINES, Format, JsonLines, Outcome, RowAsker
 from opsrail.web.decisions import DEADLINE
 from opsrail.web.door import Answer, Door, Operation, actor_of, tenant_of
 from opsrail.web.headers import headers_of
 from opsrail.web.idempotency import idempotency_parameter
-from opsrail.web.problems import Malformed, NotJson, TooLarge, TooSlow, problem_of, status_of
+from opsrail.web.points import Asking
+from opsrail.web.problems import Malformed, NotJson, TooLarge, TooSlow, problem_of
 from opsrail.web.reading import (
     BODY_S,
-    check_json,
     deadline_ms,
     idempotency_key,
-    model_of,
     query_of,
 )
 
-log = logging.getLogger("opsrail.web")
 ARROW = "application/vnd.apache.arrow.stream"
 IN_MEMORY_BYTES = 1_000_000
 """Body that is held in memory; a larger one goes to a temporary file that no other program sees."""
@@ -87,10 +82,11 @@ class Bulk:
                     f"must have at most {LONGEST_BULK_KEY} characters: each row gets `key/line`"
                 )
                 raise Malformed("a header is wrong", [Fault("Idempotency-Key", message)])
-            question = _Question(
-                self._door, point, CORRELATION.get(), actor_of(request), tenant_of(request), key,
-                deadline_ms(request),
-            )  # fmt: skip
+            asking = Asking(
+                CORRELATION.get(), actor_of(request), tenant_of(request), key, deadline_ms(request)
+            )
+            app, is_closing = self._door.app, self._door.is_closing
+            asker = RowAsker(app, point, asking, is_closing)
             chosen = self._format(request)
             if self._under_way >= MOST_REQUESTS:
                 raise Overloaded(f"{MOST_REQUESTS} bulk requests are under way", after_s=5.0)
@@ -102,7 +98,7 @@ class Bulk:
             except BaseException:
                 self._let_go(file)
                 raise
-            answers = self._answers(file, chosen, question)
+            answers = self._answers(file, chosen, asker)
             return _Streamed(answers, partial(self._let_go, file), chosen)
 
         return decide
@@ -129,14 +125,14 @@ class Bulk:
         return ArrowStream()
 
     async def _answers(
-        self, file: IO[bytes], chosen: Format, question: _Question
+        self, file: IO[bytes], chosen: Format, asker: RowAsker
     ) -> AsyncGenerator[bytes, None]:
         """Yield the answer, piece by piece."""
         at_once = self._door.app.config.decide.rows_at_once
         waiting: list[Outcome] = []
         last = 0
         try:
-            async with aclosing(in_order(chosen.rows(file), question.outcome, at_once)) as outcomes:
+            async with aclosing(in_order(chosen.rows(file), asker.outcome, at_once)) as outcomes:
                 async for outcome in outcomes:
                     last = outcome.line
                     waiting.append(outcome)
@@ -148,60 +144,6 @@ class Bulk:
         if waiting:
             yield chosen.written(waiting)
         yield chosen.end()
-
-
-class _Question:
-    """What all rows of a request have in common."""
-
-    def __init__(
-        self,
-        door: Door,
-        point: DecisionPoint[Any],
-        correlation_id: str,
-        actor: str,
-        tenant: str,
-        key: str | None,
-        budget_ms: int | None,
-    ) -> None:
-        self._door = door
-        self._point = point
-        self._correlation_id = correlation_id
-        self._actor = actor
-        self._tenant = tenant
-        self._key = key
-        self._budget_ms = budget_ms
-        self._has_failed = False
-
-    async def outcome(self, row: Row) -> Outcome:
-        """Decide one row, or say why not."""
-        if self._door.is_closing():
-            ending = StoreUnavailable("this server is being stopped; send this row again")
-            return Outcome(row.line, None, problem_of(ending)[0])
-        try:
-            return Outcome(row.line, await self._decided(row), None)
-        except Exception as error:
-            if status_of(type(error)) >= 500 and not self._has_failed:
-                self._has_failed = True  # a part that is down fails every row: the log needs one
-                log.error("line %d of a bulk request failed", row.line, exc_info=error)
-            return Outcome(row.line, None, problem_of(error)[0])
-
-    async def _decided(self, row: Row) -> Decision:
-        app = self._door.app
-        if row.fault is not None:
-            raise row.fault
-        if len(row.body) > self._door.body_bytes:
-            raise Malformed(f"the row is larger than {self._door.body_bytes:,} bytes")
-        check_json(row.body)
-        asked = Question(
-            self._point,
-            model_of(self._point.request, row.body),
-            correlation_id=self._correlation_id,
-            actor=self._actor,
-            idempotency_key=None if self._key is None else f"{self._key}/{row.line}",
-            budget_ms=self._budget_ms,
-            tenant=self._tenant,
-        )
-        return await patiently(lambda: app.decider.decide(asked), app.clock)
 
 
 class _Streamed(StreamingResponse):

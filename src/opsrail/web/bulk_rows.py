@@ -1,16 +1,24 @@
-"""Rows of a bulk request in and out, whatever their format; and the first of the formats, JSON lines."""
+"""Rows of a bulk request: decided one by one, in and out whatever their format; and the first format, JSON lines."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import IO, Any, NamedTuple, Protocol
 
 import orjson
 
-from opsrail.errors import OpsrailError
+from opsrail.app import App
+from opsrail.decide.decider import Request as Question
+from opsrail.decide.point import DecisionPoint
+from opsrail.decide.rows import patiently
+from opsrail.errors import OpsrailError, StoreUnavailable
 from opsrail.values.decisions import Decision
-from opsrail.web.problems import Malformed
+from opsrail.web.points import Asking
+from opsrail.web.problems import Malformed, problem_of, status_of
+from opsrail.web.reading import check_json, model_of
 
+log = logging.getLogger("opsrail.web")
 JSON_LINES = ("application/jsonl", "application/x-ndjson")
 
 
@@ -102,3 +110,57 @@ class JsonLines:
     def end(self) -> bytes:
         """Return nothing: lines end by themselves."""
         return b""
+
+
+class RowAsker:
+    """Decides rows; what they have in common stands here.
+
+    Args:
+        asking: Its key is that of all rows: each gets `key/line`.
+        is_closing: Whether the process is being stopped: then no row is begun.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        point: DecisionPoint[Any],
+        asking: Asking,
+        is_closing: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._app = app
+        self._point = point
+        self._asking = asking
+        self._is_closing = is_closing
+        self._most_bytes = app.config.web.body_bytes
+        self._has_failed = False
+
+    async def outcome(self, row: Row) -> Outcome:
+        """Decide one row, or say why not."""
+        if self._is_closing():
+            ending = StoreUnavailable("this server is being stopped; send this row again")
+            return Outcome(row.line, None, problem_of(ending)[0])
+        try:
+            return Outcome(row.line, await self._decided(row), None)
+        except Exception as error:
+            if status_of(type(error)) >= 500 and not self._has_failed:
+                self._has_failed = True  # a part that is down fails every row: the log needs one
+                log.error("line %d of a bulk request failed", row.line, exc_info=error)
+            return Outcome(row.line, None, problem_of(error)[0])
+
+    async def _decided(self, row: Row) -> Decision:
+        if row.fault is not None:
+            raise row.fault
+        if len(row.body) > self._most_bytes:
+            raise Malformed(f"the row is larger than {self._most_bytes:,} bytes")
+        check_json(row.body)
+        correlation_id, actor, tenant, key, budget_ms = self._asking
+        asked = Question(
+            self._point,
+            model_of(self._point.request, row.body),
+            correlation_id=correlation_id,
+            actor=actor,
+            idempotency_key=None if key is None else f"{key}/{row.line}",
+            budget_ms=budget_ms,
+            tenant=tenant,
+        )
+        return await patiently(lambda: self._app.decider.decide(asked), self._app.clock)
