@@ -19,6 +19,7 @@ import grpc
 
 from opsrail.access.keys import Gate, Principal
 from opsrail.app import App
+from opsrail.cases.office import Office
 from opsrail.config import resolved
 from opsrail.errors import ConfigInvalid, Fault, ReadOnly, StoreUnavailable
 from opsrail.telemetry import CORRELATION, next_trace, parse_traceparent
@@ -28,6 +29,8 @@ from opsrail.values.inference_proto import (
     message_of_response,
     request_from,
 )
+from opsrail.web.door import Door
+from opsrail.web.health import Health
 from opsrail.web.points import Asking, Points
 from opsrail.web.problems import Malformed, problem_of, protocol_text, status_of
 from opsrail.web.reading import KEY
@@ -97,6 +100,8 @@ class InferenceService:
         self._gate = gate
         self._is_closing = is_closing
         self._points = Points(app)
+        door = Door(app, Office(app.store, app.clock), gate, is_closing)
+        self._health = Health(door, dict)
 
     def handler(self) -> Any:
         """Return what a gRPC server calls."""
@@ -123,10 +128,10 @@ class InferenceService:
         return message_class("ServerLiveResponse")(live=True)
 
     async def server_ready(self, request: Any, call: Call) -> Any:
-        """Answer whether decisions can be made durable here."""
-        app = self._app
-        is_ready = app.held is None and app.broken is None and app.is_running
-        return message_class("ServerReadyResponse")(ready=is_ready and not self._is_closing())
+        """Answer whether decisions can be served."""
+        found = await self._health.findings()
+        is_ready = all(finding.level != "fail" for finding in found) and not self._is_closing()
+        return message_class("ServerReadyResponse")(ready=is_ready)
 
     async def server_metadata(self, request: Any, call: Call) -> Any:
         """Answer with who serves."""
