@@ -17,8 +17,8 @@ from opsrail.errors import DeadlinePassed, ModelUnavailable, Overloaded, TimedOu
 from opsrail.registry.pools import pools_of
 from opsrail.registry.registry import Route
 from opsrail.registry.rollout import Stage
-from opsrail.values.decisions import FallbackStep, ModelRef
-from opsrail.values.models import ModelVersion
+from opsrail.values.decisions import CacheState, FallbackStep, ModelRef
+from opsrail.values.models import ModelVersion, Score
 
 StandIn = Literal["live", "standby", "pool", "retired"]
 STAND_INS: tuple[str, ...] = get_args(StandIn)
@@ -70,6 +70,22 @@ class Link(NamedTuple):
         """Return it as records name it."""
         version = self.version
         return ModelRef(version.name, version.number, version.digest, str(self.stage))
+
+
+class Answer(NamedTuple):
+    """What was had for a score.
+
+    Attributes:
+        link: Whose score it is; without one who was asked first, None when nobody was live.
+        faults: Why those who were asked before had none, in order.
+        steps: From each of those to the next.
+    """
+
+    score: Score | NoScore
+    cache: CacheState
+    link: Link | None
+    faults: Sequence[NoScore]
+    steps: tuple[FallbackStep, ...]
 
 
 def routed(route: Route) -> Link:

@@ -11,7 +11,16 @@ from pydantic import BaseModel
 from opsrail.clock import Clock, in_time
 from opsrail.decide.asking import Asker, AskLimits, ModelStats, no_score
 from opsrail.decide.cache import CacheStats, ScoreCache
-from opsrail.decide.chain import CURABLE, Link, asked_for, links_of, routed, ruled, stood_in
+from opsrail.decide.chain import (
+    CURABLE,
+    Answer,
+    Link,
+    asked_for,
+    links_of,
+    routed,
+    ruled,
+    stood_in,
+)
 from opsrail.decide.deadline import Deadline, deadline_of
 from opsrail.decide.figures import Figures
 from opsrail.decide.flights import Flights
@@ -35,7 +44,7 @@ from opsrail.features.features import Features, Fetched
 from opsrail.features.request import request_read
 from opsrail.ports import Store
 from opsrail.registry.registry import Registry, Route
-from opsrail.values.decisions import CacheState, Decision, Durability, FallbackStep, ViewRead
+from opsrail.values.decisions import CacheState, Decision, Durability, ViewRead
 from opsrail.values.explanations import ReasonCodes
 from opsrail.values.models import Score
 from opsrail.values.rows import Write
@@ -51,7 +60,7 @@ class Request(NamedTuple, Generic[M]):
 
     Attributes:
         facts: The input, checked: an instance of the point's request model.
-        correlation_id: W3C trace id (32 hex digits) shared with the caller; the canary's choice hangs on it, or on the case.
+        correlation_id: W3C trace id (32 hex digits) shared with the caller.
         actor: Who asks.
         idempotency_key: The same key, facts and actor give the same decision, for as long as keys are kept; at most 255
             characters.
@@ -59,6 +68,7 @@ class Request(NamedTuple, Generic[M]):
         seq: Position in that case's journal.
         budget_ms: Time for the answer; None: what the point declares.
         tenant: Whose request it is; no score is shared with another's.
+        arm_key: What the canary's choice hangs on; None: the case, without one the correlation id.
         model_number: Number of the version that is to answer, if it is live or canary; None: whichever the rollout says.
         also: The decision -> writes that go into the same commit. Not together with a key.
     """
@@ -72,6 +82,7 @@ class Request(NamedTuple, Generic[M]):
     seq: int | None = None
     budget_ms: int | None = None
     tenant: str = "default"
+    arm_key: str | None = None
     model_number: int | None = None
     also: Callable[[Decision], Sequence[Write]] | None = None
 
@@ -180,7 +191,8 @@ class Decider:
         )
 
     async def _route(self, request: Request[Any], deadline: Deadline) -> Route | NoScore:
-        point, key = request.point.name, request.case_id or request.correlation_id
+        point = request.point.name
+        key = request.arm_key or request.case_id or request.correlation_id
         if (known := self._registry.known_route(point, key)) is not None:
             return known
         try:
@@ -209,7 +221,7 @@ class Decider:
         route: Route | NoScore,
         features: Fetched | NoScore,
         deadline: Deadline,
-    ) -> _Answer:
+    ) -> Answer:
         """Return what the routed version says, else who may stand in for it, else why nobody has a score."""
         point = request.point
         if isinstance(route, NoScore):
@@ -231,11 +243,11 @@ class Decider:
                 score, cache = no_score(full), "miss"
             if isinstance(score, Score):
                 steps = stood_in(links, faults) if faults else ()
-                return _Answer(score, cache, link, faults, steps)
+                return Answer(score, cache, link, faults, steps)
             faults.append(score)
             if score.code not in CURABLE:
                 break
-        return _Answer(faults[0], cache, links[0], faults, stood_in(links, faults[:-1]))
+        return Answer(faults[0], cache, links[0], faults, stood_in(links, faults[:-1]))
 
     async def _ask(
         self, request: Request[Any], link: Link, features: Fetched, due: Deadline
@@ -263,7 +275,7 @@ class Decider:
         request: Request[Any],
         asked: _Asked,
         features: Fetched | NoScore,
-        answer: _Answer,
+        answer: Answer,
         judgement: Judgement,
         laps: Laps,
         codes: ReasonCodes | None,
@@ -320,22 +332,6 @@ class _Asked(NamedTuple):
     policy_version: str
 
 
-class _Answer(NamedTuple):
-    """What was had for a score.
-
-    Attributes:
-        link: Whose score it is; without one who was asked first, None when nobody was live.
-        faults: Why those who were asked before had none, in order.
-        steps: From each of those to the next.
-    """
-
-    score: Score | NoScore
-    cache: CacheState
-    link: Link | None
-    faults: Sequence[NoScore]
-    steps: tuple[FallbackStep, ...]
-
-
 def _asked(request: Request[Any]) -> _Asked:
     """Return what is asked and under which policy, after checking what the caller handed in.
 
@@ -386,9 +382,9 @@ def _no_score(fault: OpsrailError | TimeoutError, late: str) -> NoScore:
     return NoScore(DeadlinePassed.code, f"No score: {late}.")
 
 
-def _silence(point: DecisionPoint[Any], why: NoScore, link: Link | None) -> _Answer:
+def _silence(point: DecisionPoint[Any], why: NoScore, link: Link | None) -> Answer:
     """Return why no model is asked at all."""
-    return _Answer(why, "miss" if point.cache_ttl_s else "off", link, [why], ())
+    return Answer(why, "miss" if point.cache_ttl_s else "off", link, [why], ())
 
 
 def _durability(request: Request[Any]) -> Durability:

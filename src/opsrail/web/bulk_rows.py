@@ -162,5 +162,6 @@ class RowAsker:
             idempotency_key=None if key is None else f"{key}/{row.line}",
             budget_ms=budget_ms,
             tenant=tenant,
+            arm_key=f"{correlation_id}/{row.line}",
         )
         return await patiently(lambda: self._app.decider.decide(asked), self._app.clock)

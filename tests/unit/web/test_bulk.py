@@ -16,8 +16,11 @@ from opsrail.config import Config, DecideConfig, WebConfig
 from opsrail.decide.decider import Request
 from opsrail.decide.rows import PATIENCE_S, in_order, patiently
 from opsrail.errors import Overloaded
+from opsrail.registry.rollout import Stage
+from opsrail.testing.models import FunctionRuntime
 from opsrail.web.bulk_arrow import ARROW
 from tests.support.decisions import StillClock
+from tests.unit.web import claims
 from tests.unit.web.conftest import Caller, app_of, client_of, running
 
 BATCH = "/v1/decisions/fraud-risk:batch"
@@ -254,3 +257,18 @@ async def test_a_stream_with_flipped_bytes_never_takes_the_server_down(live: Cal
         broken[at] ^= 0xFF
         answer = await asked(live, bytes(broken), ARROW)
         assert answer.status_code in (200, 400)
+
+
+async def test_a_canary_answers_its_share_of_the_rows(live: Caller) -> None:
+    registry = live.app.registry
+    functions = {"fraud-risk": claims.score, "bolder": lambda row: 0.9}
+    registry._shelf._runtimes = {"function": FunctionRuntime(functions)}
+    canary = await registry.register(
+        "fraud-risk", b"bolder", runtime="function", training_digest="sha256:" + "1" * 64, by="ann"
+    )
+    await registry.promote("fraud-risk", canary, Stage.CANARY, by="ann", reason="try", share=0.5)
+    decisions = told(await asked(live, lines(*[1] * 100)))
+    bold = sum(one["model"]["number"] == canary.number for one in decisions)
+
+    assert 25 < bold < 75
+    assert len({one["correlation_id"] for one in decisions}) == 1
