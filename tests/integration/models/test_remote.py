@@ -7,8 +7,9 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -115,6 +116,24 @@ def test_a_server_that_never_answers_is_left_in_time() -> None:
                 model.score(ROWS)
             assert loop.time() - began_s < 1.0
     loop.close()
+
+
+def test_a_server_that_is_back_is_asked_again_soon(tmp_path: Path) -> None:
+    port = free_port()
+    model = loaded(RemoteGrpcRuntime(), description(f"grpc://127.0.0.1:{port}"))
+    for _ in range(20):
+        with pytest.raises(ModelUnavailable):
+            model.score(ROWS)
+    other = Served(tmp_path, program=LIVE, OPSRAIL_WEB__GRPC_PORT=str(port))
+    loop = asyncio.new_event_loop()
+    until_s, scores = loop.time() + 5, None
+    while scores is None and loop.time() < until_s:
+        with suppress(ModelUnavailable):
+            scores = model.score(ROWS)
+    loop.close()
+    other.close()
+
+    assert scores is not None
 
 
 # -- servers that behave as they should not -------------------------------------------------------------------------------
