@@ -26,19 +26,31 @@ async def in_order(
 ) -> AsyncGenerator[R, None]:
     """Yield what `work` returns for each row, in the order of the rows.
 
-    What it raises ends the iteration; rows under way are then given up, as when the iteration is closed.
+    What `work` raises ends the iteration; rows under way are then given up, as when the iteration is closed. What reading a
+    row raises ends it after the rows that were read.
 
     Args:
         at_once: Rows under way at a time, at most; from 1 on.
     """
     under_way: deque[asyncio.Task[R]] = deque()
+    unreadable: Exception | None = None
+    reading = aiter(rows)
     try:
-        async for row in rows:
+        while True:
+            try:
+                row = await anext(reading)
+            except StopAsyncIteration:
+                break
+            except Exception as wrong:
+                unreadable = wrong
+                break
             under_way.append(asyncio.create_task(work(row)))
             if len(under_way) >= at_once:
                 yield await under_way.popleft()
         while under_way:
             yield await under_way.popleft()
+        if unreadable is not None:
+            raise unreadable
     finally:
         for task in under_way:
             task.cancel()

@@ -65,7 +65,7 @@ class Bulk:
         return Operation(
             "POST",
             f"/v1/decisions/{point.name}:batch",
-            f"decide_{point.name.replace('-', '_')}_batch",
+            f"batch_{point.name.replace('-', '_')}",
             f"Ask decision point {point.name} for every row.",
             self._decider_of(point),
             {200: Answer("A decision or a problem a row, in order.", media=(*JSON_LINES, ARROW))},

@@ -113,7 +113,7 @@ class Inference:
                 parameters=parameters, errors=(409,), **shared,
             ),
             Operation(
-                "POST", f"{path}/versions/{{version}}/infer", f"infer_{name}_version",
+                "POST", f"{path}/versions/{{version}}/infer", f"versioned_{name}",
                 f"Ask one version at {point.name} for each row.", self.infer,
                 parameters=(VERSION, *parameters), errors=(404, 409), **shared,
             ),

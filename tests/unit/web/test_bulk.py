@@ -196,6 +196,24 @@ async def test_nothing_is_begun_that_nobody_takes() -> None:
     assert len(begun) <= 7
 
 
+async def test_rows_before_one_that_cannot_be_read_are_answered() -> None:
+    async def rows() -> AsyncIterator[int]:
+        yield 1
+        yield 2
+        raise ValueError("the rest is lost")
+
+    async def work(row: int) -> int:
+        await asyncio.sleep(0)
+        return row
+
+    answers = in_order(rows(), work, 10)
+    taken = [await anext(answers), await anext(answers)]
+
+    assert taken == [1, 2]
+    with pytest.raises(ValueError, match="the rest is lost"):
+        await anext(answers)
+
+
 # -- Arrow ---------------------------------------------------------------------------------------------------------------
 
 
