@@ -20,9 +20,16 @@ from opsrail.values.canonical import digest
 
 
 class OnnxRuntime:
-    """Loads ONNX artifacts."""
+    """Loads ONNX artifacts.
+
+    Args:
+        threads: Of one session. Many small calls: a second thread costs more than it brings.
+    """
 
     name = "onnx"
+
+    def __init__(self, threads: int = 1) -> None:
+        self._threads = threads
 
     def load(self, artifact: bytes, expected_digest: str) -> LoadedModel:
         """Return the model, after one trial run. Blocking: milliseconds for a small model.
@@ -46,4 +53,4 @@ class OnnxRuntime:
             from opsrail.connect.onnx_model import open_model
         except ModuleNotFoundError as error:
             raise MissingExtra("The onnx model runtime", "models") from error
-        return open_model(artifact, found)
+        return open_model(artifact, found, self._threads)

@@ -180,7 +180,7 @@ def reasons_of(
 
 def value_of(column: Column, number: float) -> object:
     """Return the value that a column reads as a number; None for what is missing or has no word."""
-    if number == column.missing:
+    if math.isnan(number) or number == column.missing:
         return None
     if isinstance(column, Category):
         return next((word for word, code in column.codes.items() if code == number), None)

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 
 from opsrail.errors import ArtifactRefused, Fault, InvalidInput
 
+NAN = "nan"
+"""How a column's JSON says that a missing number stays NaN: JSON has no NaN."""
 LARGEST_FLOAT32 = 3.4028234663852886e38
 """Models compute in float32; a larger number would become infinity. Source: IEEE 754-2019, binary32."""
 
@@ -24,7 +26,8 @@ class Number:
 
     Attributes:
         name: Of the feature, e.g. `Age` or `vehicle-history.fraud_ratio`.
-        missing: Number that stands for None and NaN; None when such values are refused.
+        missing: Number that stands for None and NaN, or NaN itself where the model takes that; None when such values are
+            refused.
     """
 
     name: str
@@ -89,7 +92,7 @@ def encode(
         model: Name or digest, for the error.
 
     Returns:
-        Finite numbers [rows][columns] within float32.
+        Numbers [rows][columns] within float32, finite but for columns whose `missing` is NaN.
 
     Raises:
         InvalidInput: a feature is absent or of the wrong type. Terminal; all faults of all rows are
@@ -119,7 +122,7 @@ def columns_to_json(columns: Sequence[Column]) -> str:
     """Return the columns as the JSON text that `columns_from_json` reads."""
     return json.dumps(
         [
-            {"name": column.name, "missing": column.missing}
+            {"name": column.name, "missing": NAN if _is_nan(column.missing) else column.missing}
             | ({"codes": dict(column.codes)} if isinstance(column, Category) else {})
             for column in columns
         ],
@@ -149,12 +152,18 @@ def columns_from_json(text: str) -> tuple[Column, ...]:
 def _column(name: object, missing: object, codes: object = None) -> Column:
     if not isinstance(name, str) or not isinstance(codes, dict | None):
         raise ValueError(f"column {name!r} needs a text as name and an object as codes")
+    if codes is None and missing == NAN:
+        return Number(name, math.nan)
     stand_in = None if missing is None else _float32(missing)
     if codes is None:
         return Number(name, stand_in)
     if stand_in is None:
         raise ValueError(f"column {name!r} needs a number for unknown words")
     return Category(name, {word: _float32(code) for word, code in codes.items()}, stand_in)
+
+
+def _is_nan(number: float | None) -> bool:
+    return number is not None and math.isnan(number)
 
 
 def _float32(number: object) -> float:
