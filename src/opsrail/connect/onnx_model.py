@@ -35,7 +35,10 @@ def open_model(artifact: bytes, digest: str, threads: int = 1) -> OnnxModel:
         ArtifactRefused: it is not a model as the head of `opsrail.connect.onnx` describes. Terminal: nothing was loaded.
     """
     session = _session(artifact, digest, threads)
-    metadata = session.get_modelmeta().custom_metadata_map
+    try:
+        metadata = session.get_modelmeta().custom_metadata_map
+    except UnicodeDecodeError as error:
+        raise ArtifactRefused(f"Model {digest} has metadata that is not text.") from error
     if COLUMNS_KEY not in metadata:
         raise ArtifactRefused(
             f"Model {digest} does not say what its columns are; write {COLUMNS_KEY} into its metadata "
@@ -167,7 +170,9 @@ def _session(artifact: bytes, model: str, threads: int) -> Any:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.load_model_format", "ONNX")
     try:
-        return onnxruntime.InferenceSession(artifact, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(
+            artifact, options, providers=["CPUExecutionProvider"], enable_fallback=0
+        )
     except Exception as error:  # the runtime's errors share no narrower root
         raise ArtifactRefused(f"Model {model} cannot be loaded: {error}") from error
 

@@ -7,9 +7,14 @@ from collections.abc import Callable
 import pytest
 
 from opsrail.testing.contracts.runtime import InProcessContract, RuntimeContract, Subject
-from tests.contract.runtime import subjects
+from tests.contract.runtime import boosters, subjects
 
-MAKERS: dict[str, Callable[[], Subject]] = {"onnx": subjects.onnx}
+MAKERS: dict[str, Callable[[], Subject]] = {
+    "onnx": subjects.onnx,
+    "lightgbm": boosters.lightgbm_subject,
+    "xgboost-json": boosters.xgboost_subject,
+    "xgboost-ubj": lambda: boosters.xgboost_subject("ubj"),
+}
 
 
 @pytest.fixture(scope="module", params=MAKERS)

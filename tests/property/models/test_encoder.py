@@ -21,7 +21,7 @@ class Make(enum.StrEnum):
 
 
 WORDS = ["Honda", "Mazda", "Lada", "", "\N{SNOWMAN}"]
-EDGES = [
+EDGES: list[Any] = [
     0, -1, True, None, math.nan, math.inf, -math.inf, LARGEST_FLOAT32, -LARGEST_FLOAT32, 3.4028235e38, 3.40282351e38,
     1e39, 10**400, 2**53 + 1, 5e-324, -0.0, np.float64(1.5), np.float32(0.1), np.int64(3), Make.HONDA, [], b"x", "1.5",
 ]  # fmt: skip

@@ -1,0 +1,63 @@
+"""Scores with LightGBM models, on the CPU, in this process.
+
+An artifact is what `opsrail models import model.txt` makes: a container (`opsrail.values.containers`) around the text that
+`Booster.save_model` writes, of form `lightgbm-text`. Its native code sees only text that was checked and written anew
+(`lightgbm_text`); whoever does not trust that much runs it in a process of its own.
+"""
+
+from __future__ import annotations
+
+from opsrail.errors import ArtifactRefused, MissingExtra
+from opsrail.ports import LoadedModel
+from opsrail.values.canonical import digest
+from opsrail.values.containers import unpack
+
+FORM = "lightgbm-text"
+LARGEST_BOOSTER_BYTES = 50 * 1024 * 1024
+"""A hundred trees take about 100 kB. Read as Python's own numbers a model takes some ten times its size. Source: ours."""
+
+
+class LightgbmRuntime:
+    """Loads LightGBM artifacts.
+
+    Args:
+        threads: Of one call. Many small calls: a second thread costs more than it brings.
+    """
+
+    name = "lightgbm"
+
+    def __init__(self, threads: int = 1) -> None:
+        self._threads = threads
+
+    def load(self, artifact: bytes, expected_digest: str) -> LoadedModel:
+        """Return the model, after one trial run. Blocking: about a second for each 10 MB.
+
+        Args:
+            artifact: The whole container.
+            expected_digest: `sha256:<hex>` that the registry holds for it.
+
+        Raises:
+            ArtifactRefused: the digest differs, it is too large, or not a model as this module's head describes. Terminal:
+                nothing was loaded.
+            MissingExtra: lightgbm or numpy is not installed. Terminal: install what the message names.
+        """
+        check_booster(artifact, expected_digest)
+        _, signature, native = unpack(artifact, FORM)
+        try:
+            from opsrail.connect.lightgbm_model import open_model
+        except ModuleNotFoundError as error:
+            raise MissingExtra("The lightgbm model runtime", "boosters") from error
+        return open_model(native, signature, expected_digest, self._threads)
+
+
+def check_booster(artifact: bytes, expected_digest: str) -> None:
+    """Refuse an artifact that is too large or was changed. Raises ArtifactRefused. Terminal: nothing was loaded."""
+    if len(artifact) > LARGEST_BOOSTER_BYTES:
+        raise ArtifactRefused(
+            f"The artifact has {len(artifact)} bytes, more than {LARGEST_BOOSTER_BYTES}; train a smaller model."
+        )
+    if (found := digest(artifact)) != expected_digest:
+        raise ArtifactRefused(
+            f"The artifact's digest is {found}, the registry says {expected_digest}; it was changed. Restore it "
+            "from the build that was approved, or register it as a new version."
+        )

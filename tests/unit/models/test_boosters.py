@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import importlib.util
+import json
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from opsrail.connect import native
+from opsrail.connect.lightgbm import FORM, LightgbmRuntime
+from opsrail.connect.lightgbm_text import read_text
+from opsrail.connect.xgboost import FORM as XGBOOST_FORM
+from opsrail.connect.xgboost import XgboostRuntime
+from opsrail.connect.xgboost_file import read_file
+from opsrail.errors import ArtifactRefused, MissingExtra
+from opsrail.ports import CellModel, ContributingModel, LoadedModel, ModelRuntime
+from opsrail.values.canonical import digest
+from opsrail.values.containers import Signature, pack
+from tests.contract.runtime.boosters import (
+    COLUMNS,
+    lightgbm_booster,
+    rows_of,
+    training_rows,
+    xgboost_booster,
+)
+
+Known = tuple[LoadedModel, Any, list[dict[str, object]]]
+
+
+def known_rows() -> Any:
+    numbers, _ = training_rows()
+    return numbers[~np.isnan(numbers).any(axis=1)][:30]
+
+
+def loaded(runtime: ModelRuntime, content: bytes, form: str, **told: Any) -> LoadedModel:
+    artifact = pack(content, form, Signature(COLUMNS, **told))
+    return runtime.load(artifact, digest(artifact))
+
+
+def lightgbm_model(**params: Any) -> tuple[LoadedModel, Any]:
+    booster = lightgbm_booster(**params)
+    return loaded(LightgbmRuntime(), booster.model_to_string().encode(), FORM), booster
+
+
+@pytest.mark.parametrize("params", [{}, {"sigmoid": 2.5}, {"objective": "cross_entropy"}])
+def test_lightgbm_contributions_are_the_boosters_own(params: dict[str, Any]) -> None:
+    model, booster = lightgbm_model(**params)
+    rows = known_rows()
+    assert isinstance(model, ContributingModel)
+
+    told = model.contributions(rows_of(rows))
+
+    own = booster.predict(rows, pred_contrib=True) * params.get("sigmoid", 1.0)
+    assert told is not None
+    assert [[*one.parts.values(), one.baseline] for one in told] == own.tolist()
+    assert [one.score for one in told] == pytest.approx(booster.predict(rows).tolist(), abs=1e-9)
+
+
+def test_a_random_forest_of_lightgbm_is_the_logistic_of_its_trees_mean() -> None:
+    params = {"boosting": "rf", "bagging_freq": 1, "bagging_fraction": 0.7}
+    model, booster = lightgbm_model(**params)
+    rows = known_rows()
+    assert isinstance(model, ContributingModel)
+
+    scores = [score.value for score in model.score(rows_of(rows))]
+    told = model.contributions(rows_of(rows))
+
+    assert scores == booster.predict(rows).tolist()
+    assert told is not None
+    assert [one.score for one in told] == pytest.approx(scores, abs=1e-9)
+
+
+def test_xgboost_contributions_are_the_boosters_own() -> None:
+    import xgboost
+
+    booster, rows = xgboost_booster(), known_rows()
+    model = loaded(XgboostRuntime(), bytes(booster.save_raw("ubj")), XGBOOST_FORM)
+    assert isinstance(model, ContributingModel)
+
+    told = model.contributions(rows_of(rows))
+
+    names, kinds = ["age", "amount_usd", "kind"], ["float", "float", "c"]
+    matrix = xgboost.DMatrix(
+        rows, feature_names=names, feature_types=kinds, enable_categorical=True
+    )
+    own = booster.predict(matrix, pred_contribs=True)
+    assert told is not None
+    assert [[*one.parts.values(), one.baseline] for one in told] == own.tolist()
+
+
+def test_json_and_ubjson_of_one_xgboost_model_are_written_alike() -> None:
+    booster = xgboost_booster()
+
+    files = [read_file(bytes(booster.save_raw(form))) for form in ("json", "ubj")]
+
+    assert files[0] == files[1]
+    assert files[0].names == ("age", "amount_usd", "kind")
+    assert files[0].categorical == (2,)
+
+
+def test_a_constant_tree_of_lightgbm_is_read() -> None:
+    model, booster = lightgbm_model(min_data_in_leaf=10_000)
+
+    (score,) = model.score(rows_of(known_rows()[:1]))
+
+    assert score.value == booster.predict(known_rows()[:1])[0]
+
+
+def test_what_lightgbm_knows_of_its_features_is_read() -> None:
+    text = lightgbm_booster().model_to_string() + '\npandas_categorical:[["van", "truck"]]\n'
+
+    told = read_text(text.replace("pandas_categorical:null\n", "").encode())
+
+    numbers, _ = training_rows()
+    assert (told.names, told.categorical) == (("age", "amount_usd", "kind"), (2,))
+    assert told.words == [["van", "truck"]]
+    assert told.lows == (numbers[:, 0].min(), np.nanmin(numbers[:, 1]), None)
+
+
+def test_what_training_saw_is_told_of_cells() -> None:
+    text = lightgbm_booster().model_to_string().encode()
+    reference = {"lows": [0.0, 0.1, None], "highs": [1.0, 0.9, None]}
+    model = loaded(LightgbmRuntime(), text, FORM, reference=reference)
+    assert isinstance(model, CellModel)
+
+    cells = model.cells().features
+
+    assert (cells["amount_usd"].low, cells["amount_usd"].high) == (0.1, 0.9)
+    assert cells["kind"].codes == {"van": 0.0, "truck": 1.0, "car": 2.0, "bus": 3.0}
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"reference": {"lows": [0.0]}},
+        {"reference": {"highs": "high"}},
+        {"confidence": {"edges": [2], "confidences": []}},
+        {"confidence": {}},
+    ],
+)
+def test_a_signature_that_makes_no_sense_is_refused(told: dict[str, Any]) -> None:
+    with pytest.raises(ArtifactRefused, match="cannot be read"):
+        loaded(LightgbmRuntime(), lightgbm_booster().model_to_string().encode(), FORM, **told)
+
+
+@pytest.mark.parametrize("package", ["lightgbm", "xgboost"])
+def test_without_the_library_the_error_says_what_to_install(
+    package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    native.library.cache_clear()
+    find = importlib.util.find_spec
+    hidden: Any = lambda name: None if name == package else find(name)  # noqa: E731
+    monkeypatch.setattr(native, "find_spec", hidden)
+
+    with pytest.raises(MissingExtra, match=r"pip install 'opsrail\[boosters\]'"):
+        native.library(package, "lib", f"The {package} model runtime", "boosters")
+
+
+def test_missing_numbers_go_where_training_sent_them() -> None:
+    numbers, _ = training_rows()
+    gaps = numbers[np.isnan(numbers[:, 1])][:10]
+    model, booster = lightgbm_model()
+    rows = rows_of(np.nan_to_num(gaps))
+
+    scores = model.score([row | {"amount_usd": math.nan} for row in rows])
+
+    assert [score.value for score in scores] == booster.predict(gaps).tolist()
+    assert {score.unknown for score in scores} == {("amount_usd",)}
+
+
+def test_xgboost_json_may_be_written_with_spaces() -> None:
+    content = json.loads(bytes(xgboost_booster().save_raw("json")))
+
+    assert read_file(json.dumps(content, indent=1).encode()).count == 3
