@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from opsrail.decide.policy import Band as Band
     from opsrail.decide.policy import Policy as Policy
     from opsrail.decide.policy import Rule as Rule
+    from opsrail.decide.python_model import PythonModel as PythonModel
     from opsrail.documents.form import CompanyField as CompanyField
     from opsrail.documents.form import DateField as DateField
     from opsrail.documents.form import Form as Form
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from opsrail.errors import StepFailed as StepFailed
     from opsrail.errors import Terminal as Terminal
     from opsrail.features.view import FeatureView as FeatureView
+    from opsrail.values.columns import Category as Category
+    from opsrail.values.columns import Number as Number
+    from opsrail.values.columns import category as category
     from opsrail.values.decisions import Decision as Decision
     from opsrail.values.documents import Document as Document
     from opsrail.values.explanations import Fixed as Fixed
@@ -40,6 +44,7 @@ HOMES = {
     "Action": "opsrail.cases.steps",
     "Automation": "opsrail.cases.definition",
     "Band": "opsrail.decide.policy",
+    "Category": "opsrail.values.columns",
     "Case": "opsrail.cases.context",
     "CompanyField": "opsrail.documents.form",
     "DateField": "opsrail.documents.form",
@@ -50,8 +55,10 @@ HOMES = {
     "Fixed": "opsrail.values.explanations",
     "Form": "opsrail.documents.form",
     "MoneyField": "opsrail.documents.form",
+    "Number": "opsrail.values.columns",
     "Objective": "opsrail.cases.definition",
     "Policy": "opsrail.decide.policy",
+    "PythonModel": "opsrail.decide.python_model",
     "Retry": "opsrail.cases.steps",
     "Retryable": "opsrail.errors",
     "Rule": "opsrail.decide.policy",
@@ -59,6 +66,7 @@ HOMES = {
     "Step": "opsrail.cases.steps",
     "StepFailed": "opsrail.errors",
     "Terminal": "opsrail.errors",
+    "category": "opsrail.values.columns",
     "step": "opsrail.cases.steps",
 }
 __all__ = sorted([*HOMES, "__version__"])

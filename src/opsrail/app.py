@@ -90,9 +90,15 @@ class App:
         self.held: LedgerBroken | None = None
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._broken: BaseException | None = None
-        self._wire_decisions(
-            known_runtimes(config.decide.remote_hosts) if runtimes is None else runtimes
-        )
+        if runtimes is None:
+            told = config.models
+            runtimes = known_runtimes(
+                config.decide.remote_hosts,
+                threads=told.threads,
+                trusted_types=[name.strip() for name in told.trusted_types.split(",") if name.strip()],
+                functions={model.digest: model.function for model in definitions.models},
+            )
+        self._wire_decisions(runtimes)
         self._wire_cases(config.cases, strict=strict)
 
     def _wire_decisions(self, runtimes: Mapping[str, ModelRuntime]) -> None:

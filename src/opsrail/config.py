@@ -131,6 +131,21 @@ class DecideConfig(Part):
     )
 
 
+class ModelsConfig(Part):
+    """Models in this process."""
+
+    threads: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="threads that one call of a model may compute with; more only pays for large batches",
+    )
+    trusted_types: str = Field(
+        "",
+        description="classes that skops files may hold besides the usual, e.g. `sklearn.svm._classes.SVC`; commas between",
+    )
+
+
 class LedgerConfig(Part):
     """The audit ledger."""
 
@@ -187,6 +202,7 @@ class Config(Part):
     store: StoreConfig = StoreConfig()
     cases: CasesConfig = CasesConfig()
     decide: DecideConfig = DecideConfig()
+    models: ModelsConfig = ModelsConfig()
     ledger: LedgerConfig = LedgerConfig()
     documents: DocumentsConfig = DocumentsConfig()
     web: WebConfig = WebConfig()

@@ -16,6 +16,7 @@ from typing import Any
 
 from opsrail.cases.definition import Automation
 from opsrail.decide.point import DecisionPoint
+from opsrail.decide.python_model import PythonModel
 from opsrail.errors import AuthorError, Fault, InvalidInput, OpsrailError
 from opsrail.features.view import FeatureView
 
@@ -26,12 +27,14 @@ class Definitions:
 
     Attributes:
         files: Paths of the files, for messages that point into them.
+        models: Functions that score, as they are in the files now.
     """
 
     automations: Mapping[str, Automation[Any, Any]]
     points: Mapping[str, DecisionPoint[Any]]
     views: tuple[FeatureView[Any], ...]
     files: tuple[str, ...]
+    models: tuple[PythonModel, ...] = ()
 
 
 def load_file(path: Path) -> Definitions:
@@ -75,6 +78,7 @@ def collect(*modules: ModuleType) -> Definitions:
     automations: dict[str, Automation[Any, Any]] = {}
     points: dict[str, DecisionPoint[Any]] = {}
     views: dict[tuple[str, int], FeatureView[Any]] = {}
+    models: dict[str, PythonModel] = {}
     found: list[Fault] = []
     for module in modules:
         for value in vars(module).values():
@@ -84,6 +88,8 @@ def collect(*modules: ModuleType) -> Definitions:
                 _add(points, value.name, value, "decision point", found)
             elif isinstance(value, FeatureView):
                 _add(views, (value.name, value.version), value, "feature view", found)
+            elif isinstance(value, PythonModel):
+                models[value.digest] = value
     for automation in automations.values():
         for view in automation.history:
             views.setdefault((view.name, view.version), view)
@@ -107,7 +113,7 @@ def collect(*modules: ModuleType) -> Definitions:
         found.append(Fault(", ".join(files), "defines no Automation and no DecisionPoint"))
     if found:
         raise InvalidInput("the automation file cannot be used", found)
-    return Definitions(automations, points, tuple(views.values()), files)
+    return Definitions(automations, points, tuple(views.values()), files, tuple(models.values()))
 
 
 def _add(known: dict[Any, Any], name: Any, value: object, kind: str, found: list[Fault]) -> None:

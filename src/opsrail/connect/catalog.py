@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from opsrail.ports import ModelRuntime, PageReader
+from opsrail.values.models import AuthorFunction
+
+NO_FUNCTIONS: Mapping[str, AuthorFunction] = {}
 
 
-def runtimes(remote_hosts: str = "", *, threads: int = 1) -> Mapping[str, ModelRuntime]:
+def runtimes(
+    remote_hosts: str = "",
+    *,
+    threads: int = 1,
+    trusted_types: Iterable[str] = (),
+    functions: Mapping[str, AuthorFunction] = NO_FUNCTIONS,
+) -> Mapping[str, ModelRuntime]:
     """Return the model runtimes by name; their packages load with the first model.
 
     Args:
         remote_hosts: Hosts beside loopback that remote models may be asked at, separated by commas.
         threads: That one model may compute with in this process.
+        trusted_types: Classes that skops files may hold besides the usual ones.
+        functions: Models that are functions of the author's files, by digest.
     """
     from opsrail.connect.lightgbm import LightgbmRuntime
     from opsrail.connect.onnx import OnnxRuntime
+    from opsrail.connect.python import PythonRuntime
     from opsrail.connect.remote_hosts import allowed_hosts
     from opsrail.connect.remote_runtimes import RemoteGrpcRuntime, RemoteHttpRuntime
+    from opsrail.connect.skops import SkopsRuntime
     from opsrail.connect.xgboost import XgboostRuntime
 
     allowed = allowed_hosts(remote_hosts)
@@ -25,6 +38,8 @@ def runtimes(remote_hosts: str = "", *, threads: int = 1) -> Mapping[str, ModelR
         OnnxRuntime(threads),
         LightgbmRuntime(threads),
         XgboostRuntime(threads),
+        SkopsRuntime(trusted_types),
+        PythonRuntime(functions),
         RemoteHttpRuntime(allowed),
         RemoteGrpcRuntime(allowed),
     )

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from opsrail.errors import ModelUnavailable
+from opsrail.values.columns import Column
+
+PYTHON_FORM = "python-function"
+"""What the artifact of an author's function calls itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,3 +64,15 @@ class Score:
                 f"Model {self.digest} gave score {self.value} with confidence {self.confidence}; both must be in [0, 1]. "
                 "Roll back to a version that answers in range."
             )
+
+
+class AuthorFunction(NamedTuple):
+    """A function of the author's that scores one row.
+
+    Attributes:
+        function: Row of named features -> score in [0, 1], or (score, confidence).
+        columns: What rows are checked by before; none: nothing is checked.
+    """
+
+    function: Callable[[Mapping[str, Any]], Any]
+    columns: tuple[Column, ...]

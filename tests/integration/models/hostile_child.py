@@ -15,6 +15,7 @@ from opsrail.errors import ArtifactRefused, InvalidInput, ModelUnavailable
 from opsrail.testing.contracts.runtime import Subject
 from opsrail.values.canonical import digest
 from opsrail.values.containers import MAGIC, pack, unpack
+from tests.contract.runtime.sklearn_models import rewritten
 from tests.contract.runtime.test_contract import MAKERS
 
 CPU_S = 120
@@ -52,7 +53,19 @@ def damaged(subject: Subject, chance: random.Random, count: int) -> Iterator[byt
         return
     form, signature, native = unpack(whole, "lightgbm-text", "xgboost", "skops")
     for _ in range(count):
-        yield pack(changed(native, chance), form, signature)
+        yield pack(
+            (member_changed if form == "skops" else changed)(native, chance), form, signature
+        )
+
+
+def member_changed(archive: bytes, chance: random.Random) -> bytes:
+    """Change one file in a zip: a change of the zip itself only spoils its checksum."""
+
+    def change(members: dict[str, bytes]) -> None:
+        name = chance.choice(sorted(members))
+        members[name] = changed(members[name], chance)
+
+    return rewritten(archive, change)
 
 
 def changed(content: bytes, chance: random.Random) -> bytes:

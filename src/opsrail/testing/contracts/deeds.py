@@ -15,7 +15,7 @@ from contextlib import contextmanager
 
 OUTSIDE = (
     "open", "socket.", "subprocess.", "os.", "pickle.", "marshal.", "shutil.", "tempfile.", "urllib.", "http.",
-    "ctypes.dlopen", "exec", "compile",
+    "ctypes.dlopen", "exec",
 )  # fmt: skip
 HARMLESS = frozenset({"os.putenv", "os.unsetenv", "socket.__new__"})
 """Memory of this process alone. A new socket that goes nowhere is how an event loop wakes itself."""
