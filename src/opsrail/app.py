@@ -26,7 +26,7 @@ from opsrail.cases.watchdog import Watchdog
 from opsrail.cases.worker import Worker
 from opsrail.clock import AgreedClock, Clock, SystemClock
 from opsrail.config import CasesConfig, Config, crash_points
-from opsrail.connect.catalog import page_reader
+from opsrail.connect.catalog import formats, page_reader
 from opsrail.connect.catalog import runtimes as known_runtimes
 from opsrail.decide.asking import AskLimits
 from opsrail.decide.decider import Decider
@@ -39,6 +39,7 @@ from opsrail.ledger.chain import WriterChain
 from opsrail.ledger.keys import Signer, load_or_create_signer
 from opsrail.ledger.sequencer import Sequencer
 from opsrail.ports import ModelRuntime, Store
+from opsrail.registry.importer import Importer
 from opsrail.registry.registry import Registry
 from opsrail.review.desk import Desk
 from opsrail.store.catalog import open_store
@@ -91,11 +92,10 @@ class App:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._broken: BaseException | None = None
         if runtimes is None:
-            told = config.models
             runtimes = known_runtimes(
                 config.decide.remote_hosts,
-                threads=told.threads,
-                trusted_types=[name.strip() for name in told.trusted_types.split(",") if name.strip()],
+                threads=config.models.threads,
+                trusted_types=config.models.trusted,
                 functions={model.digest: model.function for model in definitions.models},
             )
         self._wire_decisions(runtimes)
@@ -104,6 +104,7 @@ class App:
     def _wire_decisions(self, runtimes: Mapping[str, ModelRuntime]) -> None:
         store, clock, config = self.store, self.clock, self.config
         self.registry = Registry(store, runtimes, clock)
+        self.importer = Importer(formats(config.models.trusted), self.registry)
         decide = config.decide
         self.features = Features(
             store,

@@ -145,6 +145,11 @@ class ModelsConfig(Part):
         description="classes that skops files may hold besides the usual, e.g. `sklearn.svm._classes.SVC`; commas between",
     )
 
+    @property
+    def trusted(self) -> tuple[str, ...]:
+        """Return `trusted_types` one by one."""
+        return tuple(name.strip() for name in self.trusted_types.split(",") if name.strip())
+
 
 class LedgerConfig(Part):
     """The audit ledger."""

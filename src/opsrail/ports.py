@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+from opsrail.values.containers import Described, Signature
 from opsrail.values.documents import TextLine
 from opsrail.values.explanations import Contributions, ModelCells
 from opsrail.values.ledger import ChainRow
@@ -190,6 +191,18 @@ class ModelRuntime(Protocol):
 
     def load(self, artifact: bytes, expected_digest: str) -> LoadedModel:
         """Return the model. Raises ArtifactRefused when the digest differs or the artifact is not allowed."""
+        ...
+
+
+class ModelFormat(Protocol):
+    """Makes artifacts of one kind of file, as training leaves it. Blocking."""
+
+    def describe(self, content: bytes) -> Described:
+        """Return what the file tells of its model. Raises ArtifactRefused when it is damaged or not allowed."""
+        ...
+
+    def artifact(self, content: bytes, signature: Signature) -> bytes:
+        """Return what a runtime loads: the same file with the same signature gives the same bytes."""
         ...
 
 

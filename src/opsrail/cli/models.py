@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from opsrail.cli.models_register import import_, register, version_record
 from opsrail.cli.options import Invocation, common, examples, operator
 
 if TYPE_CHECKING:
@@ -20,6 +20,10 @@ STAGES = ("shadow", "canary", "live", "standby", "retired")
 @click.group()
 def models() -> None:
     """Register and promote model versions."""
+
+
+models.add_command(import_)
+models.add_command(register)
 
 
 @models.command("list", epilog=examples("opsrail models list", "opsrail models list --json"))
@@ -58,77 +62,6 @@ def list_(invocation: Invocation) -> None:
         ("version", "runtime", "digest", "stands", "registered"),
         cells,
         empty="No model is registered.",
-    )
-
-
-@models.command(
-    "register",
-    epilog=examples(
-        "opsrail models register claims-fraud fraud.onnx --training-rows claims.csv.gz --metric auc=0.763",
-        "opsrail models register claims-fraud fraud.onnx --training-digest sha256:0f3c... --card card.json",
-    ),
-)
-@click.argument("name")
-@click.argument("artifact", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--runtime", default="onnx", show_default=True, help="What loads it.")
-@click.option(
-    "--training-rows",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="File it was trained on; its digest is kept.",
-)
-@click.option("--training-digest", metavar="sha256:HEX", help="Or the digest itself.")
-@click.option(
-    "--metric",
-    "metrics",
-    multiple=True,
-    metavar="NAME=NUMBER",
-    help="A figure measured in training; may be repeated.",
-)
-@click.option(
-    "--card",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="JSON: what it is for, its limits, cost_usd of a call.",
-)
-@operator
-@common
-def register(
-    invocation: Invocation,
-    name: str,
-    artifact: Path,
-    runtime: str,
-    training_rows: Path | None,
-    training_digest: str | None,
-    metrics: tuple[str, ...],
-    card: Path | None,
-    by: str,
-) -> None:
-    """Keep a model's file as the next version. It answers nothing until it is promoted."""
-    from opsrail.cli.render import print_json
-    from opsrail.cli.session import on_app
-
-    trained = _trained(training_rows, training_digest)
-    figures = dict(_figure(metric) for metric in metrics)
-    described = _card(card)
-    content = artifact.read_bytes()
-
-    async def work(app: App) -> ModelVersion:
-        return await app.registry.register(
-            name,
-            content,
-            runtime=runtime,
-            training_digest=trained,
-            by=by,
-            metrics=figures,
-            card=described,
-        )
-
-    version = on_app(invocation, work)
-    if invocation.is_json:
-        print_json({"model": version_record(version)})
-        return
-    click.echo(f"Registered {version.name}/{version.number} ({version.digest}).")
-    click.echo(
-        f"Let it answer: opsrail models promote POINT {version.name} {version.number} --stage live --reason WHY"
     )
 
 
@@ -250,17 +183,6 @@ def history(invocation: Invocation, point: str, limit: int) -> None:
     )
 
 
-def version_record(version: ModelVersion) -> dict[str, Any]:
-    """Return a model version as plain JSON values."""
-    from dataclasses import asdict
-
-    from opsrail.cli.render import moment
-
-    plain = asdict(version)
-    plain["created_at"] = moment(plain.pop("created_at_ms"))
-    return plain
-
-
 def _stands(version: ModelVersion, rollouts: list[RolloutRow]) -> str:
     """Return at which points a version stands, and at which stage."""
     here = [
@@ -286,38 +208,3 @@ def _timed(plain: dict[str, Any]) -> dict[str, Any]:
     from opsrail.cli.render import moment
 
     return {**plain, "stage": str(plain["stage"]), "at": moment(plain.pop("at_ms"))}
-
-
-def _trained(rows: Path | None, digest: str | None) -> str:
-    """Return the digest of what a model was trained on, given as a file or as itself."""
-    from opsrail.values.canonical import digest as digest_of
-
-    if rows is not None and digest is None:
-        return digest_of(rows.read_bytes())
-    if rows is None and digest is not None:
-        return digest
-    raise click.UsageError(
-        "say what it was trained on: --training-rows FILE or --training-digest sha256:HEX"
-    )
-
-
-def _figure(metric: str) -> tuple[str, float]:
-    name, _, number = metric.partition("=")
-    try:
-        return name, float(number)
-    except ValueError:
-        raise click.UsageError(f"--metric {metric}: write NAME=NUMBER, e.g. auc=0.763") from None
-
-
-def _card(path: Path | None) -> dict[str, Any]:
-    from pydantic_core import from_json
-
-    if path is None:
-        return {}
-    try:
-        card = from_json(path.read_bytes())
-    except ValueError as wrong:
-        raise click.UsageError(f"--card {path}: {wrong}") from None
-    if not isinstance(card, dict):
-        raise click.UsageError(f"--card {path}: is not a JSON object")
-    return card

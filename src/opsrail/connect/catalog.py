@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from opsrail.ports import ModelRuntime, PageReader
+from opsrail.ports import ModelFormat, ModelRuntime, PageReader
 from opsrail.values.models import AuthorFunction
 
 NO_FUNCTIONS: Mapping[str, AuthorFunction] = {}
@@ -44,6 +44,24 @@ def runtimes(
         RemoteGrpcRuntime(allowed),
     )
     return {runtime.name: runtime for runtime in found}
+
+
+def formats(trusted_types: Iterable[str] = ()) -> Mapping[str, ModelFormat]:
+    """Return what makes artifacts of files, by the files' endings.
+
+    Args:
+        trusted_types: As above.
+    """
+    from opsrail.connect.formats import LightgbmFile, OnnxFile, SkopsFile, XgboostFile
+
+    xgboost = XgboostFile()
+    return {
+        ".onnx": OnnxFile(),
+        ".txt": LightgbmFile(),
+        ".json": xgboost,
+        ".ubj": xgboost,
+        ".skops": SkopsFile(frozenset(trusted_types)),
+    }
 
 
 def page_reader() -> PageReader:

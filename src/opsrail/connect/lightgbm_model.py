@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from opsrail.connect.booster import BoosterModel, check_columns, pointer
+from opsrail.connect.booster import BoosterModel, pointer
+from opsrail.connect.contained import check_columns
 from opsrail.connect.lightgbm_text import LightgbmText, read_text
 from opsrail.connect.native import library
 from opsrail.errors import ArtifactRefused, ModelUnavailable

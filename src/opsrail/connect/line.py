@@ -52,6 +52,8 @@ class Line:
         if self._lows is None or self._highs is None:
             return -np.inf, np.inf
         weights, here = self._weights[columns], row[columns].astype(float)
+        if np.isnan(self._lows[columns]).any() or np.isnan(self._highs[columns]).any():
+            return -np.inf, np.inf
         ends = np.stack([weights * (end[columns] - here) for end in (self._lows, self._highs)])
         total = self.total(row)
         return total + float(ends.min(axis=0).sum()), total + float(ends.max(axis=0).sum())

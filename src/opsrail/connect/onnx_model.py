@@ -9,14 +9,8 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from opsrail.connect.onnx_reasons import (
-    REFERENCE_KEY,
-    OnnxReasons,
-    Reference,
-    cells_of,
-    reasons_of,
-    reference_of,
-)
+from opsrail.connect.onnx_reasons import OnnxReasons, reasons_of
+from opsrail.connect.reference import REFERENCE_KEY, Reference, cells_of, reference_of
 from opsrail.connect.tabular import TabularModel, confidence_of
 from opsrail.errors import ArtifactRefused
 from opsrail.values.columns import Column, columns_from_json
@@ -35,10 +29,7 @@ def open_model(artifact: bytes, digest: str, threads: int = 1) -> OnnxModel:
         ArtifactRefused: it is not a model as the head of `opsrail.connect.onnx` describes. Terminal: nothing was loaded.
     """
     session = _session(artifact, digest, threads)
-    try:
-        metadata = session.get_modelmeta().custom_metadata_map
-    except UnicodeDecodeError as error:
-        raise ArtifactRefused(f"Model {digest} has metadata that is not text.") from error
+    metadata = _metadata(session, digest)
     if COLUMNS_KEY not in metadata:
         raise ArtifactRefused(
             f"Model {digest} does not say what its columns are; write {COLUMNS_KEY} into its metadata "
@@ -46,7 +37,7 @@ def open_model(artifact: bytes, digest: str, threads: int = 1) -> OnnxModel:
         )
     columns = columns_from_json(metadata[COLUMNS_KEY])
     output = _check_signature(session, columns, digest)
-    reference = reference_of(metadata.get(REFERENCE_KEY), len(columns), digest)
+    reference = reference_of(metadata.get(REFERENCE_KEY), len(columns), digest, REFERENCE_KEY)
     model = OnnxModel(
         session,
         output,
@@ -58,6 +49,22 @@ def open_model(artifact: bytes, digest: str, threads: int = 1) -> OnnxModel:
     model.try_out()
     model.explain_by(artifact)
     return model
+
+
+def read_told(artifact: bytes, digest: str) -> tuple[int, tuple[Column, ...]]:
+    """Return how many columns a checked model's input has, and what they are if it says so.
+
+    Raises:
+        ArtifactRefused: it cannot be loaded, or its input is none of [rows, columns]. Terminal.
+    """
+    session = _session(artifact, digest, 1)
+    shapes = [tensor.shape for tensor in session.get_inputs()]
+    if len(shapes) != 1 or len(shapes[0]) != 2 or not isinstance(shapes[0][1], int):
+        raise ArtifactRefused(
+            f"Model {digest} has inputs {shapes}; export it with one float32 input [rows, columns]."
+        )
+    told = _metadata(session, digest).get(COLUMNS_KEY)
+    return shapes[0][1], () if told is None else columns_from_json(told)
 
 
 class OnnxModel(TabularModel):
@@ -175,6 +182,14 @@ def _session(artifact: bytes, model: str, threads: int) -> Any:
         )
     except Exception as error:  # the runtime's errors share no narrower root
         raise ArtifactRefused(f"Model {model} cannot be loaded: {error}") from error
+
+
+def _metadata(session: Any, model: str) -> dict[str, str]:
+    try:
+        found: dict[str, str] = session.get_modelmeta().custom_metadata_map
+    except UnicodeDecodeError as error:
+        raise ArtifactRefused(f"Model {model} has metadata that is not text.") from error
+    return found
 
 
 def _check_signature(session: Any, columns: Sequence[Column], model: str) -> str:

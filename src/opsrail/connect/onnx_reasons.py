@@ -6,65 +6,24 @@ when it is first asked and on every row that is explained. Where the two differ 
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from opsrail.connect.forest import Forest, paths_of
 from opsrail.connect.line import Line
 from opsrail.connect.onnx_graph import Core, core_of
-from opsrail.errors import ArtifactRefused
-from opsrail.values.columns import Category, Column
+from opsrail.connect.reference import Reference, cells_of
+from opsrail.values.columns import Column
 from opsrail.values.explanations import Contributions, FeatureCells, Space, logistic
 
-REFERENCE_KEY = "opsrail.reference"
-MOST_REFERENCES = 64
-"""Ours: time grows with each; a handful of typical rows says what a single one does."""
 PROBES = 64
 AGREEMENT = 1e-5
 """How far the runtime's float32 sum may stand from ours. Probability. Ours: the parity that models are exported with."""
 Run = Callable[[Any], list[float]]
-
-
-class Reference(NamedTuple):
-    """What an artifact tells of its training rows, all optional; never a person's own row.
-
-    Attributes:
-        rows: Typical rows. float32 [rows, columns]
-        lows: Least number of each column. float32 [columns] or None
-        highs: Greatest number of each column. float32 [columns] or None
-    """
-
-    rows: Any
-    lows: Any
-    highs: Any
-
-
-def reference_of(text: str | None, columns: int, model: str) -> Reference:
-    """Return what the artifact's `opsrail.reference` says: JSON `{"rows": [[...]], "lows": [...], "highs": [...]}`.
-
-    Raises:
-        ArtifactRefused: it is something else. Terminal: nothing was loaded.
-    """
-    try:
-        told: Mapping[str, Any] = json.loads(text) if text else {}
-        rows = np.array(told.get("rows", []), dtype=np.float32).reshape(-1, columns)
-        ends = [
-            None if told.get(end) is None else np.array(told[end], dtype=np.float32)
-            for end in ("lows", "highs")
-        ]
-        is_sound = len(rows) <= MOST_REFERENCES and np.isfinite(rows).all()
-        if not is_sound or any(end is not None and end.shape != (columns,) for end in ends):
-            raise ValueError(f"at most {MOST_REFERENCES} rows of {columns} finite numbers")
-    except (AttributeError, TypeError, ValueError) as error:
-        raise ArtifactRefused(
-            f"Model {model}: its {REFERENCE_KEY} cannot be read ({error}); export it anew."
-        ) from error
-    return Reference(rows, *ends)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,23 +98,6 @@ class OnnxReasons:
         return tuple(sorted(edge / scale + offset for edge in edges)) if self._is_scaled else edges
 
 
-def cells_of(
-    columns: Sequence[Column],
-    reference: Reference,
-    edges: Callable[[int], tuple[float, ...]] = lambda place: (),
-) -> dict[str, FeatureCells]:
-    """Return what is known of each feature, with the edges between its cells."""
-    found = {}
-    for place, column in enumerate(columns):
-        low, high = (
-            None if end is None else float(end[place]) for end in (reference.lows, reference.highs)
-        )
-        typical = value_of(column, float(reference.rows[0][place])) if len(reference.rows) else None
-        codes = column.codes if isinstance(column, Category) else None
-        found[column.name] = FeatureCells(edges(place), codes, low, high, typical)
-    return found
-
-
 def reasons_of(
     artifact: bytes, columns: Sequence[Column], reference: Reference, run: Run
 ) -> OnnxReasons | None:
@@ -176,15 +118,6 @@ def reasons_of(
             if all(abs(a - b) <= AGREEMENT for a, b in zip(told, scores, strict=True)):
                 return OnnxReasons(tuple(columns), total, space, core, reference)
     return None
-
-
-def value_of(column: Column, number: float) -> object:
-    """Return the value that a column reads as a number; None for what is missing or has no word."""
-    if math.isnan(number) or number == column.missing:
-        return None
-    if isinstance(column, Category):
-        return next((word for word, code in column.codes.items() if code == number), None)
-    return int(number) if number.is_integer() else number
 
 
 def _totals(core: Core, columns: int, lows: Any, highs: Any) -> Iterator[Forest | Line]:

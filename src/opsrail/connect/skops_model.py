@@ -12,7 +12,7 @@ import skops.io
 import threadpoolctl
 from sklearn.base import BaseEstimator
 
-from opsrail.connect.tabular import TabularModel, confidence_of
+from opsrail.connect.contained import ContainedModel
 from opsrail.connect.trees import MOST_NODES, check_tree
 from opsrail.errors import ArtifactRefused
 from opsrail.values.containers import Signature
@@ -38,12 +38,7 @@ def open_model(
         ArtifactRefused: it is no model of two classes with probabilities, reads other columns, or holds a tree that is none.
             Terminal: nothing was loaded.
     """
-    try:
-        found = skops.io.loads(native, trusted=sorted(trusted))
-    except (Exception, RecursionError) as error:  # skops and what it makes raise whatever they like
-        raise ArtifactRefused(
-            f"Model {digest} cannot be loaded: {type(error).__name__}: {str(error)[:300]}"
-        ) from error
+    found = load_file(native, digest, trusted)
     try:
         _check_parts(found)
         _check_model(found, signature, digest)
@@ -56,12 +51,25 @@ def open_model(
     return model
 
 
-class SkopsModel(TabularModel):
+def load_file(native: bytes, digest: str, trusted: Collection[str]) -> Any:
+    """Return the object of a checked file.
+
+    Raises:
+        ArtifactRefused: skops cannot make it. Terminal.
+    """
+    try:
+        return skops.io.loads(native, trusted=sorted(trusted))
+    except (Exception, RecursionError) as error:  # skops and what it makes raise whatever they like
+        raise ArtifactRefused(
+            f"Model {digest} cannot be loaded: {type(error).__name__}: {str(error)[:300]}"
+        ) from error
+
+
+class SkopsModel(ContainedModel):
     """One model in memory. `score` may be called from several threads at once."""
 
     def __init__(self, model: Any, signature: Signature, digest: str) -> None:
-        confidence = confidence_of(signature.confidence, digest, "confidence")
-        super().__init__(signature.columns, confidence, digest, "float64")
+        super().__init__(signature, digest, "float64")
         self._model = model
 
     def _answer(self, numbers: Any) -> Any:

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from opsrail.connect.booster import BoosterModel, check_columns
+from opsrail.connect.booster import BoosterModel
+from opsrail.connect.contained import check_columns
 from opsrail.connect.native import library
 from opsrail.connect.xgboost_file import read_file
 from opsrail.errors import ArtifactRefused, ModelUnavailable

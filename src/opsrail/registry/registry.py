@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -13,8 +12,6 @@ import orjson
 from opsrail.clock import Clock
 from opsrail.errors import (
     Conflict,
-    Fault,
-    InvalidInput,
     ModelUnavailable,
     NotFound,
     StaleWrite,
@@ -22,7 +19,8 @@ from opsrail.errors import (
 )
 from opsrail.ports import LoadedModel, ModelRuntime, Store
 from opsrail.registry import rollout
-from opsrail.registry.pools import POOLS, Pools, pools_of
+from opsrail.registry.description import check_description
+from opsrail.registry.pools import Pools, pools_of
 from opsrail.registry.rollout import Move, Stage
 from opsrail.registry.shelf import Shelf
 from opsrail.values.canonical import canonical, digest
@@ -30,8 +28,6 @@ from opsrail.values.models import ModelVersion
 from opsrail.values.registry import ArtifactRow, ModelVersionRow, RolloutChangeRow, RolloutRow
 from opsrail.values.rows import Append, Insert, Where, Write, equals
 
-NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
-DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 ATTEMPTS = 20
 """How often a registration looks for the next free number; each loss means another registration of that name was written."""
 MOST_ROLLOUTS = 100_000
@@ -106,7 +102,7 @@ class Registry:
             ArtifactRefused: the runtime does not load it. Terminal; nothing was kept.
             ModelUnavailable: this process has no such runtime.
         """
-        _check_description(name, training_digest, metrics or {}, card or {}, by)
+        check_description(name, training_digest, metrics or {}, card or {}, by)
         content_digest = digest(artifact)
         for each in (runtime, *pools_of(card or {})):
             await asyncio.to_thread(self._shelf.check, artifact, content_digest, each)
@@ -135,6 +131,10 @@ class Registry:
         raise Conflict(
             f"model {name!r}: {ATTEMPTS} other registrations came first; register it again"
         )
+
+    def try_out(self, artifact: bytes, runtime: str) -> LoadedModel:
+        """Return the model of an artifact that is not registered. Blocking; raises as `register`."""
+        return self._shelf.check(artifact, digest(artifact), runtime)
 
     async def version(self, name: str, number: int) -> ModelVersion:
         """Return one version. Raises NotFound when there is none."""
@@ -338,45 +338,6 @@ def _version_of(row: ModelVersionRow) -> ModelVersion:
     return ModelVersion(
         **{**fields, "metrics": orjson.loads(row.metrics), "card": orjson.loads(row.card)}
     )
-
-
-def _check_description(
-    name: str,
-    training_digest: str,
-    metrics: Mapping[str, object],
-    card: Mapping[str, object],
-    by: str,
-) -> None:
-    found = []
-    if not NAME.fullmatch(name):
-        found.append(
-            Fault(
-                "name",
-                f"{name!r}: use a-z, 0-9 and -, starting with a letter, at most 63 characters",
-            )
-        )
-    if not DIGEST.fullmatch(training_digest):
-        found.append(
-            Fault("training_digest", f"{training_digest!r} is not `sha256:` and 64 hex digits")
-        )
-    if not by.strip():
-        found.append(Fault("by", "is empty; say who registers it"))
-    for figure, value in metrics.items():
-        if not isinstance(value, int | float) or not math.isfinite(value):
-            found.append(Fault(f"metrics.{figure}", f"{value!r} is not a finite number"))
-    try:
-        canonical(dict(card))
-    except InvalidInput as wrong:
-        found += [Fault(f"card.{fault.place}", fault.message) for fault in wrong.faults]
-    cost_usd = card.get("cost_usd", 0)
-    if not isinstance(cost_usd, int | float) or not 0 <= cost_usd < math.inf:
-        found.append(
-            Fault("card.cost_usd", f"{cost_usd!r} is not an amount in US dollars from 0 on")
-        )
-    if list(pools_of(card)) != card.get(POOLS, []):
-        found.append(Fault(f"card.{POOLS}", "is not a list of names of runtimes"))
-    if found:
-        raise InvalidInput(f"model {name!r} cannot be registered", found)
 
 
 def _registered(row: ModelVersionRow, by: str) -> Append:

@@ -10,8 +10,8 @@ The second line is canonical JSON (RFC 8785), so the same file with the same sig
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from opsrail.errors import ArtifactRefused
@@ -37,6 +37,33 @@ class Signature:
     columns: tuple[Column, ...]
     confidence: Mapping[str, Any] | None = None
     reference: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What a native file tells of its model, to make a signature from.
+
+    Attributes:
+        runtime: Name of the adapter that loads what becomes of it.
+        count: Features it reads.
+        names: Of the features, in order; none: the file tells no names.
+        columns: What it reads, where the file tells all of it: then nothing is left to infer.
+        categorical: Places of the features that training took for categories.
+        words: Words of those that training knew as words, in order of their numbers, by place.
+        lows: Least number of each feature in training, None where it is not told; none: none is.
+        highs: As above, the greatest.
+        takes_missing: Whether the model knows what to do with a missing number.
+    """
+
+    runtime: str
+    count: int
+    names: tuple[str, ...] = ()
+    columns: tuple[Column, ...] = ()
+    categorical: frozenset[int] = frozenset()
+    words: Mapping[int, Sequence[str]] = field(default_factory=dict)
+    lows: tuple[float | None, ...] = ()
+    highs: tuple[float | None, ...] = ()
+    takes_missing: bool = False
 
 
 def pack(native: bytes, form: str, signature: Signature) -> bytes:

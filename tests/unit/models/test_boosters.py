@@ -121,13 +121,13 @@ def test_what_lightgbm_knows_of_its_features_is_read() -> None:
 
 def test_what_training_saw_is_told_of_cells() -> None:
     text = lightgbm_booster().model_to_string().encode()
-    reference = {"lows": [0.0, 0.1, None], "highs": [1.0, 0.9, None]}
+    reference = {"lows": [0.0, 0.125, None], "highs": [1.0, 0.875, None]}
     model = loaded(LightgbmRuntime(), text, FORM, reference=reference)
     assert isinstance(model, CellModel)
 
     cells = model.cells().features
 
-    assert (cells["amount_usd"].low, cells["amount_usd"].high) == (0.1, 0.9)
+    assert (cells["amount_usd"].low, cells["amount_usd"].high) == (0.125, 0.875)
     assert cells["kind"].codes == {"van": 0.0, "truck": 1.0, "car": 2.0, "bus": 3.0}
 
 
