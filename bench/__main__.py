@@ -5,10 +5,17 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from bench import cases, help, parked, road, scripts, serve
+from bench import cases, help, parked, road, runtimes, scripts, serve
 from bench.figures import Report
 
-OWN = {"cases": cases, "parked": parked, "help": help, "road": road, "serve": serve}
+OWN = {
+    "cases": cases,
+    "parked": parked,
+    "help": help,
+    "road": road,
+    "runtimes": runtimes,
+    "serve": serve,
+}
 SCRIPTS: dict[str, Callable[[argparse.Namespace], Report]] = {
     "store": scripts.store,
     "receipts": scripts.receipts,

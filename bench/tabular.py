@@ -30,13 +30,18 @@ Slot = tuple[str, str]
 """What stands before and after the digits of the question's number."""
 
 
-def write_model(path: Path) -> None:
-    """Train the model and write it. Seconds."""
+def trained_rows() -> tuple[Any, Any]:
+    """Return the training rows, float32 [rows, 20], and which of them are of the positive class."""
     chance = np.random.default_rng(SEED)
     numbers = chance.random((TRAINING_ROWS, len(NAMES)), dtype=np.float32)
     weights = chance.normal(size=len(NAMES))
     signal = (numbers - 0.5) @ weights + 2 * (numbers[:, 0] - 0.5) * (numbers[:, 1] > 0.5)
-    truths = signal + chance.normal(scale=0.3, size=TRAINING_ROWS) > 0.4
+    return numbers, signal + chance.normal(scale=0.3, size=TRAINING_ROWS) > 0.4
+
+
+def write_model(path: Path) -> None:
+    """Train the model and write it. Seconds."""
+    numbers, truths = trained_rows()
     model = GradientBoostingClassifier(n_estimators=TREES, max_depth=3, random_state=SEED)
     model.fit(numbers, truths)
     graph = skl2onnx.to_onnx(model, numbers[:1], options={"zipmap": False}, target_opset=21)
