@@ -22,6 +22,10 @@ from opsrail.values.canonical import canonical, digest
 from opsrail.values.columns import columns_to_json
 from opsrail.values.containers import Described, Signature, pack
 
+STOPPED = (
+    "Training thought {0} rounds best and went on; all are used, as Booster.predict does. To use {0}, "
+    "save booster[:{0}]."
+)
 PROPERTY_TAG = b"\x72"
 """Of field 14, a length-delimited message, in ONNX's `ModelProto`: one entry of its metadata."""
 
@@ -69,12 +73,14 @@ class LightgbmFile:
         _check_size(content, LARGEST_BOOSTER_BYTES)
         text = read_text(content)
         has_words = len(text.words) == len(text.categorical)
+        is_recoded = bool(text.words) and not has_words
         return Described(
             LightgbmRuntime.name,
             len(text.names),
             text.names,
             categorical=frozenset(text.categorical),
             words=dict(zip(text.categorical, text.words, strict=True)) if has_words else {},
+            recoded=frozenset(text.categorical) if is_recoded else frozenset(),
             lows=text.lows,
             highs=text.highs,
             takes_missing=True,
@@ -99,7 +105,10 @@ class XgboostFile:
             file.count,
             file.names,
             categorical=frozenset(file.categorical),
+            words={place: words for place, words in file.words.items() if words},
+            recoded=frozenset(place for place, words in file.words.items() if not words),
             takes_missing=True,
+            notes=() if file.stopped_early is None else (STOPPED.format(file.stopped_early),),
         )
 
     def artifact(self, content: bytes, signature: Signature) -> bytes:

@@ -45,7 +45,7 @@ class LightgbmText:
         names: Of the features, in order.
         scale: What the trees' sum is multiplied with to give log odds: the objective's sigmoid, in a random forest also
             one over the trees.
-        words: Categories of the features that training knew as words, in order of their numbers.
+        words: Categories of the features that pandas numbered, as text, in order of their numbers.
         lows: Least number of each feature in training, None where it is not told.
         highs: As above, the greatest.
     """
@@ -225,17 +225,14 @@ def _floats(fields: Mapping[str, str], name: str, count: int, told: str) -> list
 
 
 def _words(rest: Sequence[str]) -> Sequence[Sequence[str]]:
-    """Return the categories that pandas knew, feature by feature; nothing where they are not all words."""
+    """Return the categories that pandas numbered, feature by feature."""
     for line in rest:
         if line.startswith("pandas_categorical:"):
             try:
-                told: Any = json.loads(line.partition(":")[2])
-            except (ValueError, RecursionError) as error:
+                told: Any = json.loads(line.partition(":")[2]) or []
+                return [[str(word) for word in words] for words in told]
+            except (RecursionError, TypeError, ValueError) as error:
                 raise _damaged("its categories cannot be read") from error
-            lists = isinstance(told, list) and all(isinstance(words, list) for words in told)
-            return (
-                told if lists and all(isinstance(w, str) for words in told for w in words) else ()
-            )
     return ()
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -43,12 +44,17 @@ class XgboostFile:
         names: Of the features, in order; none: the file tells no names.
         count: Of the features.
         categorical: Places of the features that are categories.
+        words: Categories of those that a data frame brought, in order of their numbers, by place; none where they are
+            not text.
+        stopped_early: Rounds that training thought best, where it went on after them; None: it did not.
     """
 
     content: bytes
     names: tuple[str, ...]
     count: int
     categorical: tuple[int, ...]
+    words: Mapping[int, Sequence[str]]
+    stopped_early: int | None
 
 
 def read_file(content: bytes) -> XgboostFile:
@@ -69,6 +75,8 @@ def read_file(content: bytes) -> XgboostFile:
             )
         version = [int(part) for part in tree["version"]]
         model = _model(booster["model"], count)
+        words = _words(booster["model"].get("cats", {}), count)
+        best = int(learner.get("attributes", {}).get("best_iteration", -2)) + 1
     except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise _damaged(f"{type(error).__name__}: {error}") from error
     if not set(kinds) <= KINDS or len(version) != 3 or not 1 <= version[0] <= 9:
@@ -76,7 +84,10 @@ def read_file(content: bytes) -> XgboostFile:
     objective = learner["objective"]["name"]
     written = ubjson.written(_document(model, names, kinds, base, objective, version))
     categorical = tuple(place for place, kind in enumerate(kinds) if kind == "c")
-    return XgboostFile(written, tuple(names), count, categorical)
+    is_longer = 0 < best < len(model["iteration_indptr"]) - 1
+    return XgboostFile(
+        written, tuple(names), count, categorical, words, best if is_longer else None
+    )
 
 
 def _document(
@@ -247,6 +258,25 @@ def _categories(tree: Mapping[str, Any], kinds: Any, told: str) -> dict[str, Any
             f"{told} has categories that are not its own, or above {LARGEST_CATEGORY}."
         )
     return dict(zip(names, lists, strict=True))
+
+
+def _words(cats: Mapping[str, Any], count: int) -> dict[int, Sequence[str]]:
+    """Return the categories of features that came as a data frame's: XGBoost's numbers are their places in these lists."""
+    told = cats.get("enc", [])
+    if len(told) not in (0, count):
+        raise _damaged("its categories are not those of its features")
+    return {place: _texts_of(one) for place, one in enumerate(told) if len(one["values"])}
+
+
+def _texts_of(told: Mapping[str, Any]) -> Sequence[str]:
+    """Return a feature's categories; none where they are not text."""
+    if "offsets" not in told:
+        return ()
+    offsets = np.asarray(told["offsets"]).tolist()
+    content = bytes(value & 0xFF for value in np.asarray(told["values"]).tolist())
+    if any(not 0 <= a <= b <= len(content) for a, b in pairwise(offsets)):
+        raise _damaged("its categories overlap")
+    return [content[a:b].decode("utf-8") for a, b in pairwise(offsets)]
 
 
 def _array(tree: Mapping[str, Any], name: str, count: int, kind: str, told: str) -> Any:

@@ -86,19 +86,25 @@ def told_of(text: bytes) -> Told:
             continue
         if columns.setdefault(column.name, column) is not column:
             found.append(Fault(f"columns[{place}]", f"names {column.name!r} a second time"))
+    rest = {} if isinstance(told, list) else told
+    found += [
+        Fault(part, "is no object")
+        for part in ("confidence", "reference")
+        if not isinstance(rest.get(part), dict | None)
+    ]
     if found:
         raise InvalidInput("the signature cannot be used", found)
-    rest = {} if isinstance(told, list) else told
     return Told(columns, rest.get("confidence"), rest.get("reference"))
 
 
 def _told_column(entry: dict[str, Any]) -> Column:
-    words = entry.get("words")
-    if isinstance(words, list) and all(isinstance(word, str) for word in words):
-        named = category(str(entry["name"]), words)
-        return Category(named.name, named.codes, float(entry.get("missing", -1.0)))
-    plain = {"missing": None, **entry} if "codes" not in entry else {"missing": -1.0, **entry}
-    (column,) = columns_from_json(json.dumps([plain]))
+    words, rest = entry.get("words"), {key: entry[key] for key in entry if key != "words"}
+    if words is not None:
+        if not isinstance(words, list) or len({str(word) for word in words}) != len(words):
+            raise TypeError("words are no list, or one stands twice")
+        rest["codes"] = {word: place for place, word in enumerate(words)}
+    missing = -1.0 if "codes" in rest else None
+    (column,) = columns_from_json(json.dumps([{"missing": missing, **rest}]))
     return column
 
 
@@ -115,6 +121,7 @@ def signature_of(described: Described, told: Told, sample: Sample | None) -> Inf
         found += [Fault(f"columns.{name}", one) for one in why]
         if not why:
             readable.append(column)
+    notes += described.notes
     if sample is not None and names:
         more, heard = _tried(readable, sample)
         found += more
@@ -172,31 +179,37 @@ def _column(
         return own, "file", [] if said == own else ["the file itself says otherwise; leave it out"]
     if name in told.columns:
         return told.columns[name], "told", []
+    if place in described.recoded:
+        why = "is a category whose numbers training gave, and the file does not tell them; name the words in the order of "
+        return (
+            Number(name),
+            "file",
+            [f'{why}training: --signature with {{"name": "{name}", "words": [...]}}'],
+        )
     if place in described.words:
         return category(name, described.words[place]), "file", []
-    missing = math.nan if described.takes_missing else None
-    number = Number(name, missing)
+    number = Number(name, math.nan if described.takes_missing else None)
     if sample is None:
         return number, "file", []
+    return number, "sample", _sample_faults(number, sample)
+
+
+def _sample_faults(number: Number, sample: Sample) -> list[str]:
+    """Return why a column cannot be read as a number that nobody told more of."""
+    name, missing = number.name, sample.missing(number.name)
     if name not in sample.names:
-        return number, "file", ["the sample has no such column"]
-    if sample.missing(name) == len(sample.rows):
-        return number, "file", ["has no value in any row of the sample"]
+        return ["the sample has no such column"]
+    if missing == len(sample.rows):
+        return ["has no value in any row of the sample"]
     if not sample.is_number(name):
         why = "is no number in the sample, and the file does not tell which number each word has; name the words in the "
-        return (
-            number,
-            "sample",
-            [f'{why}order of training: --signature with {{"name": "{name}", "words": [...]}}'],
+        return [f'{why}order of training: --signature with {{"name": "{name}", "words": [...]}}']
+    if missing and number.missing is None:
+        why = (
+            f"has no value in {missing} rows of the sample, and the model has no number for that; "
         )
-    if sample.missing(name) and missing is None:
-        why = f"has no value in {sample.missing(name)} rows of the sample, and the model has no number for that; "
-        return (
-            number,
-            "sample",
-            [f'{why}say which stands in: --signature with {{"name": "{name}", "missing": -1}}'],
-        )
-    return number, "sample", []
+        return [f'{why}say which stands in: --signature with {{"name": "{name}", "missing": -1}}']
+    return []
 
 
 def _reference(

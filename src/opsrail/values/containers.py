@@ -49,10 +49,12 @@ class Described:
         names: Of the features, in order; none: the file tells no names.
         columns: What it reads, where the file tells all of it: then nothing is left to infer.
         categorical: Places of the features that training took for categories.
-        words: Words of those that training knew as words, in order of their numbers, by place.
+        words: Categories of those, as text, in the order of the numbers that training gave them, by place.
+        recoded: Places of those whose numbers training gave, but the file does not tell.
         lows: Least number of each feature in training, None where it is not told; none: none is.
         highs: As above, the greatest.
         takes_missing: Whether the model knows what to do with a missing number.
+        notes: What whoever imports it should know.
     """
 
     runtime: str
@@ -61,9 +63,11 @@ class Described:
     columns: tuple[Column, ...] = ()
     categorical: frozenset[int] = frozenset()
     words: Mapping[int, Sequence[str]] = field(default_factory=dict)
+    recoded: frozenset[int] = frozenset()
     lows: tuple[float | None, ...] = ()
     highs: tuple[float | None, ...] = ()
     takes_missing: bool = False
+    notes: tuple[str, ...] = ()
 
 
 def pack(native: bytes, form: str, signature: Signature) -> bytes:

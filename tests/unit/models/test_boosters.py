@@ -6,9 +6,12 @@ import math
 from typing import Any
 
 import numpy as np
+import pyarrow
 import pytest
+import xgboost
 
 from opsrail.connect import native
+from opsrail.connect.formats import LightgbmFile, XgboostFile
 from opsrail.connect.lightgbm import FORM, LightgbmRuntime
 from opsrail.connect.lightgbm_text import read_text
 from opsrail.connect.xgboost import FORM as XGBOOST_FORM
@@ -16,7 +19,9 @@ from opsrail.connect.xgboost import XgboostRuntime
 from opsrail.connect.xgboost_file import read_file
 from opsrail.errors import ArtifactRefused, MissingExtra
 from opsrail.ports import CellModel, ContributingModel, LoadedModel, ModelRuntime
+from opsrail.registry.importing import Told, signature_of
 from opsrail.values.canonical import digest
+from opsrail.values.columns import Number, category
 from opsrail.values.containers import Signature, pack
 from tests.contract.runtime.boosters import (
     COLUMNS,
@@ -73,8 +78,6 @@ def test_a_random_forest_of_lightgbm_is_the_logistic_of_its_trees_mean() -> None
 
 
 def test_xgboost_contributions_are_the_boosters_own() -> None:
-    import xgboost
-
     booster, rows = xgboost_booster(), known_rows()
     model = loaded(XgboostRuntime(), bytes(booster.save_raw("ubj")), XGBOOST_FORM)
     assert isinstance(model, ContributingModel)
@@ -174,3 +177,64 @@ def test_xgboost_json_may_be_written_with_spaces() -> None:
     content = json.loads(bytes(xgboost_booster().save_raw("json")))
 
     assert read_file(json.dumps(content, indent=1).encode()).count == 3
+
+
+def frame_booster(categories: list[str]) -> tuple[Any, Any]:
+    """Return a booster trained on a data frame's column of categories, and its rows as numbers."""
+    numbers, truths = training_rows()
+    kinds = pyarrow.array(numbers[:, 2].astype(int) % len(categories), pyarrow.int32())
+    column = pyarrow.DictionaryArray.from_arrays(kinds, pyarrow.array(categories))
+    table = pyarrow.table({"age": numbers[:, 0], "kind": column})
+    data = xgboost.DMatrix(table, truths, enable_categorical=True)
+    booster = xgboost.train({"objective": "binary:logistic", "max_depth": 2}, data, 5)
+    return booster, np.column_stack([numbers[:, 0], kinds.to_numpy()]).astype(np.float32)
+
+
+@pytest.mark.parametrize("form", ["json", "ubj"])
+def test_categories_of_a_data_frame_are_read_in_the_order_of_their_numbers(
+    form: str,
+) -> None:
+    categories = ["van", "truck", "K\N{LATIN SMALL LETTER A WITH DIAERESIS}fer"]
+    booster, numbers = frame_booster(categories)
+    content = bytes(booster.save_raw(form))
+
+    told = XgboostFile().describe(content)
+
+    assert told.words == {1: categories}
+    signature = Signature((Number("age"), category("kind", categories)))
+    artifact = XgboostFile().artifact(content, signature)
+    rows = [{"age": age, "kind": categories[int(kind)]} for age, kind in numbers[:50].tolist()]
+    scores = XgboostRuntime().load(artifact, digest(artifact)).score(rows)
+    twin = xgboost.Booster(model_file=bytearray(read_file(content).content))
+    assert [score.value for score in scores] == twin.inplace_predict(numbers[:50]).tolist()
+
+
+def test_training_that_went_on_past_its_best_round_is_noted() -> None:
+    booster = xgboost_booster()
+    booster.set_attr(best_iteration="4")
+
+    (note,) = XgboostFile().describe(bytes(booster.save_raw("json"))).notes
+
+    assert note.startswith("Training thought 5 rounds best")
+
+
+def test_categories_that_the_file_numbers_but_does_not_tell_must_be_told() -> None:
+    text = (
+        lightgbm_booster()
+        .model_to_string()
+        .replace("pandas_categorical:null", 'pandas_categorical:[["a"], ["b"]]')
+    )
+
+    described = LightgbmFile().describe(text.encode())
+    inferred = signature_of(described, Told(), None)
+
+    assert [fault.place for fault in inferred.faults] == ["columns.kind"]
+
+
+def test_categories_of_a_data_frame_that_are_no_text_must_be_told() -> None:
+    content = json.loads(bytes(frame_booster(["van", "truck"])[0].save_raw("json")))
+    content["learner"]["gradient_booster"]["model"]["cats"]["enc"][1] = {"values": [10, 20]}
+
+    inferred = signature_of(XgboostFile().describe(json.dumps(content).encode()), Told(), None)
+
+    assert [fault.place for fault in inferred.faults] == ["columns.kind"]
