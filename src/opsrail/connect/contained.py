@@ -11,21 +11,38 @@ from opsrail.errors import ArtifactRefused
 from opsrail.values.containers import Signature
 from opsrail.values.explanations import ModelCells
 
+NO_EDGES: Mapping[int, tuple[float, ...]] = {}
+
 
 class ContainedModel(TabularModel):
-    """A model with the signature that its container told. Raises ArtifactRefused when that makes no sense."""
+    """A model with the signature that its container told. Raises ArtifactRefused when that makes no sense.
+
+    Args:
+        edges: Numbers at which the score may change, by column; none: they are not known.
+        is_whole: Whether it changes nowhere else.
+    """
 
     def __init__(
-        self, signature: Signature, digest: str, kind: Literal["float32", "float64"]
+        self,
+        signature: Signature,
+        digest: str,
+        kind: Literal["float32", "float64"],
+        edges: Mapping[int, tuple[float, ...]] = NO_EDGES,
+        *,
+        is_whole: bool = False,
     ) -> None:
         confidence = confidence_of(signature.confidence, digest, "confidence")
         super().__init__(signature.columns, confidence, digest, kind)
         told: Any = signature.reference
+        self._edges = edges
+        self._is_whole = is_whole
         self._reference = reference_of(told, len(self.columns), digest, "reference")
 
     def cells(self) -> ModelCells:
-        """Return what is known of each feature. Where the score changes is not told."""
-        return ModelCells(False, cells_of(self.columns, self._reference))
+        """Return where scores may change."""
+        edges = self._edges
+        cells = cells_of(self.columns, self._reference, lambda place: edges.get(place, ()))
+        return ModelCells(self._is_whole, cells)
 
     def reach(self, row: Mapping[str, object], free: Sequence[str]) -> tuple[float, float]:
         """Return bounds that always hold."""

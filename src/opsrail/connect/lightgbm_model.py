@@ -72,7 +72,7 @@ class LightgbmModel(BoosterModel):
         digest: str,
         threads: int,
     ) -> None:
-        super().__init__(signature, digest, "float64")
+        super().__init__(signature, digest, "float64", text.edges, is_whole=text.is_whole)
         self._interface = interface
         self._handle = handle
         self._scale = text.scale

@@ -28,7 +28,7 @@ NUMBERS = re.compile(rf"{NUMBER}(?: {NUMBER})*")
 INTEGERS = re.compile(r"-?[0-9]{1,10}(?: -?[0-9]{1,10})*")
 INFO = re.compile(rf"none|\[({NUMBER}):({NUMBER})\]|-?[0-9]{{1,10}}(?::-?[0-9]{{1,10}})*")
 NAME = re.compile(r"[^\s\"\\,:\[\]{}]+")
-CATEGORICAL, DECISION_TYPES = 1, 16
+CATEGORICAL, DECISION_TYPES, ZERO_IS_MISSING = 1, 16, 1
 LARGEST_UINT32 = 2**32 - 1
 MOST_FEATURES = 100_000
 INNER = ("split_feature", "threshold", "decision_type", "left_child", "right_child")
@@ -46,6 +46,8 @@ class LightgbmText:
         scale: What the trees' sum is multiplied with to give log odds: the objective's sigmoid, in a random forest also
             one over the trees.
         words: Categories of the features that pandas numbered, as text, in order of their numbers.
+        edges: Numbers at which trees split each feature, by its place, ascending: up to and including one is one side.
+        is_whole: Whether that is all that tells numbers apart; zero may be taken for missing instead.
         lows: Least number of each feature in training, None where it is not told.
         highs: As above, the greatest.
     """
@@ -55,6 +57,8 @@ class LightgbmText:
     scale: float
     words: Sequence[Sequence[str]]
     categorical: tuple[int, ...]
+    edges: Mapping[int, tuple[float, ...]]
+    is_whole: bool
     lows: tuple[float | None, ...]
     highs: tuple[float | None, ...]
 
@@ -94,6 +98,8 @@ def read_text(content: bytes) -> LightgbmText:
         sigmoid / len(blocks) if "average_output" in head else sigmoid,
         _words(lines[ends[0] :]),
         tuple(place for place, info in enumerate(infos) if info != "none" and info[0] != "["),
+        _edges([split for block in blocks for split in block.splits if not split[1] & CATEGORICAL]),
+        all(split[1] >> 2 != ZERO_IS_MISSING for block in blocks for split in block.splits),
         tuple(low for low, _ in ends_of),
         tuple(high for _, high in ends_of),
     )
@@ -143,10 +149,11 @@ def _sigmoid(head: Mapping[str, str]) -> float:
 
 
 class _Tree(NamedTuple):
-    """One tree's checked text, without the line that numbers it."""
+    """One tree's checked text, without the line that numbers it, and feature, kind and edge of each split."""
 
     leaves: int
     text: str
+    splits: Sequence[tuple[int, int, float]]
 
 
 def _tree(fields: Mapping[str, str], place: int, features: int) -> _Tree:
@@ -159,8 +166,10 @@ def _tree(fields: Mapping[str, str], place: int, features: int) -> _Tree:
     if not 1 <= leaves <= MOST_NODES:
         raise ArtifactRefused(f"{told} says that it has {leaves} leaves.")
     written = {"num_leaves": str(leaves), "num_cat": "0"}
+    splits: Sequence[tuple[int, int, float]] = ()
     if leaves > 1:
-        written |= _inner(fields, leaves, features, told)
+        inner, splits = _inner(fields, leaves, features, told)
+        written |= inner
     _floats(fields, "leaf_value", leaves, told)
     written["leaf_value"] = fields["leaf_value"]
     for name, is_leaf in COUNTS.items():
@@ -170,10 +179,19 @@ def _tree(fields: Mapping[str, str], place: int, features: int) -> _Tree:
                 raise ArtifactRefused(f"{told} counts below 0.")
             written[name] = fields[name]
     written |= {"is_linear": "0", "shrinkage": "1"}
-    return _Tree(leaves, "".join(f"{name}={value}\n" for name, value in written.items()))
+    return _Tree(leaves, "".join(f"{name}={value}\n" for name, value in written.items()), splits)
 
 
-def _inner(fields: Mapping[str, str], leaves: int, features: int, told: str) -> dict[str, str]:
+def _edges(splits: Sequence[tuple[int, int, float]]) -> dict[int, tuple[float, ...]]:
+    found: dict[int, set[float]] = {}
+    for feature, _, edge in splits:
+        found.setdefault(feature, set()).add(edge)
+    return {feature: tuple(sorted(edges)) for feature, edges in found.items()}
+
+
+def _inner(
+    fields: Mapping[str, str], leaves: int, features: int, told: str
+) -> tuple[dict[str, str], list[tuple[int, int, float]]]:
     inner = leaves - 1
     splits = _integers(fields, "split_feature", inner, told)
     kinds = _integers(fields, "decision_type", inner, told)
@@ -191,7 +209,7 @@ def _inner(fields: Mapping[str, str], leaves: int, features: int, told: str) -> 
     categorical = [int(edge) for edge, kind in zip(edges, kinds, strict=True) if kind & CATEGORICAL]
     if fields.get("num_cat", "0") != "0" or categorical:
         written |= _categories(fields, categorical, told)
-    return written
+    return written, list(zip(splits, kinds, edges, strict=True))
 
 
 def _categories(fields: Mapping[str, str], used: Sequence[int], told: str) -> dict[str, str]:

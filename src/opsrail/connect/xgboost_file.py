@@ -46,6 +46,7 @@ class XgboostFile:
         categorical: Places of the features that are categories.
         words: Categories of those that a data frame brought, in order of their numbers, by place; none where they are
             not text.
+        edges: Numbers at which trees split each feature, by its place, ascending: up to and including one is one side.
         stopped_early: Rounds that training thought best, where it went on after them; None: it did not.
     """
 
@@ -54,6 +55,7 @@ class XgboostFile:
     count: int
     categorical: tuple[int, ...]
     words: Mapping[int, Sequence[str]]
+    edges: Mapping[int, tuple[float, ...]]
     stopped_early: int | None
 
 
@@ -85,9 +87,21 @@ def read_file(content: bytes) -> XgboostFile:
     written = ubjson.written(_document(model, names, kinds, base, objective, version))
     categorical = tuple(place for place, kind in enumerate(kinds) if kind == "c")
     is_longer = 0 < best < len(model["iteration_indptr"]) - 1
-    return XgboostFile(
-        written, tuple(names), count, categorical, words, best if is_longer else None
-    )
+    stopped_early = best if is_longer else None
+    edges = _edges(model["trees"])
+    return XgboostFile(written, tuple(names), count, categorical, words, edges, stopped_early)
+
+
+def _edges(trees: Sequence[Mapping[str, Any]]) -> dict[int, tuple[float, ...]]:
+    """Return where trees split: XGBoost sends numbers below a condition left, so the side ends one step before it."""
+    arrays = ("split_indices", "split_conditions", "left_children", "split_type")
+    places, ends, left, kinds = (np.concatenate([one[name] for one in trees]) for name in arrays)
+    is_split = (left != NO_CHILD) & (kinds == 0)
+    places, ends = places[is_split], np.nextafter(ends[is_split], np.float32(-np.inf))
+    return {
+        place: tuple(np.unique(ends[places == place]).astype(float).tolist())
+        for place in np.unique(places).tolist()
+    }
 
 
 def _document(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import weakref
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,7 @@ def open_model(native: bytes, signature: Signature, digest: str, threads: int) -
     except ModelUnavailable as error:
         interface.XGBoosterFree(handle)
         raise ArtifactRefused(f"Model {digest} cannot be loaded: {error}") from error
-    model = XgboostModel(interface, handle, signature, digest, threads)
+    model = XgboostModel(interface, handle, signature, digest, threads, file.edges)
     model.try_out()
     return model
 
@@ -64,8 +65,9 @@ class XgboostModel(BoosterModel):
         signature: Signature,
         digest: str,
         threads: int,
+        edges: Mapping[int, tuple[float, ...]],
     ) -> None:
-        super().__init__(signature, digest, "float32")
+        super().__init__(signature, digest, "float32", edges, is_whole=True)
         self._interface = interface
         self._handle = handle
         self._matrix_settings = f'{{"missing":NaN,"nthread":{threads}}}'.encode()

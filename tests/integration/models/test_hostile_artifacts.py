@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[3]
 COUNT = 300
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runtime", MAKERS)
 def test_a_process_lives_through_damaged_artifacts(runtime: str) -> None:
     child = "tests.integration.models.hostile_child"

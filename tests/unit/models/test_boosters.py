@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import json
 import math
 from typing import Any
@@ -238,3 +239,32 @@ def test_categories_of_a_data_frame_that_are_no_text_must_be_told() -> None:
     inferred = signature_of(XgboostFile().describe(json.dumps(content).encode()), Told(), None)
 
     assert [fault.place for fault in inferred.faults] == ["columns.kind"]
+
+
+@pytest.mark.parametrize("kind", ["lightgbm", "xgboost"])
+def test_scores_are_constant_between_the_edges_that_a_booster_tells(kind: str) -> None:
+    if kind == "lightgbm":
+        model, _ = lightgbm_model()
+        step = np.float64
+    else:
+        model = loaded(XgboostRuntime(), bytes(xgboost_booster().save_raw("ubj")), XGBOOST_FORM)
+        step = np.float32  # type: ignore[assignment]
+    assert isinstance(model, CellModel)
+    cells = model.cells()
+    rows = rows_of(known_rows())
+
+    def scores(name: str, number: float) -> list[float]:
+        return [score.value for score in model.score([row | {name: number} for row in rows])]
+
+    assert cells.is_whole
+    moved = 0
+    for name in ("age", "amount_usd"):
+        edges = cells.features[name].edges
+        assert list(edges) == sorted(set(edges))
+        for low, high in itertools.pairwise((-1.0, *edges)):
+            above = float(np.nextafter(step(low), step(np.inf)))
+            assert scores(name, above) == scores(name, (low + high) / 2) == scores(name, high)
+            moved += scores(name, float(np.nextafter(step(high), step(np.inf)))) != scores(
+                name, high
+            )
+    assert moved > 5
