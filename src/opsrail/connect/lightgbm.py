@@ -7,9 +7,9 @@ An artifact is what `opsrail models import model.txt` makes: a container (`opsra
 
 from __future__ import annotations
 
-from opsrail.errors import ArtifactRefused, MissingExtra
+from opsrail.connect.intact import check_intact
+from opsrail.errors import MissingExtra
 from opsrail.ports import LoadedModel
-from opsrail.values.canonical import digest
 from opsrail.values.containers import unpack
 
 FORM = "lightgbm-text"
@@ -41,23 +41,10 @@ class LightgbmRuntime:
                 nothing was loaded.
             MissingExtra: lightgbm or numpy is not installed. Terminal: install what the message names.
         """
-        check_booster(artifact, expected_digest)
+        check_intact(artifact, expected_digest, LARGEST_BOOSTER_BYTES)
         _, signature, native = unpack(artifact, FORM)
         try:
             from opsrail.connect.lightgbm_model import open_model
         except ModuleNotFoundError as error:
             raise MissingExtra("The lightgbm model runtime", "boosters") from error
         return open_model(native, signature, expected_digest, self._threads)
-
-
-def check_booster(artifact: bytes, expected_digest: str) -> None:
-    """Refuse an artifact that is too large or was changed. Raises ArtifactRefused. Terminal: nothing was loaded."""
-    if len(artifact) > LARGEST_BOOSTER_BYTES:
-        raise ArtifactRefused(
-            f"The artifact has {len(artifact)} bytes, more than {LARGEST_BOOSTER_BYTES}; train a smaller model."
-        )
-    if (found := digest(artifact)) != expected_digest:
-        raise ArtifactRefused(
-            f"The artifact's digest is {found}, the registry says {expected_digest}; it was changed. Restore it "
-            "from the build that was approved, or register it as a new version."
-        )

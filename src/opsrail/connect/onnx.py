@@ -13,10 +13,10 @@ off). Other outputs, such as labels, are left alone. Its metadata tells the rest
 
 from __future__ import annotations
 
-from opsrail.connect.onnx_guard import check_artifact
-from opsrail.errors import ArtifactRefused, MissingExtra
+from opsrail.connect.intact import check_intact
+from opsrail.connect.onnx_guard import LARGEST_ARTIFACT_BYTES, check_artifact
+from opsrail.errors import MissingExtra
 from opsrail.ports import LoadedModel
-from opsrail.values.canonical import digest
 
 
 class OnnxRuntime:
@@ -43,14 +43,10 @@ class OnnxRuntime:
                 model as this module's head describes. Terminal: nothing was loaded.
             MissingExtra: onnxruntime or numpy is not installed. Terminal: install what the message names.
         """
-        if (found := digest(artifact)) != expected_digest:
-            raise ArtifactRefused(
-                f"The artifact's digest is {found}, the registry says {expected_digest}; it was changed. Restore it "
-                "from the build that was approved, or register it as a new version."
-            )
+        check_intact(artifact, expected_digest, LARGEST_ARTIFACT_BYTES)
         check_artifact(artifact)
         try:
             from opsrail.connect.onnx_model import open_model
         except ModuleNotFoundError as error:
             raise MissingExtra("The onnx model runtime", "models") from error
-        return open_model(artifact, found, self._threads)
+        return open_model(artifact, expected_digest, self._threads)

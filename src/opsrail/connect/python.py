@@ -10,8 +10,8 @@ import json
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+from opsrail.connect.intact import check_intact
 from opsrail.errors import ArtifactRefused, ModelUnavailable
-from opsrail.values.canonical import digest
 from opsrail.values.columns import encode
 from opsrail.values.confidence import entropy_confidence
 from opsrail.values.models import PYTHON_FORM, AuthorFunction, Score
@@ -39,22 +39,16 @@ class PythonRuntime:
             ArtifactRefused: the digest differs, or no file of this process defines the function as it was registered.
                 Terminal.
         """
-        if len(artifact) > LARGEST_LINE_BYTES:
-            raise ArtifactRefused("The artifact is too large for the name of a function.")
-        if (found := digest(artifact)) != expected_digest:
-            raise ArtifactRefused(
-                f"The artifact's digest is {found}, the registry says {expected_digest}; it was changed. Register the "
-                "function again."
-            )
+        check_intact(artifact, expected_digest, LARGEST_LINE_BYTES)
         name, code = _named(artifact)
-        function = self._functions.get(found)
+        function = self._functions.get(expected_digest)
         if function is None:
             raise ArtifactRefused(
                 f"Function {name!r} with code {code[:12]} is not in the files of this process; serve the file that defines "
                 "it, or register its code of today as the next version: opsrail models import FILE.py. A file may define "
                 "both until the new one is live."
             )
-        return PythonFunctionModel(function, found)
+        return PythonFunctionModel(function, expected_digest)
 
 
 class PythonFunctionModel:

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from opsrail.connect.intact import check_intact
 from opsrail.connect.skops_guard import LARGEST_SKOPS_BYTES, check_file
-from opsrail.errors import ArtifactRefused, MissingExtra
+from opsrail.errors import MissingExtra
 from opsrail.ports import LoadedModel
-from opsrail.values.canonical import digest
 from opsrail.values.containers import unpack
 
 FORM = "skops"
@@ -93,15 +93,7 @@ class SkopsRuntime:
                 not a model of two classes. Terminal: nothing was loaded.
             MissingExtra: scikit-learn, skops or numpy is not installed. Terminal: install what the message names.
         """
-        if len(artifact) > LARGEST_SKOPS_BYTES:
-            raise ArtifactRefused(
-                f"The artifact has {len(artifact)} bytes, more than {LARGEST_SKOPS_BYTES}; train a smaller model."
-            )
-        if (found := digest(artifact)) != expected_digest:
-            raise ArtifactRefused(
-                f"The artifact's digest is {found}, the registry says {expected_digest}; it was changed. Restore it "
-                "from the build that was approved, or register it as a new version."
-            )
+        check_intact(artifact, expected_digest, LARGEST_SKOPS_BYTES)
         _, signature, native = unpack(artifact, FORM)
         try:
             from opsrail.connect.skops_model import open_model

@@ -7,7 +7,8 @@ what `Booster.save_model` writes, of form `xgboost`. Its native code sees only b
 
 from __future__ import annotations
 
-from opsrail.connect.lightgbm import check_booster
+from opsrail.connect.intact import check_intact
+from opsrail.connect.lightgbm import LARGEST_BOOSTER_BYTES
 from opsrail.errors import MissingExtra
 from opsrail.ports import LoadedModel
 from opsrail.values.containers import unpack
@@ -39,7 +40,7 @@ class XgboostRuntime:
                 nothing was loaded.
             MissingExtra: xgboost or numpy is not installed. Terminal: install what the message names.
         """
-        check_booster(artifact, expected_digest)
+        check_intact(artifact, expected_digest, LARGEST_BOOSTER_BYTES)
         _, signature, native = unpack(artifact, FORM)
         try:
             from opsrail.connect.xgboost_model import open_model
