@@ -164,6 +164,11 @@ def import_(
     The same file, told the same, is the same version. It answers nothing until it is promoted.
     """
     if file.suffix == ".py":
+        if sample or signature or point or dry_run:
+            raise click.UsageError(
+                "--sample, --signature, --point and --dry-run are for files that training leaves; a function's columns "
+                "stand in its file"
+            )
         _import_functions(invocation, file, name, said)
         return
     from opsrail.cli.render import print_json

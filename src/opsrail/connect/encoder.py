@@ -1,10 +1,11 @@
 """Rows of named features as the numbers a model computes with, by as few steps of the interpreter as there are.
 
 `opsrail.values.columns.encode` says what each value means and what is wrong with a row. Nearly every row holds only floats,
-ints and words, and for those the same numbers come from calls that loop in C. Other rows, and those at fault, are read by
-`encode` itself, so there is one meaning and one set of messages.
+ints and words, and for those the same numbers come from calls that loop in C. A row that is otherwise is read by its columns
+one by one, and where that fails `encode` reads all of them, so there is one meaning and one set of messages.
 
-Twenty numbers of one row, with finding what is unknown: 7.4 us by `encode`, 2.9 us here; of 64 rows: 176 and 84.
+Twenty numbers of one row, with finding what is unknown: 7.4 us by `encode`, 2.9 us here; of 64 rows: 176 and 84. Twenty-two
+words and seven numbers of one row: 5.3 and 3.9 us; of 25 rows: 110 and 72.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import math
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
-from operator import getitem, itemgetter
+from operator import call, itemgetter, pos
 from typing import Any, Literal
 
 import numpy as np
@@ -42,13 +43,14 @@ class Encoder:
         self.columns = tuple(columns)
         self._model = model
         self._kind = np.dtype(kind)
-        words = [column for column in columns if isinstance(column, Category)]
-        numbers = [column for column in columns if not isinstance(column, Category)]
-        self._numbers = _getter([column.name for column in numbers])
-        self._words = _getter([column.name for column in words])
-        self._codes = [_Codes(column) for column in words]
-        placed = [*numbers, *words]
-        self._in_order = _places([placed.index(column) for column in columns])
+        self._values = _getter([column.name for column in columns])
+        are_words = [isinstance(column, Category) for column in columns]
+        self._has_words = any(are_words)
+        self._numbers = _getter([at for at, is_word in enumerate(are_words) if not is_word])
+        self._codes = [
+            _Codes(column).__getitem__ if isinstance(column, Category) else pos
+            for column in columns
+        ]
         self._formats: dict[int, struct.Struct] = {}
         stand_ins = [math.nan if column.missing is None else column.missing for column in columns]
         self._stand_ins = np.array(stand_ins, dtype=self._kind)
@@ -71,7 +73,7 @@ class Encoder:
             self._format(count).pack_into(array, 0, *flat)
             # Not NaN, not infinite, and no number alone beyond what float32 holds.
             size = math.hypot(*flat) if count <= FEW else np.abs(array).max()
-            if size < LARGEST_FLOAT32:
+            if size < LARGEST_FLOAT32 or (self._has_nan_columns and self._is_sound(array)):
                 return array
         except (KeyError, TypeError, ValueError, OverflowError, struct.error):
             pass
@@ -97,18 +99,27 @@ class Encoder:
 
     def _flat(self, rows: Sequence[Row]) -> list[float]:
         """Return all rows' numbers in order. Raises where `encode` must look."""
-        if self._codes:
-            return [*chain.from_iterable(map(self._row, rows))]
-        numbers = [*chain.from_iterable(map(self._numbers, rows))]
-        if not NUMBERS.issuperset(map(type, numbers)):
-            raise ValueError
-        return numbers
+        if not self._has_words:
+            numbers = [*chain.from_iterable(map(self._values, rows))]
+            if NUMBERS.issuperset(map(type, numbers)):
+                return numbers
+        flat: list[float] = []
+        for row in rows:
+            values = self._values(row)
+            if NUMBERS.issuperset(map(type, self._numbers(values))):
+                flat.extend(map(call, self._codes, values))
+            else:
+                flat += [
+                    column.code(value) for column, value in zip(self.columns, values, strict=True)
+                ]
+        return flat
 
-    def _row(self, row: Row) -> tuple[float, ...]:
-        numbers = self._numbers(row)
-        if not NUMBERS.issuperset(map(type, numbers)):
-            raise ValueError
-        return self._in_order((*numbers, *map(getitem, self._codes, self._words(row))))
+    def _is_sound(self, array: Any) -> bool:
+        """Whether NaN stands only where it stands for what is missing, and no number is too large."""
+        is_nan = np.isnan(array)
+        if (is_nan & ~self._nan_columns).any():
+            return False
+        return bool(np.abs(array[~is_nan]).max(initial=0.0) < LARGEST_FLOAT32)
 
     def _format(self, count: int) -> struct.Struct:
         found = self._formats.get(count)
@@ -131,12 +142,8 @@ class _Codes(dict[str | None, float]):
         raise ValueError
 
 
-def _getter(names: Sequence[str]) -> Getter:
-    """Return what takes values by name, as a tuple whatever their count."""
-    if len(names) > 1:
-        return itemgetter(*names)
-    return (lambda row: (row[names[0]],)) if names else (lambda row: ())
-
-
-def _places(order: Sequence[int]) -> Getter:
-    return itemgetter(*order) if len(order) > 1 else tuple
+def _getter(keys: Sequence[Any]) -> Getter:
+    """Return what takes values by key, as a tuple whatever their count."""
+    if len(keys) > 1:
+        return itemgetter(*keys)
+    return (lambda held: (held[keys[0]],)) if keys else (lambda held: ())

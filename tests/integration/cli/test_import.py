@@ -177,8 +177,10 @@ def test_a_function_of_a_file_becomes_a_version_and_its_change_the_next(installe
     installed.write("points.py", POINTS.replace("min(1.0", "min(0.9"))
     changed = installed(*command)
     unknown = installed("models", "import", "points.py", "--name", "nobody", "--json")
+    sampled = installed(*command, "--sample", "rows.csv")
 
     assert first.json["model"]["runtime"] == "python"
     assert same.json["model"] == first.json["model"]
     assert (first.json["model"]["number"], changed.json["model"]["number"]) == (1, 2)
     assert unknown.json["error"]["code"] == "not-found"
+    assert (sampled.status, sampled.json["error"]["code"]) == (2, "usage")
