@@ -114,9 +114,10 @@ class Metered:
 
 
 class NoModel:
-    """Answers at once: what is left is the scheduler's own cost."""
+    """Answers at once: what is left is the scheduler's own cost. Bounded, as the example's model is."""
 
     digest = "sha256:" + "0" * 64
+    is_bounded = True
 
     def score(self, rows: Sequence[Mapping[str, object]]) -> list[Score]:
         """Return the same score for each row."""

@@ -279,6 +279,13 @@ class DeadlinePassed(Unavailable):
 
     code = "deadline-passed"
 
+    def __init__(
+        self, message: str, *, after_s: float | None = None, blames_model: bool = True
+    ) -> None:
+        super().__init__(message, after_s=after_s)
+        self.blames_model = blames_model
+        """Whether the model was too slow, and not the queue before it too long."""
+
 
 class StoreUnavailable(Unavailable):
     """The database cannot be written now (disk full, server down). Nothing was accepted; try again."""

@@ -140,7 +140,10 @@ class LoadedModel(Protocol):
 
     One that asks another machine says so with an attribute `is_remote = True`. Then its faults are retried and late answers
     hedged, from a budget, so it must not retry by itself; a fault that may pass is ModelUnavailable, one that is this row's
-    own is InvalidInput.
+    own is InvalidInput. One that takes several calls at the same time says how many: `at_once = 8`.
+
+    One whose work is bounded by its rows, which holds no loop and waits for nothing, says so with `is_bounded = True`: while
+    its calls are short they are made on the event loop itself, since a thread would cost more than the model.
     """
 
     digest: str
@@ -153,6 +156,16 @@ class LoadedModel(Protocol):
 def is_remote(model: LoadedModel) -> bool:
     """Return whether a model is asked over a network; models in this process need not say that they are not."""
     return getattr(model, "is_remote", False) is True
+
+
+def is_bounded(model: LoadedModel) -> bool:
+    """Return whether a model's calls may be made on the event loop while they are short."""
+    return getattr(model, "is_bounded", False) is True and not is_remote(model)
+
+
+def calls_at_once(model: LoadedModel) -> int:
+    """Return how many calls a model takes at the same time, 1 unless it says more."""
+    return max(1, int(getattr(model, "at_once", 1)))
 
 
 @runtime_checkable

@@ -259,6 +259,7 @@ class Case:
             actor=f"automation:{self._row.automation}",
             case_id=self.id,
             seq=seq,
+            criticality="low" if self._row.source.startswith("file:") else None,
             also=also,
         )
         try:

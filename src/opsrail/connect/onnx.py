@@ -44,9 +44,9 @@ class OnnxRuntime:
             MissingExtra: onnxruntime or numpy is not installed. Terminal: install what the message names.
         """
         check_intact(artifact, expected_digest, LARGEST_ARTIFACT_BYTES)
-        check_artifact(artifact)
+        is_bounded = check_artifact(artifact)
         try:
             from opsrail.connect.onnx_model import open_model
         except ModuleNotFoundError as error:
             raise MissingExtra("The onnx model runtime", "models") from error
-        return open_model(artifact, expected_digest, self._threads)
+        return open_model(artifact, expected_digest, self._threads, is_bounded=is_bounded)

@@ -22,8 +22,13 @@ LARGEST_BOUND = 64
 """Rows of the largest batch with buffers of its own. Ours: as many as a lane scores at once; above, they bring nothing."""
 
 
-def open_model(artifact: bytes, digest: str, threads: int = 1) -> OnnxModel:
+def open_model(
+    artifact: bytes, digest: str, threads: int = 1, *, is_bounded: bool = False
+) -> OnnxModel:
     """Return the model of a checked artifact, after one trial run.
+
+    Args:
+        is_bounded: What `check_artifact` said: its work is bounded by its rows.
 
     Raises:
         ArtifactRefused: it is not a model as the head of `opsrail.connect.onnx` describes. Terminal: nothing was loaded.
@@ -46,6 +51,7 @@ def open_model(artifact: bytes, digest: str, threads: int = 1) -> OnnxModel:
         digest,
         reference,
     )
+    model.is_bounded = is_bounded
     model.try_out()
     model.explain_by(artifact)
     return model
@@ -80,6 +86,7 @@ class OnnxModel(TabularModel):
         reference: Reference,
     ) -> None:
         super().__init__(columns, confidence, digest)
+        self.is_bounded = False
         self._session = session
         self._input: str = session.get_inputs()[0].name
         self._output = output

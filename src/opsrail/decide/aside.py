@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from opsrail.clock import Clock
-from opsrail.decide.scheduler import OneThread
+from opsrail.decide.scheduler import Threads
 from opsrail.errors import Overloaded
 
 T = TypeVar("T")
@@ -27,7 +27,7 @@ class Aside:
         self._name = name
         self._clock = clock
         self._most_waiting = most_waiting
-        self._thread: OneThread | None = None
+        self._thread: Threads | None = None
         self._waiting = 0
         self._began_s: float | None = None
 
@@ -43,7 +43,7 @@ class Aside:
         if self._began_s is not None and self._clock.monotonic_s() - self._began_s > HANGS_S:
             self.close()
         if self._thread is None:
-            self._thread = OneThread(self._name)
+            self._thread = Threads(self._name)
         loop = asyncio.get_running_loop()
         future = loop.run_in_executor(self._thread, self._timed, call)
         self._waiting += 1

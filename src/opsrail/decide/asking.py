@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from opsrail.clock import Clock
+from opsrail.decide.asks import NORMAL
 from opsrail.decide.breaker import Breaker, Limits, Outcome
 from opsrail.decide.bulkhead import Bulkhead
 from opsrail.decide.chain import BREAKER_OPEN, BULKHEAD_FULL, Link
@@ -20,7 +21,7 @@ from opsrail.decide.deadline import Deadline
 from opsrail.decide.latency import Latency
 from opsrail.decide.policy import NoScore
 from opsrail.decide.retry_budget import RetryBudget
-from opsrail.decide.scheduler import Scheduler
+from opsrail.decide.scheduler import LaneStats, Scheduler
 from opsrail.errors import (
     DeadlinePassed,
     ModelUnavailable,
@@ -71,6 +72,7 @@ class ModelStats(NamedTuple):
         refused: Rows that its bulkhead turned away.
         retries: Retries and hedges paid from its budget.
         hedge_after_s: How long an ask may take before a second one is made; None: it is not remote, or not known enough.
+        lane: Its queue: who waits and was shed, by class, and what batches cost; None before it was asked.
     """
 
     model: str
@@ -80,13 +82,16 @@ class ModelStats(NamedTuple):
     refused: int
     retries: int
     hedge_after_s: float | None
+    lane: LaneStats | None
 
 
 class _Guard:
     """What is known of one model, and what holds it."""
 
-    def __init__(self, label: str, limits: AskLimits, *, is_remote: bool) -> None:
-        self.label = label
+    def __init__(self, link: Link, limits: AskLimits, *, is_remote: bool) -> None:
+        self.label = link.label
+        self.digest = link.version.digest
+        self.runtime = link.runtime
         self.is_remote = is_remote
         self.breaker = Breaker(limits.breaker)
         self.bulkhead = Bulkhead(limits.rows_in_flight)
@@ -117,8 +122,13 @@ class Asker:
         self._scheduler = new_scheduler()
         self._besides: dict[str, Scheduler] = {}
 
-    async def ask(self, link: Link, features: Fetched, deadline: Deadline) -> Score | NoScore:
+    async def ask(
+        self, link: Link, features: Fetched, deadline: Deadline, rank: int = NORMAL
+    ) -> Score | NoScore:
         """Return a model's score of a row, or why there is none by the deadline.
+
+        Args:
+            rank: Criticality class, see `asks`.
 
         Raises:
             Overloaded: more is asked of it than it can answer in time.
@@ -130,12 +140,12 @@ class Asker:
             return no_score(fault)
         guard = self._guards.get(link.place)
         if guard is None:
-            guard = _Guard(link.label, self._limits, is_remote=is_remote(model))
+            guard = _Guard(link, self._limits, is_remote=is_remote(model))
             self._guards[link.place] = guard
-        scheduler = self._scheduler if link.runtime is None else self._beside(link.runtime)
+        scheduler = self._scheduler_of(link.runtime)
         if guard.is_remote:
-            return await self._persist(scheduler, model, guard, features, deadline)
-        return await self._once(scheduler, model, guard, features, deadline)
+            return await self._persist(scheduler, model, guard, features, deadline, rank)
+        return await self._once(scheduler, model, guard, features, deadline, rank)
 
     def stats(self) -> tuple[ModelStats, ...]:
         """Return how each model fares that was asked since the process began."""
@@ -149,6 +159,7 @@ class Asker:
                 guard.bulkhead.refused,
                 guard.budget.taken,
                 guard.latency.hedge_after_s(),
+                self._scheduler_of(guard.runtime).stats(guard.digest),
             )
             for guard in self._guards.values()
         )
@@ -158,6 +169,9 @@ class Asker:
         self._scheduler.close()
         for scheduler in self._besides.values():
             scheduler.close()
+
+    def _scheduler_of(self, runtime: str | None) -> Scheduler:
+        return self._scheduler if runtime is None else self._beside(runtime)
 
     def _beside(self, name: str) -> Scheduler:
         if (scheduler := self._besides.get(name)) is None:
@@ -171,21 +185,23 @@ class Asker:
         guard: _Guard,
         features: Fetched,
         deadline: Deadline,
+        rank: int,
     ) -> Score | NoScore:
         """Ask one time, unless breaker or bulkhead stand before it."""
         now_s = self._clock.monotonic_s()
         breaker, outcome = guard.breaker, Outcome.VOID
         if (permit := breaker.admit(now_s)) is None:
             return _left_alone(guard, now_s)
-        if not guard.bulkhead.enter():
+        if not guard.bulkhead.enter(rank):
             breaker.settle(permit, outcome, now_s)
             return _full(guard)
         left_s = deadline.left_s(now_s)
         try:
-            score = await scheduler.submit(model, features.row, features.digest, left_s)
+            score = await scheduler.submit(model, features.row, features.digest, left_s, rank)
             outcome = Outcome.GOOD
         except DeadlinePassed as late:
-            outcome = Outcome.BAD if left_s >= deadline.fair_s else Outcome.VOID
+            is_fair = late.blames_model and left_s >= deadline.fair_s
+            outcome = Outcome.BAD if is_fair else Outcome.VOID
             return no_score(late)
         except Terminal as refused:  # the request is at fault, not the model
             return no_score(refused)
@@ -199,6 +215,21 @@ class Asker:
             breaker.settle(permit, outcome, self._clock.monotonic_s())
         return score
 
+    async def _again(
+        self,
+        beside: Scheduler,
+        model: LoadedModel,
+        guard: _Guard,
+        features: Fetched,
+        deadline: Deadline,
+        rank: int,
+    ) -> Score | NoScore:
+        """Ask a second time while the first is under way; that there is no room for it ends only this one."""
+        try:
+            return await self._once(beside, model, guard, features, deadline, rank)
+        except Overloaded as full:
+            return no_score(full)
+
     async def _persist(
         self,
         scheduler: Scheduler,
@@ -206,11 +237,12 @@ class Asker:
         guard: _Guard,
         features: Fetched,
         deadline: Deadline,
+        rank: int,
     ) -> Score | NoScore:
         """Ask a remote model, and again when it fails, within budget and deadline."""
         guard.budget.offer(self._clock.monotonic_s())
         for retries in range(MOST_RETRIES + 1):
-            answer = await self._hedged(scheduler, model, guard, features, deadline)
+            answer = await self._hedged(scheduler, model, guard, features, deadline, rank)
             if isinstance(answer, Score) or answer.code not in RETRIED or retries == MOST_RETRIES:
                 break
             pause_s = self._clock.uniform() * PAUSE_S * 2**retries
@@ -227,11 +259,12 @@ class Asker:
         guard: _Guard,
         features: Fetched,
         deadline: Deadline,
+        rank: int,
     ) -> Score | NoScore:
         """Ask once, and beside it a second time when the answer is late for this model; the first score wins."""
         begun_s = self._clock.monotonic_s()
         after_s = guard.latency.hedge_after_s()
-        once = self._once(scheduler, model, guard, features, deadline)
+        once = self._once(scheduler, model, guard, features, deadline, rank)
         if after_s is None or after_s >= deadline.left_s(begun_s):
             answer = await once
         else:
@@ -242,7 +275,7 @@ class Asker:
                     self._clock.monotonic_s()
                 ):
                     beside = self._beside(f"hedge {guard.label}")
-                    again = self._once(beside, model, guard, features, deadline)
+                    again = self._again(beside, model, guard, features, deadline, rank)
                     tasks.add(asyncio.create_task(again))
                 answer = await _first_score(tasks)
             finally:

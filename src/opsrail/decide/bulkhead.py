@@ -1,8 +1,17 @@
-"""The bulkhead of one model version: a bound on the rows that wait for it, so that one that hangs fills no memory. Pure."""
+"""The bulkhead of one model version: a bound on the rows that wait for it, so that one that hangs fills no memory. Pure.
+
+The last places are kept for those who matter more: lower classes of criticality find it full earlier.
+"""
 
 from __future__ import annotations
 
+from math import ceil
 from typing import Final
+
+from opsrail.decide.asks import HIGH
+
+ROOM_RATIOS = (1.0, 0.9, 0.8)
+"""Share of the places that a class may fill, by rank. Ours."""
 
 
 class Bulkhead:
@@ -18,12 +27,13 @@ class Bulkhead:
 
     def __init__(self, most: int) -> None:
         self.most: Final = most
+        self._room = [ceil(ratio * most) for ratio in ROOM_RATIOS]
         self.in_flight = 0
         self.refused = 0
 
-    def enter(self) -> bool:
-        """Take a place; False: there is none, ask nothing."""
-        if self.in_flight >= self.most:
+    def enter(self, rank: int = HIGH) -> bool:
+        """Take a place; False: there is none for this class, ask nothing."""
+        if self.in_flight >= self._room[rank]:
             self.refused += 1
             return False
         self.in_flight += 1

@@ -9,8 +9,9 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from pydantic import BaseModel
 
 from opsrail.clock import Clock, in_time
-from opsrail.decide.asking import Asker, AskLimits, ModelStats, no_score
-from opsrail.decide.cache import CacheStats, ScoreCache
+from opsrail.decide.asking import Asker, AskLimits, no_score
+from opsrail.decide.asks import rank_of
+from opsrail.decide.cache import ScoreCache
 from opsrail.decide.chain import (
     CURABLE,
     Answer,
@@ -30,6 +31,7 @@ from opsrail.decide.policy import Judgement, NoScore
 from opsrail.decide.reasoner import Reasoner
 from opsrail.decide.recorder import KEY_TTL_S, Recorder, Ticket
 from opsrail.decide.scheduler import Scheduler
+from opsrail.decide.stats import DeciderStats
 from opsrail.errors import (
     AuthorError,
     DeadlinePassed,
@@ -44,7 +46,7 @@ from opsrail.features.features import Features, Fetched
 from opsrail.features.request import request_read
 from opsrail.ports import Store
 from opsrail.registry.registry import Registry, Route
-from opsrail.values.decisions import CacheState, Decision, Durability, ViewRead
+from opsrail.values.decisions import CacheState, Criticality, Decision, Durability, ViewRead
 from opsrail.values.explanations import ReasonCodes
 from opsrail.values.models import Score
 from opsrail.values.rows import Write
@@ -67,6 +69,7 @@ class Request(NamedTuple, Generic[M]):
         case_id: The case it is asked in.
         seq: Position in that case's journal.
         budget_ms: Time for the answer; None: what the point declares.
+        criticality: Who goes first and is shed last, if that is less than the point declares.
         tenant: Whose request it is; no score is shared with another's.
         arm_key: What the canary's choice hangs on; None: the case, without one the correlation id.
         model_number: Number of the version that is to answer, if it is live or canary; None: whichever the rollout says.
@@ -81,6 +84,7 @@ class Request(NamedTuple, Generic[M]):
     case_id: str | None = None
     seq: int | None = None
     budget_ms: int | None = None
+    criticality: Criticality | None = None
     tenant: str = "default"
     arm_key: str | None = None
     model_number: int | None = None
@@ -254,20 +258,21 @@ class Decider:
     ) -> tuple[Score | NoScore, CacheState]:
         """Return the score kept of equal features, else the one an equal request is asking for, else the model's."""
         ttl_s = request.point.cache_ttl_s
+        rank = rank_of(request.point.criticality, request.criticality)
         if not ttl_s:
-            return await self._asker.ask(link, features, due), "off"
+            return await self._asker.ask(link, features, due, rank), "off"
         key = (link.version.digest, features.digest, request.tenant)
         kept = self._cache.get(key, ttl_s=ttl_s, now_s=self._clock.monotonic_s())
         if kept is not None:
             return kept, "hit"
 
         async def ask() -> Score | NoScore:
-            score = await self._asker.ask(link, features, due)
+            score = await self._asker.ask(link, features, due, rank)
             if isinstance(score, Score):
                 self._cache.put(key, score, now_s=self._clock.monotonic_s())
             return score
 
-        score, is_shared = await self._flights.once((link.place, *key[1:]), ask, due)
+        score, is_shared = await self._flights.once((f"{link.place} {rank}", *key[1:]), ask, due)
         return score, "shared" if is_shared else "miss"
 
     def _decision(
@@ -309,22 +314,6 @@ class Decider:
             reason_codes=codes,
             durability=_durability(request),
         )
-
-
-class DeciderStats(NamedTuple):
-    """What `Decider.stats` shows.
-
-    Attributes:
-        pending: Decisions that are not durable yet.
-        mean_group: Decisions that one commit made durable, on average.
-        unwritten: Decisions answered ahead of the disk (`async`) that the database then refused.
-    """
-
-    cache: CacheStats
-    models: tuple[ModelStats, ...]
-    pending: int
-    mean_group: float
-    unwritten: int
 
 
 class _Asked(NamedTuple):

@@ -18,7 +18,14 @@ from opsrail.decide.policy import Fallback, Policy
 from opsrail.decide.reasons import MOST_CODES
 from opsrail.errors import Fault, InvalidInput
 from opsrail.values.canonical import canonical, digest
-from opsrail.values.decisions import DURABILITIES, IMPACTS, Durability, Impact
+from opsrail.values.decisions import (
+    CRITICALITIES,
+    DURABILITIES,
+    IMPACTS,
+    Criticality,
+    Durability,
+    Impact,
+)
 
 M = TypeVar("M", bound=BaseModel)
 NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
@@ -41,6 +48,8 @@ class DecisionPoint(Generic[M]):
         cache_ttl_s: How long an equal request to the same model version may reuse its score; 0 keeps none.
         stand_ins: Who is asked when the routed model version cannot answer, in order: the `live` version (for a canary), the
             version at stage `standby`, another `pool` of the same version, the `retired` version. After them the fallback.
+        criticality: Who is answered first when more is asked than can be answered in time, and shed last: `high`, `normal`
+            or `low`. A caller may ask for less.
         impact: What a wrong verdict costs: `low`, `medium` or `high`.
         durability: `grouped`: durable before the answer, with others that come within 2 ms; `synced`: waits for no others;
             `async`: the answer does not wait for the disk, a crash may lose the record; refused for impact `high`.
@@ -61,6 +70,7 @@ class DecisionPoint(Generic[M]):
         deadline_ms: int = DEADLINE_MS,
         cache_ttl_s: float = 0.0,
         stand_ins: Sequence[StandIn] = USUAL,
+        criticality: Criticality = "normal",
         impact: Impact = "medium",
         reason_codes: int = 0,
         durability: Durability = "grouped",
@@ -73,6 +83,7 @@ class DecisionPoint(Generic[M]):
         self.deadline_ms = deadline_ms
         self.cache_ttl_s = cache_ttl_s
         self.stand_ins = tuple(stand_ins)
+        self.criticality: Criticality = criticality
         self.impact: Impact = impact
         self.reason_codes = reason_codes
         self.durability: Durability = durability
@@ -126,17 +137,24 @@ def _faults(point: DecisionPoint[Any]) -> Iterator[Fault]:
             yield Fault("stand_ins", f"{kind!r} is none of {', '.join(STAND_INS)}")
         if count > 1:
             yield Fault("stand_ins", f"{kind!r} stands {count} times")
-    if point.impact not in IMPACTS:
-        yield Fault("impact", f"{point.impact!r} is none of {', '.join(IMPACTS)}")
-    if point.durability not in DURABILITIES:
-        yield Fault("durability", f"{point.durability!r} is none of {', '.join(DURABILITIES)}")
+    yield from _wrong_words(point)
+    if not 0 <= point.reason_codes <= MOST_CODES:
+        yield Fault("reason_codes", f"{point.reason_codes} is outside 0..{MOST_CODES}")
+
+
+def _wrong_words(point: DecisionPoint[Any]) -> Iterator[Fault]:
+    for place, word, known in (
+        ("criticality", point.criticality, CRITICALITIES),
+        ("impact", point.impact, IMPACTS),
+        ("durability", point.durability, DURABILITIES),
+    ):
+        if word not in known:
+            yield Fault(place, f"{word!r} is none of {', '.join(known)}")
     if point.durability == "async" and point.impact == "high":
         yield Fault(
             "durability",
             "'async' may lose a record in a crash, which an impact of 'high' does not allow; use 'grouped'",
         )
-    if not 0 <= point.reason_codes <= MOST_CODES:
-        yield Fault("reason_codes", f"{point.reason_codes} is outside 0..{MOST_CODES}")
 
 
 def _is_model(value: object) -> bool:

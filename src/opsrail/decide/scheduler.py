@@ -1,31 +1,61 @@
-"""Asks models off the event loop: a lane and a thread for each model version, so that one that hangs holds up no other.
+"""Drives lanes: takes asks from the event loop, runs each lane's batches, and answers everyone by their deadline.
 
-A lane scores what queued while its last batch ran, as one batch. Equal rows asked for at the same time are scored once. A
-row whose askers have all gone before its batch begins is left out; an asker leaves at its deadline, whatever the model does.
+Who runs when is the lane's business (`lane`), whether a batch may run on the event loop itself is `inline`'s. All else runs
+in threads of the model's own, so that one that hangs holds up no other. An asker leaves at its deadline, whatever the model
+does. A batch that one row spoils is taken apart; not so when the model is remote and the fault may pass.
+
+Time is the machine's own, as the event loop's timers have it: a lane's deadlines are kept by them.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future
+from functools import partial
 from queue import SimpleQueue
-from typing import ParamSpec, TypeVar
+from typing import NamedTuple, ParamSpec, TypeVar
 
+from opsrail.clock import SystemClock
+from opsrail.decide.asks import LATE, NORMAL, SHED, Ask, Batch
+from opsrail.decide.inline import Inline
+from opsrail.decide.lane import BLAME_RATIO, Lane
 from opsrail.errors import (
     DeadlinePassed,
     ModelUnavailable,
     OpsrailError,
+    Overloaded,
     StoreUnavailable,
     Terminal,
 )
-from opsrail.ports import LoadedModel, is_remote
+from opsrail.ports import LoadedModel, calls_at_once, is_bounded, is_remote
 from opsrail.values.models import Score
 
 P = ParamSpec("P")
 T = TypeVar("T")
 Row = Mapping[str, object]
+Result = Score | OpsrailError
+
+
+class LaneStats(NamedTuple):
+    """How one lane fares.
+
+    Attributes:
+        queued: Rows that wait, by class: high, normal, low.
+        shed: Rows refused at the door or pushed out since the process began, by class.
+        batch_ms: What a batch costs however few its rows, by what is known.
+        row_ms: What each row adds.
+        at_once: Batches that may be under way at the same time now.
+        batch_rows: Rows of the last batches, smoothed.
+    """
+
+    queued: tuple[int, int, int]
+    shed: tuple[int, int, int]
+    batch_ms: float
+    row_ms: float
+    at_once: int
+    batch_rows: float
 
 
 class Scheduler:
@@ -33,133 +63,264 @@ class Scheduler:
 
     Args:
         max_batch: Rows scored in one call of a model, at most.
+        now_s: The clock that the event loop's timers run by, seconds.
     """
 
-    def __init__(self, max_batch: int = 64) -> None:
+    def __init__(
+        self, max_batch: int = 64, *, now_s: Callable[[], float] = SystemClock.monotonic_s
+    ) -> None:
         self._max_batch = max_batch
-        self._lanes: dict[str, _Lane] = {}
+        self._now_s = now_s
+        self._drivers: dict[str, _Driver] = {}
         self._is_closed = False
 
-    async def submit(self, model: LoadedModel, row: Row, key: str, wait_s: float) -> Score:
-        """Return the model's score of a row.
+    def submit(
+        self, model: LoadedModel, row: Row, key: str, wait_s: float, rank: int = NORMAL
+    ) -> Awaitable[Score]:
+        """Return the model's score of a row, to be awaited.
 
         Args:
             key: Digest of the row: askers of equal rows share one score.
             wait_s: How long the asker stays.
+            rank: Criticality class, see `asks`.
 
         Raises:
-            DeadlinePassed: it did not come in time.
+            DeadlinePassed: it did not come in time, or could not have.
+            Overloaded: more is asked of the model than it can answer in time. Ask again after `after_s`.
             ModelUnavailable: the model failed.
             Terminal: the model refuses this row.
         """
         if self._is_closed:
             raise StoreUnavailable("this process is shutting down; ask another")
-        lane = self._lanes.get(model.digest)
-        if lane is None:
-            lane = self._lanes[model.digest] = _Lane(model, self._max_batch)
-        return await lane.submit(row, key, wait_s)
+        driver = self._drivers.get(model.digest)
+        if driver is None:
+            driver = self._drivers[model.digest] = _Driver(model, self._max_batch, self._now_s)
+        driver.model = model
+        return driver.submit(row, key, wait_s, rank)
+
+    def stats(self, digest: str) -> LaneStats | None:
+        """Return how a model's lane fares, None when it was not asked yet."""
+        driver = self._drivers.get(digest)
+        return None if driver is None else driver.stats()
 
     def close(self) -> None:
         """End every lane; one that hangs is left to end with the process."""
         self._is_closed = True
-        for lane in self._lanes.values():
-            lane.close()
+        for driver in self._drivers.values():
+            driver.close()
 
 
-class _Ask:
-    """One row to be scored, and the futures of everyone who waits for it."""
+class _Waiting:
+    """One row, and the futures of everyone who waits for its score."""
 
-    __slots__ = ("key", "row", "waiting")
+    __slots__ = ("due_s", "futures", "row")
 
-    def __init__(self, row: Row, key: str) -> None:
+    def __init__(self, row: Row, due_s: float) -> None:
         self.row = row
-        self.key = key
-        self.waiting: list[asyncio.Future[Score]] = []
+        self.due_s = due_s  # the first's
+        self.futures: list[asyncio.Future[Score]] = []
 
-    def answer(self, result: Score | OpsrailError) -> None:
+    def answer(self, result: Result) -> None:
         """Tell all who still wait."""
-        for future in self.waiting:
+        for future in self.futures:
             if future.done():
                 continue
-            if isinstance(result, Score):
-                future.set_result(result)
-            else:
+            if isinstance(result, OpsrailError):
                 future.set_exception(result)
+            else:
+                future.set_result(result)
 
 
-class _Lane:
-    def __init__(self, model: LoadedModel, max_batch: int) -> None:
-        self._model = model
-        self._max_batch = max_batch
-        self._asks: dict[str, _Ask] = {}
-        self._queued: list[_Ask] = []
-        self._batch: asyncio.Future[list[Score | OpsrailError]] | None = None
+class _Driver:
+    def __init__(self, model: LoadedModel, max_batch: int, now_s: Callable[[], float]) -> None:
+        self.model = model
+        self._lane = Lane(calls_at_once(model), max_batch)
+        self._inline = Inline() if is_bounded(model) else None
+        self._now_s = now_s
         self._is_beginning = False
-        self._thread = OneThread(f"score {model.digest[:19]}")
+        self._threads = Threads(f"score {model.digest[:19]}", calls_at_once(model))
+        self._running: list[Batch] = []  # in threads
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_s = 0.0
 
-    async def submit(self, row: Row, key: str, wait_s: float) -> Score:
-        ask = self._asks.get(key)
-        if ask is None:
-            ask = self._asks[key] = _Ask(row, key)
-            self._queued.append(ask)
+    async def submit(self, row: Row, key: str, wait_s: float, rank: int) -> Score:
+        now_s, lane = self._now_s(), self._lane
+        due_s = now_s + wait_s
+        waiting = _Waiting(row, due_s)
+        ask = lane.offer(key, waiting, rank, due_s, now_s)
+        if lane.returned:
+            self._tell_returned()
+        if (state := ask.state) is SHED or state is LATE:
+            raise self._refusal(ask)
         loop = asyncio.get_running_loop()
         mine: asyncio.Future[Score] = loop.create_future()
-        timer = loop.call_later(wait_s, self._too_late, mine, wait_s)
-        ask.waiting.append(mine)
+        if ask.payload is not waiting:
+            return await self._join(ask, mine, due_s, now_s)
+        waiting.futures.append(mine)
+        if self._is_beginning:
+            pass
+        elif lane.may_start:
+            self._is_beginning = True
+            loop.call_soon(self._begin)  # with all that this turn of the loop asks
+        else:
+            self._watch(due_s - lane.cost.a_s - lane.cost.b_s, now_s)
         try:
-            if self._batch is None and not self._is_beginning:
-                self._is_beginning = True
-                loop.call_soon(self._begin)  # with all that this turn of the loop asks
             return await mine
-        finally:
-            timer.cancel()
-            ask.waiting.remove(mine)
+        except asyncio.CancelledError:
+            self._leave(ask, mine)
+            raise
 
-    def _too_late(self, future: asyncio.Future[Score], wait_s: float) -> None:
-        if not future.done():
-            told = f"model {self._model.digest} gave no score within {wait_s * 1000:.0f} ms"
-            future.set_exception(DeadlinePassed(told))
+    def stats(self) -> LaneStats:
+        lane = self._lane
+        high, normal, low = lane.shed_count
+        batch_ms, row_ms = 1000 * lane.cost.a_s, 1000 * lane.cost.b_s
+        shed = (high, normal, low)
+        return LaneStats(lane.queued_by_rank, shed, batch_ms, row_ms, lane.limit, lane.batch_rows)
 
     def close(self) -> None:
-        if self._batch is not None:
-            self._batch.cancel()
-        self._thread.shutdown()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._threads.shutdown()
+
+    async def _join(
+        self, ask: Ask, mine: asyncio.Future[Score], due_s: float, now_s: float
+    ) -> Score:
+        """Wait for an equal ask's score. Askers of one row may differ in their deadlines, so each has a timer then."""
+        loop, waiting = asyncio.get_running_loop(), ask.payload
+        timer = loop.call_later(due_s - now_s, self._too_late, due_s - now_s, mine)
+        if waiting.futures:
+            first_s = max(0.0, waiting.due_s - now_s)
+            loop.call_later(first_s, self._too_late, first_s, waiting.futures[0])
+        waiting.futures.append(mine)
+        try:
+            return await mine
+        except asyncio.CancelledError:
+            self._leave(ask, mine)
+            raise
+        finally:
+            timer.cancel()
+
+    def _leave(self, ask: Ask, mine: asyncio.Future[Score]) -> None:
+        futures = ask.payload.futures
+        futures.remove(mine)
+        if not futures:
+            self._lane.leave(ask)
 
     def _begin(self) -> None:
-        """Score what is queued and still waited for."""
+        """Run what is queued, as far as devices are free."""
         self._is_beginning = False
-        for ask in self._queued:
-            if not ask.waiting:
-                del self._asks[ask.key]
-        waiting = [ask for ask in self._queued if ask.waiting]
-        batch, self._queued = waiting[: self._max_batch], waiting[self._max_batch :]
-        if batch:
-            loop, rows = asyncio.get_running_loop(), [ask.row for ask in batch]
-            self._batch = loop.run_in_executor(self._thread, _results, self._model, rows)
-            self._batch.add_done_callback(lambda scored: self._end(batch, scored))
+        lane, now_s = self._lane, self._now_s()
+        while (batch := lane.cut(now_s)) is not None:
+            rows = [ask.payload.row for ask in batch.asks]
+            if self._inline is not None and self._inline.may(len(rows), batch.predicted_s, now_s):
+                self._run_here(batch, rows, now_s)
+                break  # the loop goes round before the next
+            self._run_in_thread(batch, rows, now_s)
+        if lane.returned:
+            self._tell_returned()
 
-    def _end(
-        self, batch: Sequence[_Ask], scored: asyncio.Future[list[Score | OpsrailError]]
-    ) -> None:
+    def _run_here(self, batch: Batch, rows: list[Row], now_s: float) -> None:
+        results, is_whole = _results(self.model, rows)
+        ended_s = self._now_s()
+        if self._inline is not None:
+            self._inline.observe(len(rows), ended_s - now_s, ended_s)
+        self._settle(batch, results, is_whole, ended_s)
+        if self._lane.queued and not self._is_beginning:
+            self._is_beginning = True
+            asyncio.get_running_loop().call_soon(self._begin)
+
+    def _run_in_thread(self, batch: Batch, rows: list[Row], now_s: float) -> None:
+        self._running.append(batch)
+        self._watch(min([ask.last_s for ask in batch.asks]), now_s)
+        loop = asyncio.get_running_loop()
+        scored = loop.run_in_executor(self._threads, _results, self.model, rows)
+        scored.add_done_callback(partial(self._end, batch))
+
+    def _end(self, batch: Batch, scored: asyncio.Future[tuple[list[Result], bool]]) -> None:
+        self._running.remove(batch)
         if scored.cancelled():
             return
-        for ask, result in zip(batch, scored.result(), strict=True):
-            del self._asks[ask.key]
-            ask.answer(result)
-        self._batch = None
-        self._begin()
+        results, is_whole = scored.result()
+        self._settle(batch, results, is_whole, self._now_s())
+        if not self._is_beginning:
+            self._begin()
+
+    def _settle(
+        self, batch: Batch, results: Sequence[Result], is_whole: bool, now_s: float
+    ) -> None:
+        self._lane.finish(batch, now_s, is_learned=is_whole)
+        for ask, result in zip(batch.asks, results, strict=True):
+            ask.payload.answer(result)
+
+    def _watch(self, at_s: float, now_s: float) -> None:
+        """Look after deadlines at a moment, if not before."""
+        if self._timer is not None:
+            if self._timer_s <= at_s:
+                return
+            self._timer.cancel()
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(max(0.0, at_s - now_s), self._look)
+        self._timer_s = at_s
+
+    def _look(self) -> None:
+        """Tell everyone whose deadline is past, or cannot be kept any more."""
+        self._timer = None
+        lane, now_s = self._lane, self._now_s()
+        lane.expire(now_s)
+        self._tell_returned()
+        dues_s = [] if (wake_s := lane.wake_s()) is None else [wake_s]
+        for batch in self._running:
+            for ask in batch.asks:
+                if ask.last_s > now_s:
+                    dues_s.append(ask.last_s)
+                else:
+                    had_s, allowed_s = now_s - batch.begun_s, ask.last_s - ask.arrived_s
+                    is_to_blame = had_s >= BLAME_RATIO * allowed_s
+                    ask.payload.answer(self._late(allowed_s, blames_model=is_to_blame))
+        if dues_s:
+            self._watch(min(dues_s), now_s)
+
+    def _tell_returned(self) -> None:
+        for ask in self._lane.returned:
+            ask.payload.answer(self._refusal(ask))
+        self._lane.returned.clear()
+
+    def _refusal(self, ask: Ask) -> OpsrailError:
+        if ask.state is SHED:
+            told = f"more is asked of model {self.model.digest} than it can answer in time"
+            return Overloaded(told, after_s=ask.after_s)
+        return self._late(ask.last_s - ask.arrived_s, blames_model=ask.blames_model)
+
+    def _late(self, wait_s: float, *, blames_model: bool = True) -> DeadlinePassed:
+        told = f"model {self.model.digest} gave no score within {wait_s * 1000:.0f} ms"
+        return DeadlinePassed(told, blames_model=blames_model)
+
+    def _too_late(self, wait_s: float, future: asyncio.Future[Score]) -> None:
+        if not future.done():
+            future.set_exception(self._late(wait_s))
 
 
-class OneThread(Executor):
-    """Calls functions one after the other in a thread that does not keep the process from ending, even if a call hangs."""
+class Threads(Executor):
+    """Threads that do not keep the process from ending, even if a call hangs.
 
-    def __init__(self, name: str) -> None:
+    Args:
+        most: Calls made at once, at most; each of the first calls begins a thread.
+    """
+
+    def __init__(self, name: str, most: int = 1) -> None:
+        self._name = name
+        self._most = most
         self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        threading.Thread(target=_work, args=(self._calls,), name=name, daemon=True).start()
+        self._count = 0
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Queue a call."""
         future: Future[T] = Future()
+        if self._count < self._most:
+            self._count += 1
+            threading.Thread(
+                target=_work, args=(self._calls,), name=self._name, daemon=True
+            ).start()
 
         def call() -> None:
             if future.set_running_or_notify_cancel():
@@ -172,8 +333,9 @@ class OneThread(Executor):
         return future
 
     def shutdown(self, wait: bool = False, *, cancel_futures: bool = False) -> None:
-        """End the thread after the calls that are queued; never waits for one that may hang."""
-        self._calls.put(None)
+        """End the threads after the calls that are queued; never waits for one that may hang."""
+        for _ in range(self._count):
+            self._calls.put(None)
 
 
 def _work(calls: SimpleQueue[Callable[[], None] | None]) -> None:
@@ -181,12 +343,15 @@ def _work(calls: SimpleQueue[Callable[[], None] | None]) -> None:
         call()
 
 
-def _results(model: LoadedModel, rows: Sequence[Row]) -> list[Score | OpsrailError]:
-    """Return a score or an error for each row; a row that spoils its batch is found by scoring each alone."""
+def _results(model: LoadedModel, rows: list[Row]) -> tuple[list[Result], bool]:
+    """Return a score or an error for each row, and whether the call was whole; else it says nothing about its time.
+
+    A row that spoils its batch is found by scoring each alone.
+    """
     try:
         scores = model.score(list(rows))
         if _are_scores(scores, len(rows)):
-            return list(scores)
+            return list(scores), True
         fault: OpsrailError = ModelUnavailable(
             f"model {model.digest} did not give one score for each of {len(rows)} rows; roll back to a version that does"
         )
@@ -196,12 +361,11 @@ def _results(model: LoadedModel, rows: Sequence[Row]) -> list[Score | OpsrailErr
         fault = ModelUnavailable(f"model {model.digest} failed: {type(raised).__name__}")
         fault.__cause__ = raised
     if len(rows) == 1:
-        return [fault]
+        return [fault], False
     if is_remote(model) and not isinstance(fault, Terminal):
-        return [fault] * len(
-            rows
-        )  # no row is to blame; asking again is the retry budget's to allow
-    return [result for row in rows for result in _results(model, [row])]
+        # no row is to blame; asking again is the retry budget's to allow
+        return [fault] * len(rows), False
+    return [result for row in rows for result in _results(model, [row])[0]], False
 
 
 def _are_scores(scores: object, count: int) -> bool:

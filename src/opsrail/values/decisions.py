@@ -15,10 +15,12 @@ from opsrail.values.explanations import ReasonCodes
 from opsrail.values.records import codes_read, codes_record, number_of, one_of, plain, text_of
 
 Impact = Literal["low", "medium", "high"]
+Criticality = Literal["high", "normal", "low"]
 CacheState = Literal["hit", "shared", "miss", "off"]
 Source = Literal["rule", "band", "fallback", "policy"]
 Durability = Literal["synced", "grouped", "async"]
 IMPACTS: tuple[str, ...] = get_args(Impact)
+CRITICALITIES: tuple[str, ...] = get_args(Criticality)
 DURABILITIES: tuple[str, ...] = get_args(Durability)
 CACHE_STATES: tuple[str, ...] = get_args(CacheState)
 SOURCES: tuple[str, ...] = get_args(Source)

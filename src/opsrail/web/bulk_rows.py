@@ -161,6 +161,7 @@ class RowAsker:
             actor=actor,
             idempotency_key=None if key is None else f"{key}/{row.line}",
             budget_ms=budget_ms,
+            criticality="low",
             tenant=tenant,
             arm_key=f"{correlation_id}/{row.line}",
         )

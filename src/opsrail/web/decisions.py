@@ -13,7 +13,7 @@ from opsrail.decide.decider import Request as Question
 from opsrail.decide.point import DecisionPoint
 from opsrail.errors import NotFound
 from opsrail.telemetry import CORRELATION
-from opsrail.values.decisions import DecisionRow
+from opsrail.values.decisions import CRITICALITIES, DecisionRow
 from opsrail.web import answers
 from opsrail.web.door import (
     CASE_ID,
@@ -31,6 +31,7 @@ from opsrail.web.idempotency import RAW_REPEATED, REPEAT_HEADER, idempotency_par
 from opsrail.web.reading import (
     LONGEST_DEADLINE_MS,
     body_of,
+    criticality,
     deadline_ms,
     idempotency_key,
     model_of,
@@ -43,6 +44,12 @@ DEADLINE = Parameter(
     "header",
     {"type": "integer", "minimum": 1, "maximum": LONGEST_DEADLINE_MS},
     "Time for the answer, milliseconds; without it the point's own. Past it the fallback answers.",
+)
+CRITICALITY = Parameter(
+    "X-Opsrail-Criticality",
+    "header",
+    {"type": "string", "enum": list(CRITICALITIES)},
+    "Who is answered first and refused last when too much is asked. More than the point declares changes nothing.",
 )
 
 
@@ -77,7 +84,7 @@ class Decisions:
             self._decider_of(point),
             {200: whole},
             body=point.request,
-            parameters=(idempotency_parameter(self._kept_s), DEADLINE),
+            parameters=(idempotency_parameter(self._kept_s), DEADLINE, CRITICALITY),
             errors=(409,),
         )
 
@@ -95,6 +102,7 @@ class Decisions:
                 actor=actor_of(request),
                 idempotency_key=key,
                 budget_ms=budget_ms,
+                criticality=criticality(request),
                 tenant=tenant_of(request),
             )
             decision = await self._door.app.decider.decide(question)

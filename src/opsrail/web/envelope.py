@@ -11,7 +11,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from opsrail.access.keys import SAFE_METHODS, Gate
 from opsrail.clock import Clock
-from opsrail.errors import Denied, Fault, ReadOnly
+from opsrail.errors import Denied, Fault, Overloaded, ReadOnly
 from opsrail.telemetry import CORRELATION, Trace, next_trace, parse_traceparent
 from opsrail.web.connection import ANSWER_WHOLE
 from opsrail.web.door import Rendered
@@ -97,7 +97,7 @@ class Envelope:
 
 def _problem(scope: Scope, error: Exception) -> Response:
     """Return the answer to an error; what is a fault of ours goes into the log."""
-    is_told = isinstance(error, HTTPException | ReadOnly)
+    is_told = isinstance(error, HTTPException | Overloaded | ReadOnly)
     if not is_told and status_of(type(error)) >= 500:
         log.error("%s %s failed", scope["method"], scope["path"], exc_info=error)
     return respond(error, scope["path"])

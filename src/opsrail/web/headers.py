@@ -17,6 +17,7 @@ SINGLE = frozenset(
         "origin",
         "sec-fetch-site",
         "transfer-encoding",
+        "x-opsrail-criticality",
         "x-opsrail-deadline-ms",
     )
 )

@@ -19,6 +19,7 @@ from opsrail.cases.intake import faults_of
 from opsrail.clock import in_time
 from opsrail.errors import Fault, InvalidInput
 from opsrail.values.canonical import LARGEST_INTEGER
+from opsrail.values.decisions import Criticality
 from opsrail.web.headers import headers_of
 from opsrail.web.problems import Malformed, NotJson, TooLarge, TooSlow
 
@@ -43,6 +44,8 @@ WAIT = re.compile(r'wait\s*=\s*"?([0-9]{1,9})"?', re.IGNORECASE)
 LONGEST_WAIT_S = 30
 LONGEST_DEADLINE_MS = 600_000
 DEADLINE_HEADER = "x-opsrail-deadline-ms"
+CRITICALITY_HEADER = "x-opsrail-criticality"
+CRITICALITY_NAMES: tuple[Criticality, ...] = ("high", "normal", "low")
 PAGE_COUNT = 100
 LARGEST_PAGE_COUNT = 1_000
 LIMIT = re.compile(r"[1-9][0-9]{0,2}|1000")
@@ -179,6 +182,18 @@ def deadline_ms(request: Request) -> int | None:
         )
         raise Malformed("a header is wrong", [fault])
     return int(given)
+
+
+def criticality(request: Request) -> Criticality | None:
+    """Return how critical the caller says its request is. Raises Malformed."""
+    given = _one(request, CRITICALITY_HEADER)
+    if given is None:
+        return None
+    for known in CRITICALITY_NAMES:
+        if given == known:
+            return known
+    fault = Fault("X-Opsrail-Criticality", f"give one of {', '.join(CRITICALITY_NAMES)}")
+    raise Malformed("a header is wrong", [fault])
 
 
 def wait_s(request: Request) -> int:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from itertools import pairwise, product
+from math import ceil
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from opsrail.decide.asks import RANKS
 from opsrail.decide.breaker import TRANSITIONS, Breaker, Event, Limits, Outcome, State
-from opsrail.decide.bulkhead import Bulkhead
+from opsrail.decide.bulkhead import ROOM_RATIOS, Bulkhead
 from opsrail.decide.cache import ENTRY_BYTES, ScoreCache
 from opsrail.decide.deadline import deadline_of
 from opsrail.decide.latency import LEAST_COUNT, WINDOW_COUNT, Latency
@@ -233,13 +235,13 @@ def test_an_ask_is_late_after_what_95_of_the_last_100_took(spent_s: list[float])
         assert sum(each < late_s for each in last) < 0.95 * len(last)
 
 
-@given(st.integers(1, 5), st.lists(st.booleans(), max_size=60))
-def test_a_bulkhead_lets_in_as_many_as_it_says(most: int, steps: list[bool]) -> None:
+@given(st.integers(1, 20), st.lists(st.tuples(st.booleans(), st.sampled_from(RANKS)), max_size=60))
+def test_a_bulkhead_lets_in_as_many_as_it_says(most: int, steps: list[tuple[bool, int]]) -> None:
     bulkhead, inside = Bulkhead(most), 0
-    for enters in steps:
+    for enters, rank in steps:
         if enters:
-            is_in = bulkhead.enter()
-            assert is_in == (inside < most)
+            is_in = bulkhead.enter(rank)
+            assert is_in == (inside < ceil(ROOM_RATIOS[rank] * most))
             inside += is_in
         elif inside:
             bulkhead.leave()

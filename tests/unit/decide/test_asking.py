@@ -228,6 +228,66 @@ async def one(road: Road) -> Decision:
     return (await ask(road, 1, first=300))[0]
 
 
+async def test_more_than_can_be_had_in_time_is_refused_and_says_nothing_about_the_model() -> None:
+    """Of many at once the first are answered, the rest refused with a time to come again, and the breaker stays closed."""
+    road = Road(max_batch=1)
+    await road.store.open()
+    await road.live()
+
+    def take_20_ms(rows: Sequence[Row]) -> None:
+        threading.Event().wait(0.02)
+
+    road.runtime.before = take_20_ms
+    await ask(road, 5)
+    point = fraud_point(deadline_ms=300)
+    asks = [road.decider.decide(request(point, Claim(age=100 + age))) for age in range(60)]
+    told = await asyncio.gather(*asks, return_exceptions=True)
+
+    refused = [one for one in told if isinstance(one, Overloaded)]
+    answered = [one for one in told if isinstance(one, Decision) and not one.degraded]
+    [model] = road.decider.stats().models
+    assert answered
+    assert len(refused) > 30
+    assert all(one.after_s is not None and one.after_s > 0 for one in refused)
+    assert model.breaker == "closed"
+    assert model.lane is not None
+    assert model.lane.shed == (0, len(refused), 0)
+    assert 15 < model.lane.batch_ms + model.lane.row_ms < 200
+    road.decider.close()
+
+
+@pytest.mark.parametrize(
+    ("declared", "wanted", "effective"),
+    [("normal", None, 1), ("normal", "low", 2), ("low", "high", 2), ("high", "normal", 1)],
+)
+async def test_a_caller_may_ask_for_less_than_the_point_declares_never_for_more(
+    declared: str, wanted: str | None, effective: int
+) -> None:
+    road = Road()
+    await road.store.open()
+    version = await road.live()
+    await ask(road, 1)
+    gate = road.runtime.hanging[version.digest] = threading.Event()
+    point = fraud_point(criticality=declared)
+    asks = [
+        asyncio.create_task(
+            road.decider.decide(request(point, Claim(age=200 + age), criticality=wanted))
+        )
+        for age in range(2)
+    ]
+    for _ in range(200):
+        await asyncio.sleep(0)
+        lane = road.decider.stats().models[0].lane
+        if lane is not None and any(lane.queued):
+            break
+    gate.set()
+    await asyncio.gather(*asks)
+
+    assert lane is not None
+    assert [bool(count) for count in lane.queued] == [rank == effective for rank in range(3)]
+    road.decider.close()
+
+
 async def test_no_more_rows_wait_for_a_model_than_its_bulkhead_allows() -> None:
     road = Road(limits=AskLimits(rows_in_flight=3))
     await road.store.open()

@@ -139,11 +139,13 @@ def test_every_fault_of_a_point_is_named_at_once() -> None:
             fallback=late,  # type: ignore[arg-type]
             deadline_ms=0,
             cache_ttl_s=-1,
+            criticality="urgent",  # type: ignore[arg-type]
             impact="huge",  # type: ignore[arg-type]
         )
 
     assert [fault.place for fault in caught.value.faults] == [
-        "name", "request", "policy", "features", "features", "fallback", "deadline_ms", "cache_ttl_s", "impact",
+        "name", "request", "policy", "features", "features", "fallback", "deadline_ms", "cache_ttl_s",
+        "criticality", "impact",
     ]  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
-from opsrail.connect.onnx_guard import CHILDREN, LARGEST_ARTIFACT_BYTES, check_artifact
+from opsrail.connect.onnx_guard import CHILDREN, LARGEST_ARTIFACT_BYTES, UNBOUNDED, check_artifact
 from opsrail.errors import ArtifactRefused
 from tests.unit.models.tiny_models import tiny_bytes, tiny_model
 
@@ -43,8 +43,42 @@ def test_every_way_to_a_tensor_or_a_domain_is_walked() -> None:
     assert {kind: way for kind, way in ways.items() if way} == CHILDREN
 
 
-def test_a_plain_model_passes() -> None:
-    check_artifact(tiny_bytes())
+def test_a_plain_model_passes_and_its_rows_bound_its_work() -> None:
+    assert check_artifact(tiny_bytes())
+
+
+@pytest.mark.parametrize("operator", sorted(UNBOUNDED))
+def test_work_is_not_bounded_by_the_rows_where_an_operator_loops_or_sizes_by_value(
+    operator: str,
+) -> None:
+    model = tiny_model()
+    model.graph.node.append(helper.make_node(operator, ["x"], ["y"]))
+
+    assert not check_artifact(model.SerializeToString())
+
+
+def test_a_loop_is_found_in_a_function_and_in_a_branch() -> None:
+    loop = helper.make_node("Loop", ["x"], ["y"])
+    inside, apart = tiny_model(), tiny_model()
+    branch = helper.make_attribute("then_branch", helper.make_graph([loop], "b", [], []))
+    inside.graph.node[0].attribute.append(branch)
+    function = helper.make_function("ai.onnx.ml", "f", ["x"], ["y"], [loop], [])
+    apart.functions.append(function)
+
+    assert not check_artifact(inside.SerializeToString())
+    assert not check_artifact(apart.SerializeToString())
+
+
+def test_every_operator_that_runs_others_is_known() -> None:
+    running = {
+        schema.name
+        for schema in onnx.defs.get_all_schemas()
+        if schema.domain in ("", "ai.onnx.ml")
+        and any(kind.type == kind.type.GRAPH for kind in schema.attributes.values())
+    }
+
+    assert running
+    assert running <= UNBOUNDED
 
 
 def external(tensor: TensorProto, location: str) -> None:

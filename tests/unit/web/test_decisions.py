@@ -130,6 +130,21 @@ async def test_a_deadline_is_whole_milliseconds(door: Caller, deadline: str) -> 
     assert answer.json()["faults"][0]["place"] == "X-Opsrail-Deadline-Ms"
 
 
+@pytest.mark.parametrize("criticality", ["high", "normal", "low"])
+async def test_a_request_may_say_how_critical_it_is(live: Caller, criticality: str) -> None:
+    answer = await live.post(DECIDE, CLAIM, headers={"X-Opsrail-Criticality": criticality})
+
+    assert (answer.status_code, answer.json()["degraded"]) == (200, False)
+
+
+@pytest.mark.parametrize("criticality", ["HIGH", "urgent", "", "high, low"])
+async def test_a_criticality_is_one_of_three_words(door: Caller, criticality: str) -> None:
+    answer = await door.post(DECIDE, CLAIM, headers={"X-Opsrail-Criticality": criticality})
+
+    assert answer.status_code == 400
+    assert answer.json()["faults"][0]["place"] == "X-Opsrail-Criticality"
+
+
 @pytest.mark.parametrize(
     "key",
     [
