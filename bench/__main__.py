@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from bench import cases, help, parked, road, runtimes, scripts, serve
+from bench import cases, help, parked, prewarm, road, runtimes, scripts, serve, simulator
 from bench.figures import Report
 
 OWN = {
@@ -15,6 +15,8 @@ OWN = {
     "road": road,
     "runtimes": runtimes,
     "serve": serve,
+    "simulator": simulator,
+    "prewarm": prewarm,
 }
 SCRIPTS: dict[str, Callable[[argparse.Namespace], Report]] = {
     "store": scripts.store,

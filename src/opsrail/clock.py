@@ -132,6 +132,15 @@ class ManualClock:
         await asyncio.sleep(seconds)
 
 
+Chance = random.Random
+"""Seeded chance; never for secrets."""
+
+
+def chance(seed: str) -> Chance:
+    """Return chance that gives the same numbers for the same seed, in every process."""
+    return Chance(seed)
+
+
 class AgreedClock:
     """The local clock, held to the time of a clock that several processes share.
 

@@ -28,6 +28,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "actions": ("opsrail.cli.actions:actions", "See, retry, stop and resume what goes out."),
     "decisions": ("opsrail.cli.decisions:decisions", "Show and explain recorded decisions."),
     "models": ("opsrail.cli.models:models", "Register and promote model versions."),
+    "lab": ("opsrail.cli.lab:lab", "Simulate load, policies and fleets in virtual time."),
     "ledger": ("opsrail.cli.ledger:ledger", "Verify, prove and export the audit ledger."),
     "retention": ("opsrail.cli.retention:retention", "Hold cases, and remove old ones."),
     "config": ("opsrail.cli.config:config", "Show every setting and where it comes from."),
