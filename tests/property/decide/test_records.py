@@ -99,7 +99,7 @@ decisions = st.builds(
     ).map(tuple),
     reason_codes=st.none() | reason_codes,
 )
-GREW = {"fallback": (), "reason_codes": None}
+GREW = {"fallback": (), "reason_codes": None, "durability": "synced"}
 """Fields that records of earlier versions lack, and what stands for them then."""
 
 
