@@ -6,7 +6,8 @@ else, so only a model whose work is bounded by its rows may, and only for as lon
 - A first try needs batches in the thread that took `TRIED_S` at most.
 - After it, batches that ought to take `INLINE_S` at most; one that would be longer goes to the thread.
 - A second one over `LIMIT_S` within `PAUSE_S`, or one far over it, sends the model to its thread for `PAUSE_S`;
-  one alone may be the machine's.
+  one alone may be the machine's. What counts is the processor's time: where other programs want it too, a call that was
+  interrupted looks slow and is not, and a thread would be interrupted as well.
 
 Source:
     Ours, measured on 2 cores: thread and back 60-120 us of CPU a batch, a forest of 100 trees 20-30 us a row.
@@ -48,11 +49,17 @@ class Inline:
                 return False
         return 0.0 < usual_s <= TRIED_S
 
-    def observe(self, rows: int, took_s: float, now_s: float) -> None:
-        """Take in what a batch took here."""
+    def observe(self, rows: int, took_s: float, now_s: float, held_s: float = 0.0) -> None:
+        """Take in what a batch took here.
+
+        Args:
+            took_s: Seconds of the processor.
+            held_s: Seconds for which the event loop stood still; far over the limit they count, whoever is to blame.
+        """
         self._cost.observe(rows, took_s, now_s)
         self._last_s = now_s
-        if took_s > LIMIT_S:
-            if took_s > FAR_RATIO * LIMIT_S or now_s - self._slow_s < PAUSE_S:
+        longest_s = FAR_RATIO * LIMIT_S
+        if took_s > LIMIT_S or held_s > longest_s:
+            if max(took_s, held_s) > longest_s or now_s - self._slow_s < PAUSE_S:
                 self._not_before_s = now_s + PAUSE_S
             self._slow_s = now_s

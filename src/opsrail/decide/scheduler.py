@@ -220,10 +220,11 @@ class _Driver:
             self._tell_returned()
 
     def _run_here(self, batch: Batch, rows: list[Row], now_s: float) -> None:
+        begun_s = SystemClock.cpu_s()
         results, is_whole = _results(self.model, rows)
-        ended_s = self._now_s()
+        took_s, ended_s = SystemClock.cpu_s() - begun_s, self._now_s()
         if self._inline is not None:
-            self._inline.observe(len(rows), ended_s - now_s, ended_s)
+            self._inline.observe(len(rows), took_s, ended_s, ended_s - now_s)
         self._settle(batch, results, is_whole, ended_s)
         if self._lane.queued and not self._is_beginning:
             self._is_beginning = True

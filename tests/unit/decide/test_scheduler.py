@@ -231,3 +231,13 @@ def test_a_batch_that_would_hold_the_event_loop_too_long_goes_to_the_thread() ->
 
     assert inline.may(8, 0.0008, now_s)
     assert not inline.may(1 + round(INLINE_S / 0.0001), 0.0011, now_s)
+
+
+def test_a_call_that_others_interrupted_is_not_slow_but_one_that_held_everything_up_is() -> None:
+    inline, now_s = Inline(), 100.0
+    for _ in range(5):
+        inline.observe(1, 0.0002, now_s, 3 * LIMIT_S)
+
+    assert inline.may(1, 0.0002, now_s)
+    inline.observe(1, 0.0002, now_s, 11 * LIMIT_S)
+    assert not inline.may(1, 0.0002, now_s)
