@@ -7,7 +7,7 @@ Source:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from starlette.types import Scope
@@ -88,7 +88,12 @@ class Connection(HttpToolsProtocol):
         scope[ANSWER_WHOLE] = self.answer_whole
 
     def answer_whole(
-        self, scope: Scope, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes
+        self,
+        scope: Scope,
+        status: int,
+        headers: Sequence[tuple[bytes, bytes]],
+        fixed: bytes,
+        body: bytes,
     ) -> bool:
         """Write an answer in one piece; False: it has to be sent by ASGI's messages, nothing was written.
 
@@ -96,19 +101,23 @@ class Connection(HttpToolsProtocol):
         20 of the 60 us that a request's transport took (bench serve, echo).
 
         Args:
-            headers: Of opsrail's own making, names in lower case, with `content-length`: they are not looked at again.
+            headers: Names in lower case, with `content-length`. One whose value would begin another line is not written so.
+            fixed: Lines of more headers, as `lines_of` made them.
         """
         cycle = self.cycle
         is_plain = scope["method"] != "HEAD" and cycle.scope is scope and cycle.keep_alive
         if not is_plain or cycle.response_started or cycle.disconnected or self.flow.write_paused:
             return False
+        lines = lines_of(headers)
+        if lines.count(b"\n") != len(headers):
+            return False
         of_server = self.server_state.default_headers
         if self._server_headers[0] is not of_server:  # renewed each second, with its date
-            self._server_headers = (of_server, _lines(of_server))
+            self._server_headers = (of_server, lines_of(of_server))
         cycle.waiting_for_100_continue = False
         cycle.response_started = cycle.response_complete = True
-        head = (STATUS_LINE[status], self._server_headers[1], _lines(headers), b"\r\n", body)
-        self.transport.write(b"".join(head))
+        parts = (STATUS_LINE[status], self._server_headers[1], lines, fixed, b"\r\n", body)
+        self.transport.write(b"".join(parts))
         cycle.message_event.set()
         cycle.on_response()
         return True
@@ -138,5 +147,6 @@ class Connection(HttpToolsProtocol):
             self._too_slow = None
 
 
-def _lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+def lines_of(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Return headers as the lines of a head."""
     return b"".join([b"%b: %b\r\n" % pair for pair in headers])

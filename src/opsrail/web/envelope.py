@@ -13,7 +13,7 @@ from opsrail.access.keys import SAFE_METHODS, Gate
 from opsrail.clock import Clock
 from opsrail.errors import Denied, Fault, Overloaded, ReadOnly
 from opsrail.telemetry import CORRELATION, Trace, next_trace, parse_traceparent
-from opsrail.web.connection import ANSWER_WHOLE
+from opsrail.web.connection import ANSWER_WHOLE, lines_of
 from opsrail.web.door import Rendered
 from opsrail.web.headers import PLACE, Headers
 from opsrail.web.problems import Malformed, respond, status_of
@@ -31,6 +31,7 @@ SECURITY_HEADERS: Mapping[str, str] = {
 
 
 RAW_HEADERS = tuple((name.encode(), value.encode()) for name, value in SECURITY_HEADERS.items())
+RAW_LINES = lines_of(RAW_HEADERS)
 OURS = frozenset(name for name, _ in RAW_HEADERS) | {b"traceparent"}
 WHOLE = frozenset((Response, Rendered))
 """Kinds of answers whose body is there when they are made."""
@@ -105,15 +106,14 @@ def _problem(scope: Scope, error: Exception) -> Response:
 
 async def _send_whole(scope: Scope, send: Send, response: Response, trace: Trace) -> None:
     """Send an answer whose body is at hand: by opsrail's own connection in one piece, else by ASGI's messages."""
-    given, body = response.raw_headers, bytes(response.body)
-    headers = [
-        *given,
-        *RAW_HEADERS,
-        (b"traceparent", trace.traceparent().encode()),
-    ]
+    body = bytes(response.body)
+    headers = [*response.raw_headers, (b"traceparent", trace.traceparent().encode())]
     answer_whole = scope.get(ANSWER_WHOLE)
-    if answer_whole is not None and answer_whole(scope, response.status_code, headers, body):
+    if answer_whole is not None and answer_whole(
+        scope, response.status_code, headers, RAW_LINES, body
+    ):
         return
+    headers += RAW_HEADERS
     if scope["method"] == "HEAD":
         body = b""
     await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
