@@ -23,11 +23,11 @@ from statistics import median
 from typing import Any
 
 from bench.figures import Report, machine, percentile, rounded, say, summary
+from bench.peer_servers import PEER_FAMILIES
 from bench.servers import (
     ECHO,
     LOAD_CORE,
     OPSRAIL,
-    PEER_FAMILIES,
     SERVER_CORE,
     Running,
     Server,

@@ -26,7 +26,6 @@ from bench.echo import ANSWER_BYTES
 from bench.rounds import ROOT
 from bench.tabular import DIGITS, Slot, Truth, drawn, flat
 
-PEERS = ROOT / "bench" / "peers"
 POINT_FILE = ROOT / "bench" / "tabular_point.py"
 POINT = "tabular"
 READY_S = 150.0
@@ -103,11 +102,6 @@ async def recorded(folder: Path) -> int:
         return (await app.store.count(DecisionRow)).get((), 0)
 
 
-def peer(script: str) -> Callable[[Path, int, Path], Sequence[object]]:
-    """Return the command of a script below `bench/peers`."""
-    return lambda model, port, folder: (PEERS / script, model, port)
-
-
 OPSRAIL = Server(
     "opsrail",
     "opsrail",
@@ -132,17 +126,6 @@ ECHO = Server(
     mark='"echo"',
     settings="opsrail's own HTTP server, an answer of the same size, no work",
 )
-FASTAPI = Server(
-    "fastapi",
-    "fastapi",
-    "fastapi",
-    ".venv-bench-fastapi",
-    peer("fastapi_serve.py"),
-    settings="uvicorn, uvloop, httptools, pydantic, the model called inline; no record",
-)
-PEER_FAMILIES: dict[str, list[Server]] = {}
-for server in (FASTAPI,):
-    PEER_FAMILIES.setdefault(server.family, []).append(server)
 
 
 @dataclass

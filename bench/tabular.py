@@ -68,6 +68,11 @@ def instances(row: Sequence[str]) -> Slot:
     return '{"instances":[[0.', f",{','.join(row[1:])}]]}}"
 
 
+def rows(row: Sequence[str]) -> Slot:
+    """Return a question as an array of rows under a name, as BentoML's batching needs it."""
+    return '{"rows":[[0.', f",{','.join(row[1:])}]]}}"
+
+
 def tensor(row: Sequence[str]) -> Slot:
     """Return a question as the Open Inference Protocol, version 2, has it."""
     head = f'{{"inputs":[{{"name":"input","shape":[1,{len(NAMES)}],"datatype":"FP32","data":[0.'
