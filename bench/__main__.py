@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from bench import cases, help, parked, prewarm, road, runtimes, scripts, serve, simulator
+from bench import burst, cases, help, parked, prewarm, road, runtimes, scripts, serve, simulator
 from bench.figures import Report
 
 OWN = {
+    "burst": burst,
     "cases": cases,
     "parked": parked,
     "help": help,

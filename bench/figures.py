@@ -10,7 +10,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -71,6 +71,14 @@ def summary(name: str, unit: str, values: Sequence[float]) -> dict[str, float]:
     """Return the median of some rounds under `name_unit`, and their spread under `name_min_unit`, `name_max_unit`."""
     found = {"": statistics.median(values), "_min": min(values), "_max": max(values)}
     return {f"{name}{which}_{unit}": rounded(value) for which, value in found.items()}
+
+
+def spread(name: str, values: Sequence[float]) -> Iterator[tuple[str, float]]:
+    """Yield the median of some rounds under a name without a unit, and where there were several their spread."""
+    yield name, rounded(statistics.median(values))
+    if len(values) > 1:
+        yield f"{name}_min", rounded(min(values))
+        yield f"{name}_max", rounded(max(values))
 
 
 def rounded(value: float) -> float:

@@ -73,12 +73,14 @@ class Told:
 
     Attributes:
         asked_count: All requests that were sent, those of the warm-up too.
+        busy_ratio: Share of its core that the generator itself used; near 1 it was the limit, not the server.
         took_ms: Of each good answer.
         samples: Number of the request and body of the answer.
     """
 
     seconds: float = 0.0
     asked_count: int = 0
+    busy_ratio: float = 0.0
     took_ms: list[float] = field(default_factory=list)
     error_count: int = 0
     errors: dict[str, int] = field(default_factory=dict)
@@ -172,6 +174,7 @@ class Closed:
     def run(self, warm_s: float, seconds: float) -> tuple[Told, int]:
         """Ask; return what was answered after the warm-up, and the number that comes next."""
         told = Told(seconds=seconds)
+        busy_s = time.process_time()
         begin_s = time.perf_counter() + warm_s
         end_s = begin_s + seconds
         for line in list(self._lines.values()):
@@ -192,6 +195,7 @@ class Closed:
                 except OSError as gone:
                     told.fault(str(gone))
                     self._replace(line)
+        told.busy_ratio = (time.process_time() - busy_s) / (warm_s + seconds)
         self._drain(told)
         told.asked_count = self._next - self._asked.first
         return told, self._next
@@ -253,11 +257,15 @@ class Sent:
     Attributes:
         took_ms: From the request's moment to its end.
         ends: OK, REFUSED, LOST or GIVEN_UP.
-        late_ms: How late the generator itself sent a request for which a connection was free.
+        waited_ms: From the request's moment until it was sent, for want of a connection or as the generator was late;
+            below zero: never sent.
+        late_ms: How late the generator itself sent a request for which a connection was free; when this grows, the
+            generator was the limit.
     """
 
     took_ms: list[float]
     ends: list[int]
+    waited_ms: list[float]
     late_ms: list[float] = field(default_factory=list)
     errors: dict[str, int] = field(default_factory=dict)
     samples: list[tuple[int, str]] = field(default_factory=list)
@@ -306,7 +314,7 @@ class Open:
         self._lines: dict[int, tuple[Line, Crowd]] = {}
         self._sent: deque[tuple[Line, int]] = deque()
         count = len(moments_s)
-        self._told = Sent([0.0] * count, [GIVEN_UP] * count)
+        self._told = Sent([0.0] * count, [GIVEN_UP] * count, [-1.0] * count)
         self._left = count
 
     def run(self) -> tuple[Sent, int]:
@@ -365,6 +373,7 @@ class Open:
                     continue
                 self._end(place, LOST, due_s, str(gone))
                 return
+            self._told.waited_ms[place] = round(1000 * (time.perf_counter() - due_s), 3)
             self._sent.append((line, place))
             return
 

@@ -48,6 +48,7 @@ class Server:
         score: Way to the score in its answer; none: it says no score.
         mark: What every good answer holds.
         settings: How it is set, for the report.
+        settle_s: How long it needs after its first answer until it is done with its own start.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Server:
     score: Way = ("score",)
     mark: str = '"score"'
     settings: str = ""
+    settle_s: float = 0.0
     environ: Mapping[str, str] = field(default_factory=dict)
     prepare: Callable[[Path, Path], None] = lambda model, folder: None
 
@@ -162,7 +164,7 @@ class Running:
         found: list[dict[str, Any]] = json.loads(done.stdout)
         for phase in found:
             self.check(phase.pop("samples"))
-        self.next_number += 2_500_000
+            self.next_number += phase.get("asked_count") or len(phase["ends"])
         return found
 
     def check(self, samples: Sequence[tuple[int, str]]) -> None:
@@ -227,6 +229,7 @@ def started(server: Server, model: Path, folder: Path) -> Iterator[Running]:
             raise SystemExit(f"{server.name}: {late}; it said last:\n{said}") from None
         found = Running(server, process, truth, asked, time.monotonic() - begun_s, len(body))
         found.check([(0, body)])
+        time.sleep(server.settle_s)
         yield found
     finally:
         end(process)

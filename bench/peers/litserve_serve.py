@@ -1,7 +1,7 @@
-"""LitServe, MODEL PORT BATCH TIMEOUT_S: `predict` alone (BATCH 1) or with LitServe's own batching.
+"""LitServe, MODEL PORT BATCH WAIT_S QUEUED_S: `predict` alone (BATCH 1) or with LitServe's own batching.
 
 Runs in `.venv-bench-litserve`: one worker and one HTTP server, as there is one core, and the ZeroMQ queue (`fast_queue`),
-which its documentation wants from 100 requests a second on.
+which its documentation wants from 100 requests a second on. What has queued for longer than QUEUED_S is refused.
 """
 
 from __future__ import annotations
@@ -41,11 +41,17 @@ class Tabular(litserve.LitAPI):
 
 
 def main() -> None:
-    model, port, batch, timeout_s = sys.argv[1], *map(int, sys.argv[2:4]), float(sys.argv[4])
-    api = Tabular(max_batch_size=batch, batch_timeout=timeout_s, api_path="/score")
+    model, port, batch = sys.argv[1], *map(int, sys.argv[2:4])
+    wait_s, queued_s = map(float, sys.argv[4:6])
+    api = Tabular(max_batch_size=batch, batch_timeout=wait_s, api_path="/score")
     api.model_path = model
     server = litserve.LitServer(
-        api, accelerator="cpu", devices=1, workers_per_device=1, fast_queue=True
+        api,
+        accelerator="cpu",
+        devices=1,
+        workers_per_device=1,
+        fast_queue=True,
+        timeout=queued_s,
     )
     server.run(
         host="127.0.0.1",

@@ -1,9 +1,9 @@
-"""Ray Serve, MODEL PORT BATCH TIMEOUT_S: one replica; BATCH 1: plain, else `@serve.batch`.
+"""Ray Serve, MODEL PORT BATCH WAIT_S ONGOING QUEUED: one replica; BATCH 1: plain, else `@serve.batch`.
 
 Runs in `.venv-bench-ray`: a cluster of this machine alone, without dashboard, with a small object store, the access log
 off, and what its documentation gives for throughput: HAProxy of one thread before the replica (twelve times its own
 proxy's rate on one core) and the throughput settings. HTTP is on loopback; Ray's own processes listen on all interfaces,
-which no setting changes.
+which no setting changes. ONGOING requests are handled at once, QUEUED more may wait (-1: all), the others are refused.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import tempfile
 import threading
 
 STORE_BYTES = 100 << 20
-ONGOING = 512
 
 
 def free_ports(count: int) -> list[str]:
@@ -28,7 +27,8 @@ def free_ports(count: int) -> list[str]:
 
 
 def main() -> None:
-    model, port, batch, timeout_s = sys.argv[1], *map(int, sys.argv[2:4]), float(sys.argv[4])
+    model, port, batch, wait_s = sys.argv[1], *map(int, sys.argv[2:4]), float(sys.argv[4])
+    ongoing, queued = map(int, sys.argv[5:7])
     ended = threading.Event()
     with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
         metrics_port, stats_port = free_ports(2)
@@ -60,11 +60,15 @@ def main() -> None:
         )
         quiet = {"enable_access_log": False}
         serve.start(http_options={"host": "127.0.0.1", "port": port}, logging_config=quiet)
-        options = {"max_ongoing_requests": ONGOING, "logging_config": quiet}
+        options = {
+            "max_ongoing_requests": ongoing,
+            "max_queued_requests": queued,
+            "logging_config": quiet,
+        }
         if batch == 1:
             app = serve.deployment(Plain, **options).bind(model)
         else:
-            app = serve.deployment(Batching, **options).bind(model, batch, timeout_s)
+            app = serve.deployment(Batching, **options).bind(model, batch, wait_s)
         serve.run(app, route_prefix="/score", logging_config=quiet)
         for number in (signal.SIGTERM, signal.SIGINT):  # Ray sets its own while it starts
             signal.signal(number, lambda *_: ended.set())
