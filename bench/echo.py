@@ -6,9 +6,11 @@ It reads the body and answers with so many bytes of JSON. Nothing is parsed, che
 from __future__ import annotations
 
 import sys
-from typing import Any, cast
+from types import SimpleNamespace
+from typing import Any
 
 from opsrail.cli.session import loop
+from opsrail.config import Config
 from opsrail.web import server
 
 ANSWER_BYTES = 1_190
@@ -43,8 +45,8 @@ def main() -> None:
     app = echo(size_bytes)
     doors: Any = server
     doors.create_asgi = lambda *_, **__: app  # the same socket, loop and settings, another app
-    nothing = cast(Any, None)
-    served = server.serve_running(nothing, "127.0.0.1", port, announce=lambda _: None)
+    settings: Any = SimpleNamespace(config=Config())  # no gRPC beside it; nothing else is looked at
+    served = server.serve_running(settings, "127.0.0.1", port, announce=lambda _: None)
     loop(served, serves=True)
 
 
