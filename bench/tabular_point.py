@@ -55,6 +55,7 @@ tabular = DecisionPoint(
     fallback=by_hand,
     deadline_ms=1_000,
     cache_ttl_s=60,
+    criticality="high",  # callers may only lower it
 )
 
 flow = Automation("tabular-flow", case=Facts, outcome=Outcome)
