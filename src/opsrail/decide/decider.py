@@ -9,6 +9,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from pydantic import BaseModel
 
 from opsrail.clock import Clock, in_time
+from opsrail.decide.admission import Admission
 from opsrail.decide.asking import Asker, AskLimits, no_score
 from opsrail.decide.asks import rank_of
 from opsrail.decide.cache import ScoreCache
@@ -103,6 +104,7 @@ class Decider:
         most_pending: Decisions that wait to be durable, at most.
 
     Attributes:
+        admission: How many may be asked for at once; whoever takes requests from outside asks it first.
         figures: How many decisions there were lately, how fast, and what came of them.
     """
 
@@ -131,6 +133,7 @@ class Decider:
             store, clock, idempotency_ttl_s, linger_s=group_wait_s, most_pending=most_pending
         )
         self._reasoner = Reasoner(registry, clock)
+        self.admission = Admission()
         self.figures = Figures(clock.monotonic_s())
 
     async def decide(self, request: Request[M]) -> Decision:
@@ -187,6 +190,7 @@ class Decider:
         """Return what cache and models did since the process began, and how they are now."""
         recorder = self._recorder
         return DeciderStats(
+            self.admission.stats(),
             self._cache.stats(self._flights.shared),
             self._asker.stats(),
             recorder.pending,

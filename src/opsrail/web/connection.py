@@ -13,6 +13,8 @@ from typing import Any
 from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from opsrail.clock import SystemClock
+
 LARGEST_HEAD_BYTES = 65_536
 HEAD_S = 20.0
 """Time in which a request's head must be whole, from the moment the connection stands or the head began."""
@@ -23,6 +25,8 @@ LINGER_S = 2.0
 a caller who is still sending."""
 ANSWER_WHOLE = "opsrail.answer_whole"
 """Where a request's scope holds `Connection.answer_whole`; other servers have none."""
+ARRIVED_S = "opsrail.arrived_s"
+"""Where a request's scope holds when it began to be read, monotonic seconds: it may wait for its turn after that."""
 TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 
@@ -86,6 +90,7 @@ class Connection(HttpToolsProtocol):
         super().on_message_begin()
         scope: Any = self.scope
         scope[ANSWER_WHOLE] = self.answer_whole
+        scope[ARRIVED_S] = SystemClock.monotonic_s()
 
     def answer_whole(
         self,

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from opsrail.decide.admission import AFTER_S
+from opsrail.decide.asks import rank_of
 from opsrail.decide.decider import Request as Question
 from opsrail.decide.point import DecisionPoint
-from opsrail.errors import NotFound
+from opsrail.errors import NotFound, Overloaded
 from opsrail.telemetry import CORRELATION
 from opsrail.values.decisions import CRITICALITIES, DecisionRow
 from opsrail.web import answers
+from opsrail.web.connection import ARRIVED_S
 from opsrail.web.door import (
     CASE_ID,
     JSON,
@@ -53,6 +55,9 @@ CRITICALITY = Parameter(
 )
 
 
+FULL = "as many decisions are under way as are answered in time; ask again in a moment"
+
+
 class Decisions:
     """Serves `/v1/decisions`."""
 
@@ -89,23 +94,32 @@ class Decisions:
         )
 
     def _decider_of(self, point: DecisionPoint[Any]) -> Any:
+        admission, now_s = self._door.app.decider.admission, self._door.app.clock.monotonic_s
+
         async def decide(request: Request) -> Response:
             query_of(request)
-            key, budget_ms = idempotency_key(request), deadline_ms(request)
-            facts: BaseModel = model_of(
-                point.request, await body_of(request, self._door.body_bytes)
-            )
-            question = Question(
-                point,
-                facts,
-                correlation_id=CORRELATION.get(),
-                actor=actor_of(request),
-                idempotency_key=key,
-                budget_ms=budget_ms,
-                criticality=criticality(request),
-                tenant=tenant_of(request),
-            )
-            decision = await self._door.app.decider.decide(question)
+            wanted, budget_ms = criticality(request), deadline_ms(request)
+            begun_s: float = request.scope.get(ARRIVED_S) or now_s()
+            took_s: float | None = None
+            if not admission.enter(rank_of(point.criticality, wanted)):
+                raise Overloaded(FULL, after_s=AFTER_S)
+            try:
+                question = Question(
+                    point,
+                    model_of(point.request, await body_of(request, self._door.body_bytes)),
+                    correlation_id=CORRELATION.get(),
+                    actor=actor_of(request),
+                    idempotency_key=idempotency_key(request),
+                    budget_ms=budget_ms,
+                    criticality=wanted,
+                    tenant=tenant_of(request),
+                )
+                decision = await self._door.app.decider.decide(question)
+                took_s = now_s() - begun_s
+                if decision.degraded:
+                    took_s -= decision.latency_ms.get("score", 0.0) / 1000
+            finally:
+                admission.leave(took_s, (budget_ms or point.deadline_ms) / 1000)
             place = (b"content-location", b"/v1/decisions/" + decision.id.encode())
             if decision.is_repeat:
                 return Rendered(decision.written(), place, RAW_REPEATED)

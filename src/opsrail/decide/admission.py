@@ -1,0 +1,92 @@
+"""How many decisions may be under way in one process, and who is refused when it is full. Pure; time is an argument.
+
+A lane (`lane`) sees the queue of its model. What waits before it (for the event loop, to be read, to be recorded) no lane
+sees, and where the process itself is the bottleneck that is where requests grow old. So the answers tell: each used a part
+of the time its caller had. Where those parts grow past `TARGET_RATIO` fewer may be under way at once, while they stay below
+it more; in a round of as many answers as may be under way, one step. What is refused costs a tenth of a decision.
+
+Rules:
+1. A class is let in up to its share of the places, so that the lowest is refused first and `high` last.
+2. Of an answer without a score the time spent on its model does not count: one that hangs says nothing about this process.
+3. The limit never falls below `LEAST`, and grows only while it is reached.
+
+Source:
+    Additive increase, multiplicative decrease: Chiu and Jain 1989; a limit on concurrency instead of a rate, learned from
+    latency: Netflix's concurrency-limits. Measured against the caller's own deadline: ours.
+"""
+
+from __future__ import annotations
+
+from opsrail.decide.asks import RANKS
+from opsrail.decide.stats import AdmissionStats
+
+FIRST = 256
+"""Places while nothing is known. Ours: some 50 ms of a busy core's work."""
+LEAST = 8
+"""Source: TRUST's floor of 4 for one model, twice: a process has more than one."""
+MOST = 20_000
+TARGET_RATIO = 0.5
+"""Part of its time that a decision may take. Ours: who just missed a round has the other half."""
+DOWN, UP = 0.8, 1 / 8
+"""Source: Netflix's limits go down by a tenth and up by a root; a caller here has one deadline, so both are quicker."""
+SHARES = (1.0, 0.85, 0.7)
+"""Part of the places that each class may take, by rank. Ours."""
+AFTER_S = 1.0
+"""When to come again. Ours: an overload that ends sooner was a burst."""
+
+
+class Admission:
+    """The places of one process.
+
+    Attributes:
+        limit: Decisions that may be under way at once.
+        under_way: Those that are.
+        refused: Requests refused since the process began, by rank.
+    """
+
+    def __init__(self) -> None:
+        self.limit = float(FIRST)
+        self.under_way = 0
+        self.refused = [0 for _ in RANKS]
+        self._answers = 0
+        self._used = 0.0
+        self._most_under_way = 0
+
+    def enter(self, rank: int) -> bool:
+        """Take a place; False: there is none for this class."""
+        if self.under_way >= self.limit * SHARES[rank]:
+            self.refused[rank] += 1
+            self._most_under_way = max(self._most_under_way, self.under_way + 1)
+            return False
+        self.under_way += 1
+        if self.under_way > self._most_under_way:
+            self._most_under_way = self.under_way
+        return True
+
+    def leave(self, took_s: float | None, allowed_s: float) -> None:
+        """Give the place back.
+
+        Args:
+            took_s: From its arrival to its answer; None: it says nothing about this process.
+            allowed_s: What it had, above 0.
+        """
+        self.under_way -= 1
+        if took_s is None:
+            return
+        self._used += took_s / allowed_s
+        self._answers += 1
+        is_late = self._answers >= 4 * LEAST and self._used > self._answers
+        if is_late or self._answers >= self.limit:
+            self._adjust()
+
+    def stats(self) -> AdmissionStats:
+        """Return how full it is, and who was refused."""
+        high, normal, low = self.refused
+        return AdmissionStats(self.under_way, int(self.limit), (high, normal, low))
+
+    def _adjust(self) -> None:
+        if self._used > TARGET_RATIO * self._answers:
+            self.limit = max(LEAST, DOWN * min(self.limit, self._most_under_way))
+        elif self._most_under_way >= SHARES[-1] * self.limit:
+            self.limit = min(MOST, self.limit * (1 + UP) + 1)
+        self._answers, self._used, self._most_under_way = 0, 0.0, self.under_way
