@@ -19,9 +19,10 @@ from __future__ import annotations
 
 from opsrail.decide.asks import RANKS
 from opsrail.decide.stats import AdmissionStats
+from opsrail.errors import Overloaded
 
-FIRST = 256
-"""Places while nothing is known. Ours: some 50 ms of a busy core's work."""
+FIRST = 64
+"""Places while nothing is known. Ours: some 15 ms of a busy core's work."""
 LEAST = 8
 """Source: TRUST's floor of 4 for one model, twice: a process has more than one."""
 MOST = 20_000
@@ -52,11 +53,19 @@ class Admission:
         self._used = 0.0
         self._most_under_way = 0
 
+    def is_full(self, rank: int) -> bool:
+        """Return whether there is no place for a class; whoever is refused for that is counted by `refuse`."""
+        return self.under_way >= self.limit * SHARES[rank]
+
+    def refuse(self, rank: int) -> None:
+        """Count a request that was not let in."""
+        self.refused[rank] += 1
+        self._most_under_way = max(self._most_under_way, self.under_way + 1)
+
     def enter(self, rank: int) -> bool:
         """Take a place; False: there is none for this class."""
         if self.under_way >= self.limit * SHARES[rank]:
-            self.refused[rank] += 1
-            self._most_under_way = max(self._most_under_way, self.under_way + 1)
+            self.refuse(rank)
             return False
         self.under_way += 1
         if self.under_way > self._most_under_way:
@@ -90,3 +99,9 @@ class Admission:
         elif self._most_under_way >= SHARES[-1] * self.limit:
             self.limit = min(MOST, self.limit * (1 + UP) + 1)
         self._answers, self._used, self._most_under_way = 0, 0.0, self.under_way
+
+
+def full() -> Overloaded:
+    """Return what who is not let in is told."""
+    told = "as many decisions are under way as are answered in time; ask again in a moment"
+    return Overloaded(told, after_s=AFTER_S)

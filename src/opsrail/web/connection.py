@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from starlette.types import Scope
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 
 from opsrail.clock import SystemClock
 
@@ -25,9 +29,24 @@ LINGER_S = 2.0
 a caller who is still sending."""
 ANSWER_WHOLE = "opsrail.answer_whole"
 """Where a request's scope holds `Connection.answer_whole`; other servers have none."""
+REST_S = 0.5
+"""How long a connection is not read whose caller asked again before the time it was told. Ours: what it sends meanwhile
+costs nothing, and thousands of refusals a second leave the processor to those who were let in."""
 ARRIVED_S = "opsrail.arrived_s"
 """Where a request's scope holds when it began to be read, monotonic seconds: it may wait for its turn after that."""
 TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+
+
+class Refusal(NamedTuple):
+    """What is answered without looking at a request's body.
+
+    Attributes:
+        answer: As `Connection.answer_whole` takes it: status, headers, fixed lines, body.
+        after_s: When to come again.
+    """
+
+    answer: tuple[int, Sequence[tuple[bytes, bytes]], bytes, bytes]
+    after_s: float
 
 
 class Connection(HttpToolsProtocol):
@@ -41,6 +60,7 @@ class Connection(HttpToolsProtocol):
         self._all_body_bytes = self._earlier_body_bytes = self._frame_bytes = 0
         self._too_slow: asyncio.TimerHandle | None = None
         self._server_headers: tuple[object, bytes] = (None, b"")
+        self._not_before_s = 0.0  # when the caller may ask again that was refused
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -126,6 +146,19 @@ class Connection(HttpToolsProtocol):
         cycle.message_event.set()
         cycle.on_response()
         return True
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """Begin a request; one that the app would refuse at once gets its answer here, at a fifth of the cost of a task."""
+        scope: Any = cycle.scope
+        quick = None if self.pipeline else getattr(app, "refusal", None)
+        refusal: Refusal | None = None if quick is None else quick(scope)
+        if refusal is None or not self.answer_whole(scope, *refusal.answer):
+            return super()._start_asgi_task(cycle, app)
+        now_s = SystemClock.monotonic_s()
+        if now_s < self._not_before_s:
+            self.flow.pause_reading()
+            self.loop.call_later(REST_S, self.flow.resume_reading)
+        self._not_before_s = now_s + refusal.after_s
 
     def on_headers_complete(self) -> None:
         """Note that it is whole."""

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from opsrail.decide.admission import AFTER_S
-from opsrail.decide.asks import rank_of
+from opsrail.decide.admission import full
+from opsrail.decide.asks import LOW, RANK_OF, rank_of
 from opsrail.decide.decider import Request as Question
 from opsrail.decide.point import DecisionPoint
-from opsrail.errors import NotFound, Overloaded
+from opsrail.errors import NotFound
 from opsrail.telemetry import CORRELATION
 from opsrail.values.decisions import CRITICALITIES, DecisionRow
 from opsrail.web import answers
@@ -31,6 +32,7 @@ from opsrail.web.door import (
 )
 from opsrail.web.idempotency import RAW_REPEATED, REPEAT_HEADER, idempotency_parameter
 from opsrail.web.reading import (
+    CRITICALITY_HEADER,
     LONGEST_DEADLINE_MS,
     body_of,
     criticality,
@@ -53,9 +55,6 @@ CRITICALITY = Parameter(
     {"type": "string", "enum": list(CRITICALITIES)},
     "Who is answered first and refused last when too much is asked. More than the point declares changes nothing.",
 )
-
-
-FULL = "as many decisions are under way as are answered in time; ask again in a moment"
 
 
 class Decisions:
@@ -91,7 +90,26 @@ class Decisions:
             body=point.request,
             parameters=(idempotency_parameter(self._kept_s), DEADLINE, CRITICALITY),
             errors=(409,),
+            is_full=self._fullness_of(point),
         )
+
+    def _fullness_of(
+        self, point: DecisionPoint[Any]
+    ) -> Callable[[Sequence[tuple[bytes, bytes]]], bool]:
+        admission, name = self._door.app.decider.admission, CRITICALITY_HEADER.encode()
+        declared = rank_of(point.criticality, None)
+        lower = {word.encode(): rank for word, rank in RANK_OF.items() if rank > declared}
+
+        def is_full(headers: Sequence[tuple[bytes, bytes]]) -> bool:
+            if not admission.is_full(LOW):
+                return False
+            ranks = [lower.get(value, declared) for header, value in headers if header == name]
+            rank = ranks[0] if ranks else declared
+            if is_refused := admission.is_full(rank):
+                admission.refuse(rank)
+            return is_refused
+
+        return is_full
 
     def _decider_of(self, point: DecisionPoint[Any]) -> Any:
         admission, now_s = self._door.app.decider.admission, self._door.app.clock.monotonic_s
@@ -102,7 +120,7 @@ class Decisions:
             begun_s: float = request.scope.get(ARRIVED_S) or now_s()
             took_s: float | None = None
             if not admission.enter(rank_of(point.criticality, wanted)):
-                raise Overloaded(FULL, after_s=AFTER_S)
+                raise full()
             try:
                 question = Question(
                     point,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -83,6 +83,7 @@ class Operation:
         errors: Statuses of problems beyond those that every operation may answer.
         content: Schemas of a body that no model describes, by what it may come as.
         is_protocol: Its errors have the shape of the Open Inference Protocol.
+        is_full: Whether a request with such headers would be refused now, whatever it asks; None: it never is unheard.
         is_open: Needs no API key.
         is_told: Stands in the OpenAPI description.
     """
@@ -98,6 +99,7 @@ class Operation:
     errors: tuple[int, ...] = ()
     content: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     is_protocol: bool = False
+    is_full: Callable[[Sequence[tuple[bytes, bytes]]], bool] | None = None
     is_open: bool = False
     is_told: bool = True
 

@@ -11,9 +11,10 @@ from starlette.types import Message, Receive, Scope, Send
 
 from opsrail.access.keys import SAFE_METHODS, Gate
 from opsrail.clock import Clock
+from opsrail.decide.admission import full as overloaded
 from opsrail.errors import Denied, Fault, Overloaded, ReadOnly
 from opsrail.telemetry import CORRELATION, Trace, next_trace, parse_traceparent
-from opsrail.web.connection import ANSWER_WHOLE, lines_of
+from opsrail.web.connection import ANSWER_WHOLE, Refusal, lines_of
 from opsrail.web.door import Rendered
 from opsrail.web.headers import PLACE, Headers
 from opsrail.web.problems import Malformed, respond, status_of
@@ -77,6 +78,21 @@ class Envelope:
                 await _send_parts(scope, receive, send, response, trace)
         finally:
             CORRELATION.reset(token)
+
+    def refusal(self, scope: Scope) -> Refusal | None:
+        """Return the answer to a request that is refused unheard, as the process is full; no task is made of it."""
+        if not self._paths.is_full(scope):
+            return None
+        trace = next_trace(None, self._clock)
+        token = CORRELATION.set(trace.trace_id)
+        try:
+            full = overloaded()
+            response = respond(full, scope["path"])
+        finally:
+            CORRELATION.reset(token)
+        headers = [*response.raw_headers, (b"traceparent", trace.traceparent().encode())]
+        answer = (response.status_code, headers, RAW_LINES, bytes(response.body))
+        return Refusal(answer, full.after_s or 0.0)
 
     def _admit(self, scope: Scope, headers: Headers) -> None:
         """Note who asks. Raises what is wrong with a request before anybody looks at what it asks for."""

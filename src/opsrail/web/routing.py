@@ -24,6 +24,13 @@ class Methods:
         told = [method for method, operation in operations.items() if operation.is_told]
         self._allow = ", ".join(sorted([*told, *(["HEAD"] if "GET" in told else [])]))
 
+    def is_full(self, scope: Scope) -> bool:
+        """Return whether the operation would refuse a request whatever it asks."""
+        operation = self._operations.get(scope["method"])
+        if operation is None or operation.is_full is None:
+            return False
+        return operation.is_full(scope["headers"])
+
     def __call__(self, scope: Scope, receive: Receive) -> Awaitable[Response]:
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
         operation = self._operations.get(method)
@@ -43,6 +50,11 @@ class Paths:
         templates = sorted((path for path in paths if names[path]), key=lambda path: names[path])
         self._exact = {path: Methods(held) for path, held in paths.items() if not names[path]}
         self._templates = [(Route(path, _nobody), Methods(paths[path])) for path in templates]
+
+    def is_full(self, scope: Scope) -> bool:
+        """Return whether a request would be refused whatever it asks."""
+        methods = self._exact.get(scope["path"])
+        return methods is not None and methods.is_full(scope)
 
     def answer(self, scope: Scope, receive: Receive) -> Awaitable[Response]:
         """Return what will be the answer to a request. Not a coroutine: it would be one more to go through.
