@@ -5,12 +5,25 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from bench import burst, cases, help, parked, prewarm, road, runtimes, scripts, serve, simulator
+from bench import (
+    burst,
+    cases,
+    child,
+    help,
+    parked,
+    prewarm,
+    road,
+    runtimes,
+    scripts,
+    serve,
+    simulator,
+)
 from bench.figures import Report
 
 OWN = {
     "burst": burst,
     "cases": cases,
+    "child": child,
     "parked": parked,
     "help": help,
     "road": road,

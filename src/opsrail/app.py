@@ -25,8 +25,8 @@ from opsrail.cases.runner import Runner
 from opsrail.cases.watchdog import Watchdog
 from opsrail.cases.worker import Worker
 from opsrail.clock import AgreedClock, Clock, SystemClock
-from opsrail.config import CasesConfig, Config, crash_points
-from opsrail.connect.catalog import formats, page_reader
+from opsrail.config import CasesConfig, Config, PoolConfig, crash_points
+from opsrail.connect.catalog import FACTORY, child_runtimes, formats, page_reader
 from opsrail.connect.catalog import runtimes as known_runtimes
 from opsrail.decide.asking import AskLimits
 from opsrail.decide.decider import Decider
@@ -40,9 +40,12 @@ from opsrail.ledger.keys import Signer, load_or_create_signer
 from opsrail.ledger.sequencer import Sequencer
 from opsrail.ports import ModelRuntime, Store
 from opsrail.registry.importer import Importer
+from opsrail.registry.pools import PoolRuntimes, pool_of
+from opsrail.registry.prewarming import Prewarming
 from opsrail.registry.registry import Registry
 from opsrail.review.desk import Desk
 from opsrail.store.catalog import open_store
+from opsrail.values.pools import LOCAL
 
 log = logging.getLogger("opsrail.app")
 DATABASE = "opsrail.db"
@@ -78,6 +81,7 @@ class App:
         alone: bool,
         strict: bool = False,
         runtimes: Mapping[str, ModelRuntime] | None = None,
+        runtimes_factory: str = FACTORY,
     ) -> None:
         self.config = config
         self.definitions = definitions
@@ -93,17 +97,25 @@ class App:
         self._broken: BaseException | None = None
         if runtimes is None:
             runtimes = known_runtimes(
-                config.decide.remote_hosts,
-                threads=config.models.threads,
-                trusted_types=config.models.trusted,
+                **_runtime_options(config),
                 functions={model.digest: model.function for model in definitions.models},
             )
-        self._wire_decisions(runtimes)
+        self._wire_decisions(runtimes, runtimes_factory)
         self._wire_cases(config.cases, strict=strict)
 
-    def _wire_decisions(self, runtimes: Mapping[str, ModelRuntime]) -> None:
+    def _wire_decisions(self, runtimes: Mapping[str, ModelRuntime], factory: str) -> None:
         store, clock, config = self.store, self.clock, self.config
-        self.registry = Registry(store, runtimes, clock)
+        self.registry = Registry(
+            store,
+            runtimes,
+            clock,
+            pools=_pools(config, runtimes, factory, clock),
+            keeps_retired=[
+                point.name
+                for point in self.definitions.points.values()
+                if "retired" in point.stand_ins
+            ],
+        )
         self.importer = Importer(formats(config.models.trusted), self.registry)
         decide = config.decide
         self.features = Features(
@@ -175,6 +187,7 @@ class App:
             await self.decider.drain()
             self.decider.close()
             self.explainer.close()
+            await self.registry.close()
             await self.documents.close()
             await self.store.close()
             self.threads.shutdown(wait=False, cancel_futures=True)
@@ -233,6 +246,7 @@ class App:
             "outbox": self.outbox.run,
             "ledger": self.sequencer.run,
             "watchdog": watchdog.run,
+            "prewarming": Prewarming(self.registry.pools, self.clock).run,
         }
         for name, loop in loops.items():
             self._start(name, loop)
@@ -324,6 +338,35 @@ class App:
         if self.anchor is not None:
             note = await asyncio.to_thread(self.anchor.read)
             await check_anchored(self.store, self.signer.verifiers, note)
+
+
+def _pools(
+    config: Config, runtimes: Mapping[str, ModelRuntime], factory: str, clock: Clock
+) -> list[PoolRuntimes]:
+    """Return the pools that the settings describe, each with what loads versions there."""
+    return [
+        PoolRuntimes(
+            pool_of(name, pool),
+            runtimes,
+            child_runtimes(
+                runtimes,
+                pool,
+                clock,
+                factory,
+                _runtime_options(config) if factory == FACTORY else None,
+            ),
+        )
+        for name, pool in {LOCAL: PoolConfig(), **config.pools}.items()
+    ]
+
+
+def _runtime_options(config: Config) -> dict[str, Any]:
+    """Return how the runtimes are set, in this process and in those of its models."""
+    return {
+        "remote_hosts": config.decide.remote_hosts,
+        "threads": config.models.threads,
+        "trusted_types": config.models.trusted,
+    }
 
 
 def build(

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from opsrail.errors import ConfigInvalid, Fault
 
 PREFIX = "OPSRAIL_"
+POOL_NAME = "^[a-z][a-z0-9-]{0,62}$"
 FILE = "opsrail.toml"
 NOT_SETTINGS = frozenset({"CRASH_AT", "CI"})
 
@@ -131,6 +132,60 @@ class DecideConfig(Part):
     )
 
 
+class PoolConfig(Part):
+    """Where model versions run whose card names this pool; `local` is always there, and may be described too.
+
+    What a pool runs on is the operator's word: opsrail finds no devices. A `gpu` or `remote` pool is one whose `runtime`
+    reaches such a device.
+    """
+
+    hardware: Literal["cpu", "gpu", "remote"] = Field("cpu", description="what it runs on")
+    runtime: str = Field(
+        "", max_length=63, description="what loads versions there; empty: each version's own"
+    )
+    isolation: Literal["none", "process"] = Field(
+        "none",
+        description="`process`: every version runs in child processes there, not only those whose card says so",
+    )
+    warm: int = Field(
+        1, ge=1, le=64, description="child processes of a version that are always ready"
+    )
+    devices: int = Field(
+        1, ge=1, le=64, description="child processes of a version, at most, when many requests come"
+    )
+    batch_s: float = Field(
+        5.0, ge=0.01, le=3600, description="time of one batch, then its process is ended as hung"
+    )
+    memory_bytes: int = Field(
+        0,
+        ge=0,
+        le=1_000_000_000_000,
+        description="address space of one child process, at most; 0: no limit",
+    )
+    quarantine_s: float = Field(
+        300.0,
+        ge=1,
+        le=86_400,
+        description="how long a version is left alone that crashed 3 times in 60 s",
+    )
+    cost_usd_per_hour: float = Field(
+        0.0, ge=0, le=1_000_000, description="of one device, counted by the second of model time"
+    )
+    budget_usd_per_hour: float = Field(
+        0.0,
+        ge=0,
+        le=1_000_000,
+        description="cost in an hour above which low requests go elsewhere; 0: no limit",
+    )
+    budget_usd_per_day: float = Field(0.0, ge=0, le=10_000_000, description="as above, in a day")
+
+    @model_validator(mode="after")
+    def _agrees(self) -> PoolConfig:
+        if self.devices < self.warm:
+            raise ValueError(f"devices is {self.devices}, below warm, which is {self.warm}")
+        return self
+
+
 class ModelsConfig(Part):
     """Models in this process."""
 
@@ -207,10 +262,22 @@ class Config(Part):
     store: StoreConfig = StoreConfig()
     cases: CasesConfig = CasesConfig()
     decide: DecideConfig = DecideConfig()
+    pools: Mapping[Annotated[str, Field(pattern=POOL_NAME)], PoolConfig] = Field(
+        default_factory=dict
+    )
     models: ModelsConfig = ModelsConfig()
     ledger: LedgerConfig = LedgerConfig()
     documents: DocumentsConfig = DocumentsConfig()
     web: WebConfig = WebConfig()
+
+    @model_validator(mode="after")
+    def _is_local(self) -> Config:
+        local = self.pools.get("local")
+        if local is not None and (local.runtime or local.hardware != "cpu"):
+            raise ValueError(
+                "pools.local is this process on its own processors: it has no runtime, and hardware cpu"
+            )
+        return self
 
 
 def load(
@@ -229,8 +296,12 @@ def load(
     for name, value in (os.environ if environ is None else environ).items():
         trade, _, key = name.removeprefix(PREFIX).lower().partition("__")
         if name.startswith(PREFIX) and key and name.removeprefix(PREFIX) not in NOT_SETTINGS:
-            tree.setdefault(trade, {})[key] = value
-            origins[f"{trade}.{key}"] = name
+            *pool, key = key.split("__", 1)  # OPSRAIL_POOLS__<NAME>__<SETTING>
+            part = tree.setdefault(trade, {})
+            for each in pool:
+                part = part.setdefault(each, {})
+            part[key] = value
+            origins[".".join((trade, *pool, key))] = name
     try:
         return Config.model_validate(tree), origins
     except ValidationError as wrong:
@@ -266,9 +337,28 @@ def _from_file(path: Path | None) -> tuple[dict[str, Any], dict[str, str]]:
         f"{trade}.{key}": str(chosen)
         for trade, part in tree.items()
         if isinstance(part, dict)
-        for key in part
+        for key in _keys(part)
     }
     return tree, origins
+
+
+def _keys(part: Mapping[str, Any]) -> list[str]:
+    """Return the names of a part's settings; of a pool's with the pool before them."""
+    return [
+        f"{key}.{inner}" if inner else key
+        for key, value in part.items()
+        for inner in (value if isinstance(value, dict) else ("",))
+    ]
+
+
+def parts(config: Config) -> Iterator[tuple[str, Part]]:
+    """Yield every part with the name of its table, `decide` or `pools.gpu`."""
+    for trade in type(config).model_fields:
+        part = getattr(config, trade)
+        if isinstance(part, Part):
+            yield trade, part
+        else:
+            yield from ((f"{trade}.{name}", each) for name, each in part.items())
 
 
 def resolved(reference: str, environ: Mapping[str, str] | None = None) -> str:
@@ -289,6 +379,18 @@ def resolved(reference: str, environ: Mapping[str, str] | None = None) -> str:
         except OSError as wrong:
             raise ConfigInvalid(f"secret {reference}: {wrong.strerror}") from wrong
     return reference
+
+
+CHILD_ENVIRONMENT = (
+    "PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS",
+)  # fmt: skip
+"""What a model's process is told of the environment: how to find libraries and devices. No secret is among it."""
+
+
+def child_environment(environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the variables that a model's process gets."""
+    known = os.environ if environ is None else environ
+    return {name: known[name] for name in CHILD_ENVIRONMENT if name in known}
 
 
 def crash_points(environ: Mapping[str, str] | None = None) -> str:

@@ -35,6 +35,9 @@ them.
     `-- Unavailable             a part is down now; the road degrades or answers 503
         |-- ReadOnly            the ledger waits for an operator
         |-- ModelUnavailable
+        |   |-- ModelCrashed        its process died under the request
+        |   |-- ModelStarting       its process is being started
+        |   `-- ModelQuarantined    its process died too often and is left alone
         |-- DeadlinePassed
         |-- StoreUnavailable
         `-- Fenced              this worker was declared dead; another owns its cases
@@ -266,6 +269,24 @@ class ModelUnavailable(Unavailable):
     """No live model version, or its runtime failed. The decision falls back."""
 
     code = "model-unavailable"
+
+
+class ModelCrashed(ModelUnavailable):
+    """The model's process died or hung under the request. The decision falls back; another process is started."""
+
+    code = "model-crashed"
+
+
+class ModelStarting(ModelUnavailable):
+    """The model's process is being started, as after a crash. The decision falls back; ask again in a second."""
+
+    code = "model-starting"
+
+
+class ModelQuarantined(ModelUnavailable):
+    """The model's process died too often and is left alone for a while. Roll back, or release it once it is mended."""
+
+    code = "model-quarantined"
 
 
 class ReadOnly(Unavailable):

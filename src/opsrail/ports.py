@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+from opsrail.errors import InvalidInput
+from opsrail.values.columns import Column, trial_rows
 from opsrail.values.containers import Described, Signature
 from opsrail.values.documents import TextLine
 from opsrail.values.explanations import Contributions, ModelCells
@@ -166,6 +169,83 @@ def is_bounded(model: LoadedModel) -> bool:
 def calls_at_once(model: LoadedModel) -> int:
     """Return how many calls a model takes at the same time, 1 unless it says more."""
     return max(1, int(getattr(model, "at_once", 1)))
+
+
+@runtime_checkable
+class ColumnedModel(Protocol):
+    """A loaded model that says which columns it reads. Optional: others cannot be tried out before they are asked."""
+
+    columns: tuple[Column, ...]
+
+
+TRIAL_ROWS = (1, 8, 64)
+"""Sizes of the batches that warm a model. Ours: a lone request, a few, and a full batch at the usual limit."""
+
+
+def warm_up(model: LoadedModel) -> None:
+    """Have a model score trial batches, so that the first request meets no code that was never run. Blocking.
+
+    Raises:
+        ModelUnavailable: it failed.
+    """
+    if isinstance(model, ColumnedModel):
+        for count in TRIAL_ROWS:
+            with suppress(InvalidInput):  # a row of zeros need not make sense to it
+                model.score(trial_rows(model.columns, count))
+
+
+class ModelHealth(NamedTuple):
+    """How the processes fare in which a model runs.
+
+    Attributes:
+        state: `serving`, `quarantined` or `trial`.
+        children: Of them, how many are ready.
+        wanted: How many should be.
+        crashes: Deaths since it was loaded.
+        quarantined_for_s: How long it is still left alone; 0 unless quarantined.
+    """
+
+    state: str
+    children: int
+    wanted: int
+    crashes: int
+    quarantined_for_s: float
+
+
+@runtime_checkable
+class SupervisedModel(Protocol):
+    """A loaded model that runs in processes of its own. Optional.
+
+    Attributes:
+        is_scalable: Whether it may have more or fewer than it has.
+        busy_s: Seconds of work that all of them did.
+        start_s: How long the last one took to be ready.
+    """
+
+    is_scalable: bool
+    busy_s: float
+    start_s: float
+
+    def health(self) -> ModelHealth:
+        """Return how they fare."""
+        ...
+
+    def release(self) -> None:
+        """End its quarantine, as an operator says, and start it again."""
+        ...
+
+    def scale(self, wanted: int) -> None:
+        """Have so many processes ready, within the bounds that it was given. Does not block."""
+        ...
+
+
+@runtime_checkable
+class ClosableModel(Protocol):
+    """A loaded model that holds more than memory. Optional."""
+
+    def close(self) -> None:
+        """Release it; nothing is asked of it any more. Blocking: seconds at most."""
+        ...
 
 
 @runtime_checkable

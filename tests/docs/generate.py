@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from opsrail import errors
-from opsrail.config import PREFIX, Config
+from opsrail.config import PREFIX, Config, PoolConfig
 from opsrail.web.problems import status_of
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -26,6 +26,8 @@ def settings() -> str:
     ]
     for trade, part in Config.model_fields.items():
         model = part.annotation
+        if trade == "pools":  # a table for each pool
+            trade, model = "pools.NAME", PoolConfig
         assert isinstance(model, type)
         assert issubclass(model, BaseModel)
         lines += ["", f"## [{trade}]", f"{inspect.getdoc(model)}", ""]
@@ -36,7 +38,7 @@ def settings() -> str:
         for name, field in model.model_fields.items():
             bounds = ", ".join(filter(None, map(bound, field.metadata))) or "-"
             default = f"`{field.default!r}`"
-            variable = f"`{PREFIX}{trade}__{name}`".upper()
+            variable = f"`{PREFIX}{trade}__{name}`".upper().replace(".", "__")
             lines.append(f"| `{name}` | {default} | {bounds} | {field.description} | {variable} |")
     return "\n".join(lines) + "\n"
 

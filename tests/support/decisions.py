@@ -20,11 +20,13 @@ from opsrail.decide.policy import Band, Policy, Rule
 from opsrail.features.features import Features
 from opsrail.features.view import FeatureView
 from opsrail.ledger.chain import WriterChain
+from opsrail.registry.pools import PoolRuntimes
 from opsrail.registry.registry import Registry
 from opsrail.registry.rollout import Stage
 from opsrail.store.memory import MemoryStore
 from opsrail.values.canonical import digest
 from opsrail.values.models import ModelVersion, Score
+from opsrail.values.pools import Pool
 
 TRAINING = digest(b"training rows")
 
@@ -162,13 +164,19 @@ def linear(bias: float = -2.0, **weights: float) -> bytes:
 class Road:
     """Everything a decision passes, in memory."""
 
-    def __init__(self, *views: FeatureView[Any], **options: Any) -> None:
+    def __init__(
+        self,
+        *views: FeatureView[Any],
+        pools: Callable[[Road], Sequence[PoolRuntimes]] = lambda road: (),
+        **options: Any,
+    ) -> None:
         self.clock = StillClock()
         self.store = MemoryStore(WriterChain(self.clock), clock=self.clock)
         self.runtime = LinearRuntime()
         self.spare = LinearRuntime()
         runtimes = {"linear": self.runtime, "spare": self.spare}
-        self.registry = Registry(self.store, runtimes, self.clock)
+        spare = PoolRuntimes(Pool("spare", runtime="spare"), runtimes)
+        self.registry = Registry(self.store, runtimes, self.clock, pools=[spare, *pools(self)])
         self.features = Features(self.store, views, self.clock)
         self.decider = Decider(self.store, self.registry, self.features, self.clock, **options)
 

@@ -53,12 +53,11 @@ def check(invocation: Invocation) -> None:
 
 
 def _settings(invocation: Invocation) -> list[dict[str, Any]]:
-    from opsrail.config import Part, load
+    from opsrail.config import load, parts
 
     settings, origins = load(invocation.settings)
     rows = []
-    for trade in type(settings).model_fields:
-        part: Part = getattr(settings, trade)
+    for trade, part in parts(settings):
         for name, field in type(part).model_fields.items():
             value = getattr(part, name)
             place = f"{trade}.{name}"

@@ -57,7 +57,14 @@ def described(function: F) -> F:
         metavar="NAME=NUMBER",
         help="A figure measured in training; may be repeated.",
     )
-    @click.option("--card", type=FILE, help="JSON: what it is for, its limits, cost_usd of a call.")
+    @click.option(
+        "--card", type=FILE, help="JSON: what it is for, its limits, cost_usd of a call, pools."
+    )
+    @click.option(
+        "--isolation",
+        type=click.Choice(("none", "process")),
+        help="process: run it in child processes alone, so that its crash is theirs.",
+    )
     @operator
     @functools.wraps(function)
     def call(
@@ -66,11 +73,13 @@ def described(function: F) -> F:
         training_digest: str | None,
         metrics: tuple[str, ...],
         card: Path | None,
+        isolation: str | None,
         by: str,
         **given: Any,
     ) -> Any:
         figures = dict(_figure(metric) for metric in metrics)
-        said = Said(training_rows, training_digest, figures, _card(card), by)
+        told = _card(card) | ({} if isolation is None else {"isolation": isolation})
+        said = Said(training_rows, training_digest, figures, told, by)
         return function(*positions, said=said, **given)
 
     return cast(F, call)

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from opsrail.clock import Clock
+from opsrail.config import PoolConfig
+from opsrail.connect.child import ChildLimits, ChildRuntime
+from opsrail.connect.quarantine import Patience
 from opsrail.ports import ModelFormat, ModelRuntime, PageReader
 from opsrail.values.models import AuthorFunction
 
@@ -62,6 +66,29 @@ def formats(trusted_types: Iterable[str] = ()) -> Mapping[str, ModelFormat]:
         ".ubj": xgboost,
         ".skops": SkopsFile(frozenset(trusted_types)),
     }
+
+
+FACTORY = f"{__name__}:runtimes"
+"""Where a child process finds the runtimes."""
+
+
+def child_runtimes(
+    names: Iterable[str],
+    pool: PoolConfig,
+    clock: Clock,
+    factory: str = FACTORY,
+    options: Mapping[str, object] | None = None,
+) -> Mapping[str, ModelRuntime]:
+    """Return the runtimes of these names, each running its models in child processes.
+
+    Args:
+        pool: What the processes of one model may take there.
+        factory: `module:name` of what returns the runtimes in the child.
+        options: Its arguments by name; plain JSON.
+    """
+    patience = Patience(rest_s=pool.quarantine_s)
+    limits = ChildLimits(pool.warm, pool.devices, pool.batch_s, pool.memory_bytes, patience)
+    return {name: ChildRuntime(name, factory, limits, clock, options) for name in names}
 
 
 def page_reader() -> PageReader:

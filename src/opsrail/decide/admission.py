@@ -17,8 +17,9 @@ Source:
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from opsrail.decide.asks import RANKS
-from opsrail.decide.stats import AdmissionStats
 from opsrail.errors import Overloaded
 
 FIRST = 64
@@ -34,6 +35,20 @@ SHARES = (1.0, 0.85, 0.7)
 """Part of the places that each class may take, by rank. Ours."""
 AFTER_S = 1.0
 """When to come again. Ours: an overload that ends sooner was a burst."""
+
+
+class AdmissionStats(NamedTuple):
+    """How many decisions may be under way in this process.
+
+    Attributes:
+        under_way: Those that are.
+        limit: As many may be.
+        refused: Refused since the process began, by class: high, normal, low.
+    """
+
+    under_way: int
+    limit: int
+    refused: tuple[int, int, int]
 
 
 class Admission:

@@ -19,11 +19,15 @@ from opsrail.decide.bulkhead import Bulkhead
 from opsrail.decide.chain import BREAKER_OPEN, BULKHEAD_FULL, Link
 from opsrail.decide.deadline import Deadline
 from opsrail.decide.latency import Latency
+from opsrail.decide.pace import Pace
+from opsrail.decide.placement import Outlook
 from opsrail.decide.policy import NoScore
 from opsrail.decide.retry_budget import RetryBudget
 from opsrail.decide.scheduler import LaneStats, Scheduler
 from opsrail.errors import (
     DeadlinePassed,
+    ModelQuarantined,
+    ModelStarting,
     ModelUnavailable,
     OpsrailError,
     Overloaded,
@@ -34,8 +38,10 @@ from opsrail.errors import (
 )
 from opsrail.features.features import Fetched
 from opsrail.ports import LoadedModel, is_remote
+from opsrail.registry.pools import POOLS
 from opsrail.registry.registry import Registry
 from opsrail.values.models import Score
+from opsrail.values.pools import LOCAL
 
 MOST_RETRIES = 2
 """Ours: a third failure in a row is no accident."""
@@ -65,7 +71,7 @@ class ModelStats(NamedTuple):
     """How one model fares in this process.
 
     Attributes:
-        model: `name/number`, of a pool with its runtime.
+        model: `name/number`, with the pool where that tells it apart.
         breaker: `closed`, `open` or `half_open`.
         closed_in_s: Until probes may pass; 0 unless open.
         in_flight: Rows that wait for it.
@@ -91,12 +97,14 @@ class _Guard:
     def __init__(self, link: Link, limits: AskLimits, *, is_remote: bool) -> None:
         self.label = link.label
         self.digest = link.version.digest
-        self.runtime = link.runtime
+        self.pool = link.pool
         self.is_remote = is_remote
         self.breaker = Breaker(limits.breaker)
         self.bulkhead = Bulkhead(limits.rows_in_flight)
         self.budget = RetryBudget(limits.retry_ratio)
         self.latency = Latency()
+        self.pace = Pace() if POOLS in link.version.card else None
+        """Where there may be pools to choose among."""
 
 
 class Asker:
@@ -121,6 +129,7 @@ class Asker:
         self._new_scheduler = new_scheduler
         self._scheduler = new_scheduler()
         self._besides: dict[str, Scheduler] = {}
+        registry.warming.add_user(self)
 
     async def ask(
         self, link: Link, features: Fetched, deadline: Deadline, rank: int = NORMAL
@@ -135,17 +144,51 @@ class Asker:
         """
         left_s = deadline.left_s(self._clock.monotonic_s())
         try:
-            model = await self._registry.model(link.version, left_s, link.runtime)
+            model = await self._registry.model(link.version, left_s, link.pool)
         except Unavailable as fault:
             return no_score(fault)
         guard = self._guards.get(link.place)
         if guard is None:
             guard = _Guard(link, self._limits, is_remote=is_remote(model))
             self._guards[link.place] = guard
-        scheduler = self._scheduler_of(link.runtime)
-        if guard.is_remote:
-            return await self._persist(scheduler, model, guard, features, deadline, rank)
-        return await self._once(scheduler, model, guard, features, deadline, rank)
+        scheduler = self._scheduler_of(link.pool)
+        ask = self._persist if guard.is_remote else self._once
+        if guard.pace is None:
+            return await ask(scheduler, model, guard, features, deadline, rank)
+        begun_s, waiting = self._clock.monotonic_s(), guard.bulkhead.in_flight + 1
+        answer = await ask(scheduler, model, guard, features, deadline, rank)
+        if isinstance(answer, Score) or answer.code == DeadlinePassed.code:
+            now_s = self._clock.monotonic_s()
+            guard.pace.observe(now_s - begun_s, waiting, now_s)
+        return answer
+
+    def outlook(self, place: str, now_s: float) -> Outlook:
+        """Return how a model looks at a place before it is asked there, as far as this knows."""
+        guard = self._guards.get(place)
+        if guard is None or guard.pace is None:
+            return Outlook("")
+        bulkhead, pace = guard.bulkhead, guard.pace
+        is_full = bulkhead.in_flight >= bulkhead.most
+        return Outlook(
+            "",
+            is_blocked=is_full or guard.breaker.closed_in_s(now_s) > 0.0,
+            predicted_s=pace.predicted_s(bulkhead.in_flight),
+            is_guess=pace.is_guess(now_s),
+        )
+
+    def in_flight(self, place: str) -> int:
+        """Return how many rows wait for a model at a place."""
+        guard = self._guards.get(place)
+        return 0 if guard is None else guard.bulkhead.in_flight
+
+    def forget(self, place: str) -> None:
+        """Keep nothing of a model at a place: it is released."""
+        guard = self._guards.pop(place, None)
+        if guard is None:
+            return
+        self._scheduler_of(guard.pool).forget(guard.digest)
+        if (hedging := self._besides.get(f"hedge {guard.label}")) is not None:
+            hedging.forget(guard.digest)
 
     def stats(self) -> tuple[ModelStats, ...]:
         """Return how each model fares that was asked since the process began."""
@@ -159,7 +202,7 @@ class Asker:
                 guard.bulkhead.refused,
                 guard.budget.taken,
                 guard.latency.hedge_after_s(),
-                self._scheduler_of(guard.runtime).stats(guard.digest),
+                self._scheduler_of(guard.pool).stats(guard.digest),
             )
             for guard in self._guards.values()
         )
@@ -170,8 +213,8 @@ class Asker:
         for scheduler in self._besides.values():
             scheduler.close()
 
-    def _scheduler_of(self, runtime: str | None) -> Scheduler:
-        return self._scheduler if runtime is None else self._beside(runtime)
+    def _scheduler_of(self, pool: str) -> Scheduler:
+        return self._scheduler if pool == LOCAL else self._beside(pool)
 
     def _beside(self, name: str) -> Scheduler:
         if (scheduler := self._besides.get(name)) is None:
@@ -205,6 +248,8 @@ class Asker:
             return no_score(late)
         except Terminal as refused:  # the request is at fault, not the model
             return no_score(refused)
+        except (ModelStarting, ModelQuarantined) as absent:  # it was not asked
+            return no_score(absent)
         except Overloaded:  # nor is it when too much is asked of it
             raise
         except (Unavailable, Retryable) as failed:

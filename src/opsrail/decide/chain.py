@@ -9,16 +9,25 @@ version away is how an operator stops the model.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple, get_args
 
 from opsrail.decide.policy import Judgement, NoScore
-from opsrail.errors import DeadlinePassed, ModelUnavailable, Overloaded, TimedOut
-from opsrail.registry.pools import pools_of
+from opsrail.errors import (
+    DeadlinePassed,
+    ModelCrashed,
+    ModelQuarantined,
+    ModelStarting,
+    ModelUnavailable,
+    Overloaded,
+    TimedOut,
+)
+from opsrail.registry.pools import POOLS, place_of, pools_of
 from opsrail.registry.registry import Route
 from opsrail.registry.rollout import Stage
 from opsrail.values.decisions import CacheState, FallbackStep, ModelRef
 from opsrail.values.models import ModelVersion, Score
+from opsrail.values.pools import LOCAL
 
 StandIn = Literal["live", "standby", "pool", "retired"]
 STAND_INS: tuple[str, ...] = get_args(StandIn)
@@ -31,6 +40,9 @@ CURABLE = frozenset(
         BREAKER_OPEN,
         BULKHEAD_FULL,
         DeadlinePassed.code,
+        ModelCrashed.code,
+        ModelQuarantined.code,
+        ModelStarting.code,
         ModelUnavailable.code,
         Overloaded.code,
         TimedOut.code,
@@ -38,38 +50,40 @@ CURABLE = frozenset(
 )
 """Codes of what another model may do better."""
 
+FREE = frozenset({"hit", "shared"})
+"""Cache states of scores that another request paid for."""
+
 
 class Link(NamedTuple):
     """One model that may answer.
 
     Attributes:
-        what: The stage it stands at, or `pool`: the routed version in another runtime.
-        runtime: Of a pool; None: the version's own.
-        place: What breaker, bulkhead and asks under way hang on: the digest, of a pool with its runtime.
+        what: The stage it stands at, or `pool`: the routed version in another pool.
+        place: What breaker, bulkhead and asks under way hang on, see `place_of`.
     """
 
     what: str
     version: ModelVersion
     stage: Stage
-    runtime: str | None
+    pool: str
     place: str
 
     @property
     def label(self) -> str:
-        """Return `name/number`, of a pool with its runtime."""
+        """Return `name/number`, with the pool where that tells it apart."""
         version = f"{self.version.name}/{self.version.number}"
-        return version if self.runtime is None else f"{version} in {self.runtime}"
+        is_plain = self.pool == LOCAL and self.what != "pool"
+        return version if is_plain else f"{version} in {self.pool}"
 
-    @property
-    def cost_usd(self) -> float:
-        """What the model's card declares for a call."""
+    def cost_usd_of(self, score: Score) -> float:
+        """Return what a score cost: a call, as the model's card declares it, and the time in its pool."""
         declared = self.version.card.get("cost_usd", 0.0)
-        return float(declared) if isinstance(declared, int | float) else 0.0
+        return score.cost_usd + (float(declared) if isinstance(declared, int | float) else 0.0)
 
     def ref(self) -> ModelRef:
         """Return it as records name it."""
         version = self.version
-        return ModelRef(version.name, version.number, version.digest, str(self.stage))
+        return ModelRef(version.name, version.number, version.digest, str(self.stage), self.pool)
 
 
 class Answer(NamedTuple):
@@ -87,11 +101,17 @@ class Answer(NamedTuple):
     faults: Sequence[NoScore]
     steps: tuple[FallbackStep, ...]
 
+    @property
+    def cost_usd(self) -> float:
+        """Return what was paid for the score, 0 without one."""
+        if self.link is None or self.cache in FREE or isinstance(self.score, NoScore):
+            return 0.0
+        return self.link.cost_usd_of(self.score)
+
 
 def routed(route: Route) -> Link:
-    """Return the version that should answer."""
-    version = route.version
-    return Link(str(route.stage), version, route.stage, None, version.digest)
+    """Return the version that should answer, in the first of its pools."""
+    return _link(str(route.stage), route, pools_of(route.version.card)[0])
 
 
 def asked_for(
@@ -112,29 +132,41 @@ def asked_for(
 
 
 def links_of(
-    stand_ins: Sequence[StandIn], route: Route, standing: Mapping[str, Route]
+    stand_ins: Sequence[StandIn],
+    route: Route,
+    standing: Mapping[str, Route],
+    pools_for: Callable[[ModelVersion], Sequence[str]] = lambda version: pools_of(version.card),
 ) -> tuple[Link, ...]:
-    """Return who may be asked, the routed version first, each model once.
+    """Return who may be asked, the routed version first, each model once; nobody, when there is no pool for any.
 
     Args:
         stand_ins: As the point declares them.
         standing: The versions at each stage of the point.
+        pools_for: Returns the pools in which a version is asked, the best first. Not called for those of `local` alone.
     """
-    version = route.version
-    first = routed(route)
-    pools = pools_of(version.card)
-    if not pools and len(standing) == 1:
-        return (first,)
-    links = {version.digest: first}
+    if len(standing) == 1 and POOLS not in route.version.card:
+        return (routed(route),)
+    links: dict[str, Link] = {}
+    pools = pools_for(route.version) if POOLS in route.version.card else (LOCAL,)
+    for pool in pools[:1]:
+        _add(links, _link(str(route.stage), route, pool))
     for kind in stand_ins:
         if kind == "pool":
-            for runtime in pools:
-                place = f"{version.digest} {runtime}"
-                links.setdefault(place, Link("pool", version, route.stage, runtime, place))
+            for pool in pools[1:]:
+                _add(links, _link(kind, route, pool))
         elif (other := standing.get(kind)) is not None:
-            digest = other.version.digest
-            links.setdefault(digest, Link(kind, other.version, other.stage, None, digest))
+            others = pools_for(other.version) if POOLS in other.version.card else (LOCAL,)
+            for pool in others[:1]:
+                _add(links, _link(kind, other, pool))
     return tuple(links.values())
+
+
+def _link(what: str, route: Route, pool: str) -> Link:
+    return Link(what, route.version, route.stage, pool, place_of(route.version, pool))
+
+
+def _add(links: dict[str, Link], link: Link) -> None:
+    links.setdefault(link.place, link)
 
 
 def stood_in(links: Sequence[Link], faults: Sequence[NoScore]) -> tuple[FallbackStep, ...]:

@@ -13,26 +13,19 @@ from opsrail.decide.admission import Admission
 from opsrail.decide.asking import Asker, AskLimits, no_score
 from opsrail.decide.asks import rank_of
 from opsrail.decide.cache import ScoreCache
-from opsrail.decide.chain import (
-    CURABLE,
-    Answer,
-    Link,
-    asked_for,
-    links_of,
-    routed,
-    ruled,
-    stood_in,
-)
+from opsrail.decide.chain import CURABLE, FREE, Answer, Link, asked_for, routed, ruled, stood_in
 from opsrail.decide.deadline import Deadline, deadline_of
 from opsrail.decide.figures import Figures
 from opsrail.decide.flights import Flights
 from opsrail.decide.laps import Laps
+from opsrail.decide.placement import BUDGET_SPENT
+from opsrail.decide.placer import Placer
 from opsrail.decide.point import DecisionPoint
 from opsrail.decide.policy import Judgement, NoScore
 from opsrail.decide.reasoner import Reasoner
 from opsrail.decide.recorder import KEY_TTL_S, Recorder, Ticket
 from opsrail.decide.scheduler import Scheduler
-from opsrail.decide.stats import DeciderStats
+from opsrail.decide.stats import DeciderStats, stats_of
 from opsrail.errors import (
     AuthorError,
     DeadlinePassed,
@@ -54,8 +47,7 @@ from opsrail.values.rows import Write
 
 M = TypeVar("M", bound=BaseModel)
 LONGEST_KEY = 255
-FREE = frozenset({"hit", "shared"})
-"""Cache states of scores that another request paid for."""
+NO_BUDGET = NoScore(BUDGET_SPENT, "No score: the budget is spent, and the request can go without.")
 
 
 class Request(NamedTuple, Generic[M]):
@@ -70,7 +62,8 @@ class Request(NamedTuple, Generic[M]):
         case_id: The case it is asked in.
         seq: Position in that case's journal.
         budget_ms: Time for the answer; None: what the point declares.
-        criticality: Who goes first and is shed last, if that is less than the point declares.
+        criticality: Who goes first and is shed last, and whether speed or cost chooses the pool, if that is less than the
+            point declares.
         tenant: Whose request it is; no score is shared with another's.
         arm_key: What the canary's choice hangs on; None: the case, without one the correlation id.
         model_number: Number of the version that is to answer, if it is live or canary; None: whichever the rollout says.
@@ -129,6 +122,7 @@ class Decider:
         self._flights = Flights(clock)
         new_scheduler = partial(Scheduler, max_batch)
         self._asker = Asker(registry, clock, limits or AskLimits(), new_scheduler)
+        self._placer = Placer(registry, self._asker, clock)
         self._recorder = Recorder(
             store, clock, idempotency_ttl_s, linger_s=group_wait_s, most_pending=most_pending
         )
@@ -188,15 +182,9 @@ class Decider:
 
     def stats(self) -> DeciderStats:
         """Return what cache and models did since the process began, and how they are now."""
-        recorder = self._recorder
-        return DeciderStats(
-            self.admission.stats(),
-            self._cache.stats(self._flights.shared),
-            self._asker.stats(),
-            recorder.pending,
-            recorder.mean_group,
-            recorder.unwritten,
-        )
+        cache = self._cache.stats(self._flights.shared)
+        pools = self._registry.pools
+        return stats_of(self.admission, cache, self._asker, pools, self._recorder)
 
     async def _route(self, request: Request[Any], deadline: Deadline) -> Route | NoScore:
         point = request.point.name
@@ -236,7 +224,10 @@ class Decider:
             return _silence(point, route, None)
         if isinstance(features, NoScore):
             return _silence(point, features, routed(route))
-        links = links_of(point.stand_ins, route, self._registry.standing(point.name))
+        rank = rank_of(point.criticality, request.criticality)
+        links = self._placer.links(point, rank, route, deadline)
+        if not links:
+            return _silence(point, NO_BUDGET, routed(route))
         faults: list[NoScore] = []
         for link in links:
             now_s = self._clock.monotonic_s()
@@ -251,6 +242,8 @@ class Decider:
                 score, cache = no_score(full), "miss"
             if isinstance(score, Score):
                 steps = stood_in(links, faults) if faults else ()
+                if cache not in FREE:
+                    self._placer.paid(point, link, score)
                 return Answer(score, cache, link, faults, steps)
             faults.append(score)
             if score.code not in CURABLE:
@@ -312,7 +305,7 @@ class Decider:
             degraded=bool(faults),
             degraded_why=faults[0].code if faults else None,
             fallback=(*answer.steps, *silent),
-            cost_usd=link.cost_usd if scored and link and answer.cache not in FREE else 0.0,
+            cost_usd=answer.cost_usd,
             latency_ms=laps.spent_ms(),
             at_ms=laps.at_ms,
             reason_codes=codes,

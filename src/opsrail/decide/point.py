@@ -51,6 +51,9 @@ class DecisionPoint(Generic[M]):
         criticality: Who is answered first when more is asked than can be answered in time, and shed last: `high`, `normal`
             or `low`. A caller may ask for less.
         impact: What a wrong verdict costs: `low`, `medium` or `high`.
+        budget_usd_per_hour: What its scores may cost in an hour before low requests go to the cheapest pool alone; 0: no
+            limit.
+        budget_usd_per_day: As above, in a day.
         durability: `grouped`: durable before the answer, with others that come within 2 ms; `synced`: waits for no others;
             `async`: the answer does not wait for the disk, a crash may lose the record; refused for impact `high`.
         reason_codes: How many of the features that moved the score each decision names, 0..10, computed within the deadline.
@@ -70,8 +73,10 @@ class DecisionPoint(Generic[M]):
         deadline_ms: int = DEADLINE_MS,
         cache_ttl_s: float = 0.0,
         stand_ins: Sequence[StandIn] = USUAL,
-        criticality: Criticality = "normal",
         impact: Impact = "medium",
+        criticality: Criticality = "normal",
+        budget_usd_per_hour: float = 0.0,
+        budget_usd_per_day: float = 0.0,
         reason_codes: int = 0,
         durability: Durability = "grouped",
     ) -> None:
@@ -85,6 +90,8 @@ class DecisionPoint(Generic[M]):
         self.stand_ins = tuple(stand_ins)
         self.criticality: Criticality = criticality
         self.impact: Impact = impact
+        self.budget_usd_per_hour = budget_usd_per_hour
+        self.budget_usd_per_day = budget_usd_per_day
         self.reason_codes = reason_codes
         self.durability: Durability = durability
         if found := list(_faults(self)):
@@ -138,6 +145,9 @@ def _faults(point: DecisionPoint[Any]) -> Iterator[Fault]:
         if count > 1:
             yield Fault("stand_ins", f"{kind!r} stands {count} times")
     yield from _wrong_words(point)
+    for name in ("budget_usd_per_hour", "budget_usd_per_day"):
+        if not 0 <= (usd := getattr(point, name)) < float("inf"):
+            yield Fault(name, f"{usd} is not an amount in US dollars from 0 on")
     if not 0 <= point.reason_codes <= MOST_CODES:
         yield Fault("reason_codes", f"{point.reason_codes} is outside 0..{MOST_CODES}")
 

@@ -45,7 +45,7 @@ class Reasoner:
             return absent_codes(NO_SCORE)
         try:
             left_s = deadline.left_s(self._clock.monotonic_s())
-            model = await self._registry.model(link.version, left_s, link.runtime)
+            model = await self._registry.model(link.version, left_s, link.pool)
             left_s = deadline.left_s(self._clock.monotonic_s())
             told = await self._aside.run(
                 functools.partial(contributions_of, model, features.row), left_s

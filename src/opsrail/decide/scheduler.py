@@ -23,6 +23,9 @@ from opsrail.decide.inline import Inline
 from opsrail.decide.lane import BLAME_RATIO, Lane
 from opsrail.errors import (
     DeadlinePassed,
+    ModelCrashed,
+    ModelQuarantined,
+    ModelStarting,
     ModelUnavailable,
     OpsrailError,
     Overloaded,
@@ -56,6 +59,10 @@ class LaneStats(NamedTuple):
     row_ms: float
     at_once: int
     batch_rows: float
+
+
+PROCESS_FAULTS = (ModelCrashed, ModelStarting, ModelQuarantined)
+"""Of a model's process: no row of the batch is to blame, and asking each alone might end it again."""
 
 
 class Scheduler:
@@ -102,6 +109,11 @@ class Scheduler:
         """Return how a model's lane fares, None when it was not asked yet."""
         driver = self._drivers.get(digest)
         return None if driver is None else driver.stats()
+
+    def forget(self, digest: str) -> None:
+        """End a model's lane: nobody asks it any more, and it is released."""
+        if (driver := self._drivers.pop(digest, None)) is not None:
+            driver.close()
 
     def close(self) -> None:
         """End every lane; one that hangs is left to end with the process."""
@@ -363,7 +375,8 @@ def _results(model: LoadedModel, rows: list[Row]) -> tuple[list[Result], bool]:
         fault.__cause__ = raised
     if len(rows) == 1:
         return [fault], False
-    if is_remote(model) and not isinstance(fault, Terminal):
+    is_nobodys = is_remote(model) or isinstance(fault, PROCESS_FAULTS)
+    if is_nobodys and not isinstance(fault, Terminal):
         # no row is to blame; asking again is the retry budget's to allow
         return [fault] * len(rows), False
     return [result for row in rows for result in _results(model, [row])[0]], False

@@ -1,4 +1,4 @@
-"""What whoever registers a model version says of it, checked."""
+"""What describes a version: checked when it is registered, kept as a row, told to the ledger. Pure."""
 
 from __future__ import annotations
 
@@ -6,12 +6,25 @@ import math
 import re
 from collections.abc import Mapping
 
+import orjson
+
 from opsrail.errors import Fault, InvalidInput
-from opsrail.registry.pools import POOLS, pools_of
+from opsrail.registry.pools import card_faults
 from opsrail.values.canonical import canonical
+from opsrail.values.models import ModelVersion
+from opsrail.values.registry import ModelVersionRow, RolloutChangeRow
+from opsrail.values.rows import Append
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+def version_of(row: ModelVersionRow) -> ModelVersion:
+    """Return a row as a value."""
+    fields = row._asdict()
+    return ModelVersion(
+        **{**fields, "metrics": orjson.loads(row.metrics), "card": orjson.loads(row.card)}
+    )
 
 
 def check_description(
@@ -60,6 +73,27 @@ def description_faults(
         found.append(
             Fault("card.cost_usd", f"{cost_usd!r} is not an amount in US dollars from 0 on")
         )
-    if list(pools_of(card)) != card.get(POOLS, []):
-        found.append(Fault(f"card.{POOLS}", "is not a list of names of runtimes"))
+    found += card_faults(card)
     return found
+
+
+def registered(row: ModelVersionRow, by: str) -> Append:
+    """Return the ledger entry of a registration."""
+    body = {
+        "actor": by,
+        "at_ms": row.created_at_ms,
+        "digest": row.digest,
+        "name": row.name,
+        "number": row.number,
+        "runtime": row.runtime,
+        "training_digest": row.training_digest,
+    }
+    return Append(
+        "model.registered", f"{row.name}/{row.number}", row.created_at_ms, canonical(body)
+    )
+
+
+def changed(change: RolloutChangeRow, version: ModelVersion) -> Append:
+    """Return the ledger entry of a change of a rollout."""
+    body = {**change._asdict(), "stage": str(change.stage), "model_digest": version.digest}
+    return Append("rollout.changed", change.point, change.at_ms, canonical(body))

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
-
-import orjson
 
 from opsrail.clock import Clock
 from opsrail.errors import (
@@ -19,18 +17,21 @@ from opsrail.errors import (
 )
 from opsrail.ports import LoadedModel, ModelRuntime, Store
 from opsrail.registry import rollout
-from opsrail.registry.description import check_description
-from opsrail.registry.pools import Pools, pools_of
-from opsrail.registry.rollout import Move, Stage
-from opsrail.registry.shelf import Shelf
+from opsrail.registry.description import changed, check_description, registered, version_of
+from opsrail.registry.pools import PoolRuntimes, Pools
+from opsrail.registry.rollout import ANSWERING, Move, Stage
+from opsrail.registry.warming import DRAIN_S, Warming
 from opsrail.values.canonical import canonical, digest
 from opsrail.values.models import ModelVersion
+from opsrail.values.pools import LOCAL, Pool
 from opsrail.values.registry import ArtifactRow, ModelVersionRow, RolloutChangeRow, RolloutRow
-from opsrail.values.rows import Append, Insert, Where, Write, equals
+from opsrail.values.rows import Insert, Where, Write, equals
 
 ATTEMPTS = 20
 """How often a registration looks for the next free number; each loss means another registration of that name was written."""
 MOST_ROLLOUTS = 100_000
+LOAD_S = 60.0
+"""How long a version that shall answer may take to load. Ours: large forests take ten seconds."""
 
 
 class Route(NamedTuple):
@@ -50,8 +51,15 @@ class Registry:
     """Model versions and rollouts. One a process; several processes share them through the store.
 
     Args:
-        runtimes: What loads artifacts, by name.
+        runtimes: What loads artifacts, by name: the pool `local`, unless `pools` says how that is.
+        pools: Where else versions may run.
         poll_s: How long a change made by another process may stay unseen when the store's notice of it is lost.
+        keeps_retired: Points that may ask the version at stage `retired`: it is not released.
+        drain_s: How long a version is kept to which no request is routed any more.
+
+    Attributes:
+        pools: Where versions run.
+        warming: What loads and releases them.
     """
 
     def __init__(
@@ -60,13 +68,19 @@ class Registry:
         runtimes: Mapping[str, ModelRuntime],
         clock: Clock,
         *,
+        pools: Sequence[PoolRuntimes] = (),
         poll_s: float = 1.0,
+        keeps_retired: Collection[str] = (),
+        drain_s: float = DRAIN_S,
     ) -> None:
         self._store = store
         self._clock = clock
         self._poll_s = poll_s
-        self._shelf = Shelf(store, runtimes, clock)
-        self._pools = Pools(store, runtimes, clock)
+        self.pools = Pools(store, [PoolRuntimes(Pool(), runtimes), *pools], clock)
+        self.warming = Warming(self.pools, clock, drain_s)
+        self._keeps_retired = frozenset(keeps_retired)
+        self._is_serving = False
+        self._read: Mapping[str, Sequence[RolloutRow]] = {}
         self._standing: Mapping[str, Mapping[str, Route]] = {}
         self._versions: dict[tuple[str, int], ModelVersion] = {}
         self._rollouts: Mapping[str, Sequence[RolloutRow]] = {}
@@ -94,24 +108,23 @@ class Registry:
             training_digest: `sha256:<hex>` of the training rows.
             by: Who registers it.
             metrics: Finite figures by name.
-            card: What it is for, what it was made from, its limits; `cost_usd` is what one call costs, `pools` names further
-                runtimes that may score it when this one cannot.
+            card: What it is for, what it was made from, its limits; `cost_usd` is what one call costs, `pools` names the
+                pools it may run in, `isolation` is `process` where it may run in child processes alone.
 
         Raises:
             InvalidInput: all faults of the description at once. Terminal; nothing was kept.
             ArtifactRefused: the runtime does not load it. Terminal; nothing was kept.
-            ModelUnavailable: this process has no such runtime.
+            ModelUnavailable: this process has no such runtime or pool, or the model's process died.
         """
         check_description(name, training_digest, metrics or {}, card or {}, by)
         content_digest = digest(artifact)
-        for each in (runtime, *pools_of(card or {})):
-            await asyncio.to_thread(self._shelf.check, artifact, content_digest, each)
+        await asyncio.to_thread(self.pools.check, content_digest, runtime, card or {}, artifact)
         for _ in range(ATTEMPTS):
             known = await self._store.select(
                 ModelVersionRow, *equals(name=name), order=("number",), limit=MOST_ROLLOUTS
             )
             if same := [row for row in known if row.digest == content_digest]:
-                return _version_of(same[0])
+                return version_of(same[0])
             number = known[-1].number + 1 if known else 1
             figures = canonical(dict(metrics or {})).decode()
             told = canonical(dict(card or {})).decode()
@@ -124,17 +137,17 @@ class Registry:
                 [] if stored.get((), 0) else [Insert(ArtifactRow(content_digest, artifact))]
             )
             try:
-                await self._store.commit([*writes, Insert(row), _registered(row, by)])
+                await self._store.commit([*writes, Insert(row), registered(row, by)])
             except StaleWrite:
                 continue
-            return _version_of(row)
+            return version_of(row)
         raise Conflict(
             f"model {name!r}: {ATTEMPTS} other registrations came first; register it again"
         )
 
     def try_out(self, artifact: bytes, runtime: str) -> LoadedModel:
         """Return the model of an artifact that is not registered. Blocking; raises as `register`."""
-        return self._shelf.check(artifact, digest(artifact), runtime)
+        return self.pools.try_out(artifact, runtime)
 
     async def version(self, name: str, number: int) -> ModelVersion:
         """Return one version. Raises NotFound when there is none."""
@@ -143,12 +156,12 @@ class Registry:
         row = await self._store.get(ModelVersionRow, name, number)
         if row is None:
             raise NotFound(f"there is no model version {name}/{number}; see `opsrail models list`")
-        return self._versions.setdefault((name, number), _version_of(row))
+        return self._versions.setdefault((name, number), version_of(row))
 
     async def versions(self, *where: Where, limit: int = 1000) -> list[ModelVersion]:
         """Return versions by name and number."""
         return [
-            _version_of(row)
+            version_of(row)
             for row in await self._store.select(ModelVersionRow, *where, limit=limit)
         ]
 
@@ -165,7 +178,10 @@ class Registry:
         share: float = 0.0,
         revision: int | None = None,
     ) -> RolloutChangeRow:
-        """Move a version to a stage of a decision point; it holds here at once, in other processes within `poll_s`.
+        """Move a version to a stage of a decision point.
+
+        It holds here at once, in other processes within `poll_s` and as soon as they have it loaded. Where this process
+        answers requests, it is loaded and tried out before the change is written.
 
         Args:
             share: For a canary, part of the requests it answers.
@@ -175,6 +191,7 @@ class Registry:
             Conflict: somebody changed the rollout first (StaleWrite), or the version cannot go there from where it stands.
             InvalidInput: share, reason or name is missing. Terminal.
             NotFound: the version is not registered. Terminal.
+            ModelUnavailable: it shall answer, and cannot be loaded here. Nothing was changed.
         """
         await self.version(version.name, version.number)
         history = await self.history(point, limit=1)
@@ -186,8 +203,10 @@ class Registry:
         rows = await self.rollout(point)
         move = Move(point, version.name, version.number, Stage(stage), share, by, reason)
         change, writes = rollout.writes_of(rows, current, move, self._clock.now_ms())
+        if self._is_serving and move.stage in ANSWERING:
+            await self.warming.load(version, LOAD_S)
         try:
-            await self._store.commit([*writes, _changed(change, version)])
+            await self._store.commit([*writes, changed(change, version)])
         except StaleWrite as lost:
             raise StaleWrite(
                 f"somebody else changed the rollout of {point!r} first; look at it again"
@@ -247,47 +266,38 @@ class Registry:
         """Return the version at each stage of a point, as last read by `route`."""
         return self._standing.get(point, {})
 
-    async def model(
-        self, version: ModelVersion, wait_s: float, pool: str | None = None
-    ) -> LoadedModel:
-        """Return a version's model, loaded.
-
-        Args:
-            pool: Another runtime that its card names; None: its own.
+    async def model(self, version: ModelVersion, wait_s: float, pool: str = LOCAL) -> LoadedModel:
+        """Return a version's model in a pool, loaded.
 
         Raises:
             ModelUnavailable: it cannot be had within `wait_s`.
         """
-        if pool is None:
-            return self.held(version) or await self._shelf.take(version, wait_s)
-        return await self._pools.take(version, wait_s, pool)
+        shelf = self.pools.local if pool == LOCAL else self.pools.shelf(pool)
+        return shelf.held(version) or await shelf.take(version, wait_s)
 
-    def held(self, version: ModelVersion) -> LoadedModel | None:
-        """Return a version's model if it is loaded."""
-        return self._shelf.held(version)
-
-    async def warm(self, wait_s: float = 60.0) -> list[ModelVersion]:
-        """Load every version that may answer now, so that the first request does not wait for it; returns what is loaded.
+    async def warm(self, wait_s: float = LOAD_S) -> list[ModelVersion]:
+        """Load every version that may answer now, and from now on each that comes before it does; returns what is loaded.
 
         A version that cannot be loaded is left out: its requests fall back until it can.
         """
+        self._is_serving = True
         async with self._refreshing:
             await self._refresh()
-        serving = {
-            (row.model_name, row.model_number)
-            for rows in self._rollouts.values()
-            for row in rows
-            if row.stage in (Stage.LIVE, Stage.CANARY, Stage.STANDBY)
-        }
-        versions = [self._versions[key] for key in sorted(serving) if key in self._versions]
+        versions = self._answering()
         loads = await asyncio.gather(
-            *(self.model(version, wait_s) for version in versions), return_exceptions=True
+            *(self.warming.load(version, wait_s) for version in versions), return_exceptions=True
         )
+        self._settle()
         return [
             version
-            for version, model in zip(versions, loads, strict=True)
-            if not isinstance(model, BaseException)
+            for version, fault in zip(versions, loads, strict=True)
+            if not isinstance(fault, BaseException)
         ]
+
+    async def close(self) -> None:
+        """Release all models; nothing is asked any more."""
+        self._is_serving = False
+        await self.warming.close()
 
     def _is_stale(self) -> bool:
         return (
@@ -321,9 +331,48 @@ class Registry:
                 await self.version(row.model_name, row.model_number)
             except NotFound:
                 continue  # its requests fall back; the others are served
-        self._rollouts = rollouts
-        self._standing = {point: self._routes(rows) for point, rows in rollouts.items()}
+        self._read = rollouts
         self._changed, self._fresh_until_s = changed, fresh_until_s
+        if self._is_serving:
+            self.warming.begin(self._answering(), self._settle)
+        self._settle()
+
+    def _answering(self) -> list[ModelVersion]:
+        """Return the versions that may answer by what was last read."""
+        keys = {
+            (row.model_name, row.model_number)
+            for rows in self._read.values()
+            for row in rows
+            if row.stage in ANSWERING
+        }
+        return [self._versions[key] for key in sorted(keys) if key in self._versions]
+
+    def _settle(self) -> None:
+        """Route by what was last read, but to no version that is still being loaded while another can answer."""
+        if not self._is_serving:
+            self._rollouts = self._read
+        else:
+            before = self._rollouts
+            self._rollouts = {
+                point: rollout.held_back(rows, before.get(point, ()), self._is_ready)
+                for point, rows in self._read.items()
+            }
+            answering = [row for rows in self._rollouts.values() for row in rows]
+            routed = [self._versions.get((row.model_name, row.model_number)) for row in answering]
+            self.warming.keep(
+                {
+                    version.digest
+                    for version, row in zip(routed, answering, strict=True)
+                    if version is not None
+                    and (row.stage != Stage.RETIRED or row.point in self._keeps_retired)
+                }
+                | {version.digest for version in self._answering()}
+            )
+        self._standing = {point: self._routes(rows) for point, rows in self._rollouts.items()}
+
+    def _is_ready(self, row: RolloutRow) -> bool:
+        version = self._versions.get((row.model_name, row.model_number))
+        return version is None or self.warming.is_settled(version)
 
     def _routes(self, rows: Sequence[RolloutRow]) -> dict[str, Route]:
         return {
@@ -331,30 +380,3 @@ class Registry:
             for row in rows
             if (version := self._versions.get((row.model_name, row.model_number))) is not None
         }
-
-
-def _version_of(row: ModelVersionRow) -> ModelVersion:
-    fields = row._asdict()
-    return ModelVersion(
-        **{**fields, "metrics": orjson.loads(row.metrics), "card": orjson.loads(row.card)}
-    )
-
-
-def _registered(row: ModelVersionRow, by: str) -> Append:
-    body = {
-        "actor": by,
-        "at_ms": row.created_at_ms,
-        "digest": row.digest,
-        "name": row.name,
-        "number": row.number,
-        "runtime": row.runtime,
-        "training_digest": row.training_digest,
-    }
-    return Append(
-        "model.registered", f"{row.name}/{row.number}", row.created_at_ms, canonical(body)
-    )
-
-
-def _changed(change: RolloutChangeRow, version: ModelVersion) -> Append:
-    body = {**change._asdict(), "stage": str(change.stage), "model_digest": version.digest}
-    return Append("rollout.changed", change.point, change.at_ms, canonical(body))

@@ -13,7 +13,7 @@ revision of its point; two that start from the same revision cannot both be writ
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -41,6 +41,9 @@ TRANSITIONS: Mapping[Stage | None, frozenset[Stage]] = {
     Stage.RETIRED: frozenset({Stage.SHADOW, Stage.CANARY, Stage.LIVE, Stage.STANDBY}),
 }
 """Where a version may go from where it stands; None: never at a stage of this point. Canary to canary changes its share."""
+
+ANSWERING = frozenset({Stage.LIVE, Stage.CANARY, Stage.STANDBY})
+"""Stages whose versions are loaded before anybody asks them."""
 
 
 class Move(NamedTuple):
@@ -164,3 +167,30 @@ def answering(rows: Sequence[RolloutRow], key: str) -> RolloutRow | None:
         elif row.stage == Stage.CANARY and is_in_canary(row.point, key, row.share):
             return row
     return live
+
+
+def held_back(
+    rows: Sequence[RolloutRow],
+    before: Sequence[RolloutRow],
+    is_ready: Callable[[RolloutRow], bool],
+) -> list[RolloutRow]:
+    """Return what requests go by while versions that came are not ready: who answered before answers on.
+
+    A version that is not ready holds its place only where nobody stood before. What was taken away, and not replaced, is
+    gone at once: that is how an operator stops a model.
+
+    Args:
+        rows: The point's rollout now.
+        before: What requests went by until now.
+        is_ready: Whether the version of a row can be asked, or could not be made ready.
+    """
+    stood = {row.stage: row for row in before if is_ready(row)}
+    kept = []
+    for row in rows:
+        if row.stage not in ANSWERING or is_ready(row):
+            kept.append(row)
+        elif row.stage in stood:
+            kept.append(stood[row.stage])
+        elif row.stage != Stage.CANARY:  # without one the live version answers
+            kept.append(row)
+    return kept

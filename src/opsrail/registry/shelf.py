@@ -1,13 +1,14 @@
-"""Loaded models in memory, each loaded once, off the event loop, its bytes checked against its digest."""
+"""Loaded models of one pool, each loaded and warmed once, off the event loop, its bytes checked against its digest."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 from opsrail.clock import Clock
 from opsrail.errors import ArtifactRefused, ModelUnavailable, OpsrailError
-from opsrail.ports import LoadedModel, ModelRuntime, Store
+from opsrail.ports import ClosableModel, LoadedModel, ModelRuntime, Store, warm_up
 from opsrail.values.canonical import digest
 from opsrail.values.models import ModelVersion
 from opsrail.values.registry import ArtifactRow
@@ -16,20 +17,54 @@ RETRY_AFTER_S = 10.0
 """Ours: a model that failed to load is tried again after this long, not at every request."""
 
 
-class Shelf:
-    """Models by digest. A request that cannot wait for a load leaves it running for the next."""
+@dataclass(slots=True)
+class _Place:
+    """What is known of one artifact."""
 
-    def __init__(self, store: Store, runtimes: Mapping[str, ModelRuntime], clock: Clock) -> None:
+    version: ModelVersion
+    load: asyncio.Task[LoadedModel]
+    failed_at_s: float | None = None
+    is_dropped: bool = False
+
+
+class Shelf:
+    """Models by digest. A request that cannot wait for a load leaves it running for the next.
+
+    Args:
+        runtime_of: Returns what loads a version here; raises ModelUnavailable when there is none.
+        finished: Returns a loaded model as it is to be asked.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        runtime_of: Callable[[ModelVersion], ModelRuntime],
+        clock: Clock,
+        finished: Callable[[LoadedModel], LoadedModel] = lambda model: model,
+    ) -> None:
         self._store = store
-        self._runtimes = runtimes
+        self._runtime_of = runtime_of
         self._clock = clock
-        self._loads: dict[str, asyncio.Task[LoadedModel]] = {}
-        self._failed_at_s: dict[str, float] = {}
+        self._finished = finished
+        self._places: dict[str, _Place] = {}
         self._models: dict[str, LoadedModel] = {}
 
     def held(self, version: ModelVersion) -> LoadedModel | None:
         """Return the model if it is loaded."""
         return self._models.get(version.digest)
+
+    def is_begun(self, version: ModelVersion) -> bool:
+        """Return whether a version's load was begun, be it that it failed."""
+        return version.digest in self._places
+
+    def is_settled(self, version: ModelVersion) -> bool:
+        """Return whether a version's load was begun and is over, be it that it failed."""
+        place = self._places.get(version.digest)
+        return place is not None and place.load.done()
+
+    def versions(self) -> list[ModelVersion]:
+        """Return the versions that are loaded."""
+        return [place.version for key, place in self._places.items() if key in self._models]
 
     async def take(self, version: ModelVersion, wait_s: float) -> LoadedModel:
         """Return the model, loading it when it is not yet here.
@@ -38,13 +73,7 @@ class Shelf:
             ModelUnavailable: it cannot be loaded, or not within `wait_s`; loading goes on.
         """
         label = f"{version.name}/{version.number}"
-        load = self._loads.get(version.digest)
-        if load is None or self._may_retry(version.digest):
-            load = asyncio.get_running_loop().create_task(self._load(version), name=f"load {label}")
-            load.add_done_callback(
-                lambda task: task.cancelled() or task.exception()
-            )  # whoever waits hears of it
-            self._loads[version.digest] = load
+        load = self.begin(version)
         await asyncio.wait({load}, timeout=max(0.0, wait_s))
         if not load.done():
             raise ModelUnavailable(
@@ -58,43 +87,86 @@ class Shelf:
             ) from fault
         return load.result()
 
-    def check(self, artifact: bytes, expected_digest: str, runtime: str) -> LoadedModel:
-        """Load an artifact and return the model; blocking.
+    def begin(self, version: ModelVersion) -> asyncio.Task[LoadedModel]:
+        """Return the load of a version, begun when it is not under way or done, or failed some time ago."""
+        place = self._places.get(version.digest)
+        if place is None or self._may_retry(place):
+            load = asyncio.get_running_loop().create_task(
+                self._load(version), name=f"load {version.name}/{version.number}"
+            )
+            load.add_done_callback(
+                lambda task: task.cancelled() or task.exception()
+            )  # whoever waits hears of it
+            place = self._places[version.digest] = _Place(version, load)
+        return place.load
+
+    def check(self, version: ModelVersion, artifact: bytes) -> None:
+        """Load an artifact and drop it again; blocking. Raises as `loaded`."""
+        _close(self.loaded(version, artifact))
+
+    def drop(self, version: ModelVersion) -> Awaitable[None]:
+        """Forget a model at once; what is returned releases what it holds. It is loaded again when it is next asked for."""
+        if (place := self._places.pop(version.digest, None)) is not None:
+            place.is_dropped = True
+            place.load.cancel()
+        return _closed(self._models.pop(version.digest, None))
+
+    async def close(self) -> None:
+        """Drop all."""
+        for place in list(self._places.values()):
+            await self.drop(place.version)
+
+    def loaded(self, version: ModelVersion, artifact: bytes) -> LoadedModel:
+        """Return an artifact's model; blocking.
 
         Raises:
             ArtifactRefused: the bytes are not those of the digest, or the runtime refuses them. Terminal.
             ModelUnavailable: there is no such runtime in this process.
         """
-        if (actual := digest(artifact)) != expected_digest:
+        if (actual := digest(artifact)) != version.digest:
             raise ArtifactRefused(
-                f"artifact {expected_digest} is damaged: its bytes give {actual}; register it again"
+                f"artifact {version.digest} is damaged: its bytes give {actual}; register it again"
             )
-        if runtime not in self._runtimes:
-            known = ", ".join(sorted(self._runtimes)) or "none"
-            raise ModelUnavailable(
-                f"no runtime {runtime!r} in this process (known: {known}); install its extra"
-            )
-        return self._runtimes[runtime].load(artifact, expected_digest)
+        return self._runtime_of(version).load(artifact, version.digest)
 
-    def _may_retry(self, model_digest: str) -> bool:
-        failed_at_s = self._failed_at_s.get(model_digest)
+    def _may_retry(self, place: _Place) -> bool:
+        failed_at_s = place.failed_at_s
         return failed_at_s is not None and self._clock.monotonic_s() - failed_at_s >= RETRY_AFTER_S
 
     async def _load(self, version: ModelVersion) -> LoadedModel:
-        self._failed_at_s.pop(version.digest, None)
+        place = self._places[version.digest]
         try:
             row = await self._store.get(ArtifactRow, version.digest)
             if row is None:
                 raise ArtifactRefused(
                     f"artifact {version.digest} of {version.name}/{version.number} is not in the store"
                 )
-            model = await asyncio.to_thread(
-                self.check, row.content, version.digest, version.runtime
-            )
+            model = await asyncio.to_thread(self._warmed, place, row.content)
         except BaseException as fault:
-            self._failed_at_s[version.digest] = self._clock.monotonic_s()
+            place.failed_at_s = self._clock.monotonic_s()
             if isinstance(fault, OpsrailError) or not isinstance(fault, Exception):
                 raise
             raise ModelUnavailable(f"{type(fault).__name__}: {fault}") from fault
         self._models[version.digest] = model
         return model
+
+    def _warmed(self, place: _Place, artifact: bytes) -> LoadedModel:
+        model = self.loaded(place.version, artifact)
+        try:
+            warm_up(model)
+            if place.is_dropped:  # while this thread loaded it, which nobody could stop
+                raise ModelUnavailable("nobody waits for it any more")
+        except BaseException:
+            _close(model)
+            raise
+        return self._finished(model)
+
+
+async def _closed(model: LoadedModel | None) -> None:
+    if model is not None:
+        await asyncio.to_thread(_close, model)
+
+
+def _close(model: LoadedModel) -> None:
+    if isinstance(model, ClosableModel):
+        model.close()

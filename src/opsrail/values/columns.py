@@ -118,6 +118,15 @@ def _faults(columns: Sequence[Column], rows: Sequence[Mapping[str, object]]) -> 
                 yield Fault(place, str(error))
 
 
+def trial_rows(columns: Sequence[Column], count: int) -> list[dict[str, object]]:
+    """Return rows that the columns can read: 0, or the first word. They mean nothing; a model is tried out with them."""
+    row: dict[str, object] = {
+        column.name: next(iter(column.codes), "") if isinstance(column, Category) else 0.0
+        for column in columns
+    }
+    return [row] * count
+
+
 def columns_to_json(columns: Sequence[Column]) -> str:
     """Return the columns as the JSON text that `columns_from_json` reads."""
     return json.dumps(

@@ -79,12 +79,14 @@ class ModelRef(NamedTuple):
     Attributes:
         digest: `sha256:<hex>` of its artifact.
         stage: Rollout stage it answered at: `live` or `canary`; `standby` or `retired` when it stood in.
+        pool: Where it ran; of a score that was kept, where it would have run; None in a record from before there were pools.
     """
 
     name: str
     number: int
     digest: str
     stage: str
+    pool: str | None = None
 
 
 class FallbackStep(NamedTuple):
@@ -93,7 +95,7 @@ class FallbackStep(NamedTuple):
     Attributes:
         what: Who was asked next: the model version at `live`, `standby` or `retired`, the routed one in another `pool`, the
             point's `fallback`, or the `policy` itself.
-        model: `name/number` of a version, of a pool with its runtime; None for fallback and policy.
+        model: `name/number` of a version, with the pool where that tells it apart; None for fallback and policy.
         why: Code of why the one before could not answer, e.g. `breaker-open`.
     """
 
@@ -215,7 +217,7 @@ class Decision:
         degraded: True when the version that should have answered could not: a stand-in did, or the fallback, or policy.
         degraded_why: Code of what stood in its way, e.g. `deadline-passed`; None unless degraded.
         fallback: Who was asked instead, in order, and why each time; the last one answered. Empty unless degraded.
-        cost_usd: What the score cost, as the model's card declares a call; 0 for one that was kept or shared.
+        cost_usd: Of the score: a call, as the model's card declares it, and time in its pool; 0 for one kept or shared.
         latency_ms: By stage (`route`, `features`, `score`, `verdict`) and `total`, until the record was begun. Milliseconds.
         at_ms: When it was asked, epoch ms.
         durability: `synced`: on disk before the answer, by a commit that waited for nobody; `grouped`: on disk before the

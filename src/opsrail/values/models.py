@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from opsrail.errors import ModelUnavailable
@@ -48,6 +48,7 @@ class Score:
         digest: `sha256:<hex>` of the model's artifact.
         unknown: Features whose value the model was never trained on, or that were missing, in column order. A model may
             answer all the same; a policy may send such requests to a person.
+        cost_usd: What the time cost that the model took for it, where its pool has a price.
 
     Raises:
         ModelUnavailable: value or confidence is not in [0, 1] (NaN included). The decision falls back.
@@ -57,6 +58,7 @@ class Score:
     confidence: float
     digest: str
     unknown: tuple[str, ...] = ()
+    cost_usd: float = field(default=0.0, compare=False)
 
     def __post_init__(self) -> None:
         if not (0.0 <= self.value <= 1.0 and 0.0 <= self.confidence <= 1.0):

@@ -128,6 +128,7 @@ class Model(Shape):
     number: int
     digest: str
     stage: str
+    pool: str | None
 
 
 class Reason(Shape):
@@ -289,6 +290,24 @@ class Proofs(Shape):
 
     subject_id: str
     proofs: list[Proof]
+
+
+class Process(Shape):
+    """How a model fares that runs in child processes of its own."""
+
+    model: str
+    pool: str
+    state: Literal["serving", "quarantined", "trial"]
+    children: int
+    wanted: int
+    crashes: int
+    quarantined_for_s: float
+
+
+class Processes(Shape):
+    """The models that run in child processes of this process."""
+
+    processes: list[Process]
 
 
 class Index(Shape):

@@ -20,6 +20,7 @@ from opsrail.web.inference import Inference
 from opsrail.web.ledger import Ledger
 from opsrail.web.openapi import document
 from opsrail.web.points import Points
+from opsrail.web.processes import Processes
 from opsrail.web.reviews import Reviews
 from opsrail.web.routing import Paths
 from opsrail.web.stats import LiveStats
@@ -46,7 +47,8 @@ def create_asgi(
     )
     inference = Inference(door, health, Points(app))
     trades = (Cases(door), Decisions(door), Bulk(door), Explanations(door), Reviews(door))
-    for trade in (health, LiveStats(door), *trades, Ledger(door), inference):
+    others = (Ledger(door), Processes(door), inference)
+    for trade in (health, LiveStats(door), *trades, *others):
         operations += trade.operations()
     open_paths = frozenset(operation.path for operation in operations if operation.is_open)
     return Envelope(

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from opsrail.errors import OpsrailError, Unavailable
-from opsrail.ports import Finding
+from opsrail.ports import Finding, ModelHealth
 from opsrail.telemetry import CORRELATION
 from opsrail.web import answers
 from opsrail.web.door import Answer, Door, Operation, answer, principal_of
@@ -79,6 +79,7 @@ class Health:
                     "stats": "/v1/stats",
                     "openapi": "/v1/openapi.json",
                     "problems": LIST,
+                    "processes": "/v1/processes",
                     "health": "/healthz",
                     "readiness": "/readyz",
                 },
@@ -109,7 +110,9 @@ class Health:
 
     async def findings(self) -> list[Finding]:
         """Return what was found; nothing of level `fail`: it can serve."""
-        return [*self._loops(), *await self._store(), *await self._models()]
+        return [
+            *self._loops(), *await self._store(), *await self._models(), *self._processes()
+        ]  # fmt: skip
 
     async def openapi(self, request: Request) -> Response:
         """Answer with the description of what is served."""
@@ -150,3 +153,20 @@ class Health:
                 message = "no model version is live; the fallback answers"
                 found.append(Finding(f"models.{point}", "warn", message))
         return found
+
+    def _processes(self) -> list[Finding]:
+        """Return the models whose processes are not as they should be."""
+        return [
+            Finding(f"processes.{version.name}/{version.number}", "warn", _told(pool, health))
+            for pool, version, health in self._door.app.registry.pools.health()
+            if health.state == "quarantined" or health.children < health.wanted
+        ]
+
+
+def _told(pool: str, health: ModelHealth) -> str:
+    if health.state == "quarantined":
+        return (
+            f"in quarantine in pool {pool} for {health.quarantined_for_s:.0f} s more after {health.crashes} crashes; "
+            "roll back, or release it once it is mended, see docs/decisions.md"
+        )
+    return f"{health.children} of {health.wanted} processes are ready in pool {pool}, after {health.crashes} crashes"

@@ -116,6 +116,9 @@ PROBLEMS: Mapping[type[Exception], Row] = {
     errors.Unavailable: _DOWN,
     errors.ReadOnly: _HELD,
     errors.ModelUnavailable: _DOWN,
+    errors.ModelCrashed: _DOWN,
+    errors.ModelStarting: _DOWN,
+    errors.ModelQuarantined: _DOWN,
     errors.DeadlinePassed: Row(
         504, "No answer in time", "No answer could be had in time. Try again."
     ),

@@ -19,8 +19,10 @@ from opsrail.connect.remote_runtimes import RemoteGrpcRuntime, RemoteHttpRuntime
 from opsrail.decide.decider import Request
 from opsrail.errors import InvalidInput, ModelUnavailable
 from opsrail.ports import LoadedModel
+from opsrail.registry.pools import PoolRuntimes
 from opsrail.registry.rollout import Stage
 from opsrail.values.canonical import canonical
+from opsrail.values.pools import Pool
 from tests.integration.web.conftest import Served
 from tests.support.remotes import description, loaded
 from tests.unit.web import claims
@@ -252,7 +254,7 @@ async def test_a_decision_rests_on_the_score_of_another_opsrail_and_falls_back_w
 ) -> None:
     url = served[kind == "remote-grpc"]
     app = app_of()
-    app.registry._shelf._runtimes = runtimes()
+    app.registry.pools._placed["local"]._given = PoolRuntimes(Pool(), runtimes())
     told = description(url, secret="env:OPSRAIL_TEST_KEY")
     async with app.running():
         version = await app.registry.register(

@@ -98,7 +98,7 @@ async def test_a_retired_version_stands_in_only_where_the_point_says_so(road: Ro
 
 
 async def test_another_pool_of_the_version_stands_in_for_it(road: Road) -> None:
-    live = await road.live(pools=["spare"])
+    live = await road.live(pools=["local", "spare"])
     road.runtime.failing.add(live.digest)
 
     decision = await decided(road)
@@ -109,13 +109,16 @@ async def test_another_pool_of_the_version_stands_in_for_it(road: Road) -> None:
     assert road.spare.batches == [1]
 
 
-async def test_each_pool_has_its_own_breaker(road: Road) -> None:
-    live = await road.live(pools=["spare"])
+async def test_a_pool_whose_breaker_is_open_is_passed_over(road: Road) -> None:
+    """That is placement, no stand-in: the version that should answer does."""
+    live = await road.live(pools=["local", "spare"])
     road.runtime.failing.add(live.digest)
     for age in range(12):
         last = await road.decider.decide(request(fraud_point(), Claim(age=age)))
 
-    assert steps(last) == [("pool", "fraud/1 in spare", "breaker-open")]
+    assert (last.degraded, steps(last)) == (False, [])
+    assert last.model is not None
+    assert last.model.pool == "spare"
     assert [each.breaker for each in road.decider.stats().models] == ["open", "closed"]
 
 
@@ -224,11 +227,15 @@ def test_a_point_names_stand_ins_that_there_are_each_once() -> None:
     assert [fault.place for fault in caught.value.faults] == ["stand_ins"] * 2
 
 
-async def test_pools_that_are_no_list_of_runtimes_are_refused(road: Road) -> None:
+async def test_pools_that_are_no_list_of_names_are_refused(road: Road) -> None:
     with pytest.raises(InvalidInput, match=r"card\.pools"):
         await road.registered(OLD, pools="spare")
     with pytest.raises(InvalidInput, match=r"card\.pools"):
         await road.registered(OLD, pools=["spare", 3])
+    with pytest.raises(InvalidInput, match=r"card\.pools"):
+        await road.registered(OLD, pools=["spare", "spare"])
+    with pytest.raises(InvalidInput, match=r"card\.isolation"):
+        await road.registered(OLD, isolation="thread")
 
 
 async def test_a_pool_that_cannot_load_the_model_is_noticed_when_it_is_registered(
@@ -238,7 +245,7 @@ async def test_a_pool_that_cannot_load_the_model_is_noticed_when_it_is_registere
         raise ArtifactRefused("not for this runtime")
 
     monkeypatch.setattr(road.spare, "load", refuse)
-    with pytest.raises(ModelUnavailable, match="no runtime 'gone'"):
+    with pytest.raises(ModelUnavailable, match="no pool 'gone'"):
         await road.registered(OLD, pools=["gone"])
     with pytest.raises(ArtifactRefused):
         await road.registered(OLD, pools=["spare"])
@@ -272,6 +279,7 @@ def test_links_begin_with_the_routed_version_and_go_on_as_the_point_says(
     assert all(link.what in kinds for link in links[1:])
     order = [kinds.index(link.what) for link in links[1:]]  # type: ignore[arg-type]
     assert all(one <= two for one, two in pairwise(order))
-    assert [link.runtime for link in links if link.what == "pool"] == (
-        pools if "pool" in kinds else []
+    assert links[0].pool == [*pools, "local"][0]
+    assert [link.pool for link in links if link.what == "pool"] == (
+        pools[1:] if "pool" in kinds else []
     )

@@ -16,8 +16,10 @@ from opsrail.config import Config, DecideConfig, WebConfig
 from opsrail.decide.decider import Request
 from opsrail.decide.rows import PATIENCE_S, in_order, patiently
 from opsrail.errors import Overloaded
+from opsrail.registry.pools import PoolRuntimes
 from opsrail.registry.rollout import Stage
 from opsrail.testing.models import FunctionRuntime
+from opsrail.values.pools import Pool
 from opsrail.web.bulk_arrow import ARROW
 from tests.support.decisions import StillClock
 from tests.unit.web import claims
@@ -280,7 +282,9 @@ async def test_a_stream_with_flipped_bytes_never_takes_the_server_down(live: Cal
 async def test_a_canary_answers_its_share_of_the_rows(live: Caller) -> None:
     registry = live.app.registry
     functions = {"fraud-risk": claims.score, "bolder": lambda row: 0.9}
-    registry._shelf._runtimes = {"function": FunctionRuntime(functions)}
+    registry.pools._placed["local"]._given = PoolRuntimes(
+        Pool(), {"function": FunctionRuntime(functions)}
+    )
     canary = await registry.register(
         "fraud-risk", b"bolder", runtime="function", training_digest="sha256:" + "1" * 64, by="ann"
     )

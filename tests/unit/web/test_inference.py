@@ -12,10 +12,12 @@ import tritonclient.grpc.service_pb2 as tritons
 from pydantic import BaseModel
 
 from opsrail.config import WebConfig
+from opsrail.registry.pools import PoolRuntimes
 from opsrail.registry.rollout import Stage
 from opsrail.testing.models import FunctionRuntime
 from opsrail.values.inference import InferenceRequest
 from opsrail.values.inference_proto import TABLE, message_class
+from opsrail.values.pools import Pool
 from opsrail.values.tensors import Tensor
 from opsrail.web.signature import facts_of, fields_of
 from tests.unit.web import claims
@@ -99,7 +101,9 @@ async def test_a_version_may_be_asked_for_while_it_answers(live: Caller) -> None
 async def live() -> Any:
     app = app_of()
     functions = {"fraud-risk": claims.score, "bolder": lambda row: 0.9}
-    app.registry._shelf._runtimes = {"function": FunctionRuntime(functions)}  # a second model
+    app.registry.pools._placed["local"]._given = PoolRuntimes(
+        Pool(), {"function": FunctionRuntime(functions)}
+    )  # a second model
     async with running(app) as client:
         version = await app.registry.register(
             "fraud-risk",

@@ -1,0 +1,204 @@
+"""Versions that replace one another under load: nobody is turned away, nobody gets a lesser answer."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from pathlib import Path
+
+import pytest
+from pydantic import create_model
+
+from opsrail import Band, DecisionPoint, Policy
+from opsrail.app import App, build
+from opsrail.cases.loader import Definitions
+from opsrail.config import Config, PoolConfig
+from opsrail.connect.catalog import FACTORY, child_runtimes, runtimes
+from opsrail.connect.onnx import OnnxRuntime
+from opsrail.decide.decider import Decider, Request
+from opsrail.errors import ModelUnavailable
+from opsrail.ports import LoadedModel
+from opsrail.registry.pools import PoolRuntimes
+from opsrail.registry.registry import Registry
+from opsrail.registry.rollout import Stage
+from opsrail.values.decisions import Decision
+from opsrail.values.models import ModelVersion
+from opsrail.values.pools import Pool
+from tests.support.forests import artifact_of, random_trees
+
+COLUMNS, TREES = 8, 20
+SWAPS = 200
+CALLERS = 8
+DRAIN_S = 0.05
+LOAD_S = 0.4
+Facts = create_model("Facts", **{f"f{place}": (float, ...) for place in range(COLUMNS)})  # type: ignore[call-overload]
+POINT = DecisionPoint(
+    "risk",
+    request=Facts,
+    policy=Policy([Band("approve", below=0.5), Band("review", below=1.01)]),
+    deadline_ms=2_000,
+)
+
+
+def app_in(folder: Path) -> App:
+    return build(Config(), folder, Definitions({}, {POINT.name: POINT}, (), ()), runs=True)
+
+
+async def versions_of(registry: Registry, count: int, **card: object) -> list[ModelVersion]:
+    """Register as many models."""
+    return [
+        await registry.register(
+            "risk",
+            artifact_of(random_trees(seed, columns=COLUMNS, trees=TREES, depth=4), COLUMNS),
+            runtime="onnx",
+            training_digest="sha256:" + "0" * 64,
+            by="ann",
+            card=card,
+        )
+        for seed in range(count)
+    ]
+
+
+def another_process(app: App) -> tuple[Registry, Decider]:
+    """Return a registry and a decider that learn of changes from the store alone, as those of another process do."""
+    here = runtimes()
+    apart = child_runtimes(here, PoolConfig(), app.clock, FACTORY)
+    pools = [PoolRuntimes(Pool(), here, apart)]
+    registry = Registry(app.store, here, app.clock, pools=pools, poll_s=0.05, drain_s=DRAIN_S)
+    return registry, Decider(app.store, registry, app.features, app.clock)
+
+
+async def ask(decider: Decider, chance: random.Random, budget_ms: int | None = None) -> Decision:
+    facts = Facts(**{f"f{place}": chance.uniform(-2, 2) for place in range(COLUMNS)})
+    trace = f"{chance.getrandbits(128):032x}"
+    asked = Request(POINT, facts, correlation_id=trace, actor="load", budget_ms=budget_ms)
+    return await decider.decide(asked)
+
+
+async def load(decider: Decider, until: asyncio.Event, seed: int) -> list[Decision]:
+    """Ask, one question after the other, until told to stop."""
+    chance, decisions = random.Random(seed), []
+    while not until.is_set():
+        decisions.append(await ask(decider, chance))
+    return decisions
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("elsewhere", [False, True], ids=["here", "in-another-process"])
+async def test_two_hundred_swaps_under_load_drop_and_degrade_nothing(
+    tmp_path: Path, elsewhere: bool, request: pytest.FixtureRequest
+) -> None:
+    app = app_in(tmp_path)
+    app.registry.warming._drain_s = DRAIN_S  # so that versions are released while others come
+    async with app.running():
+        versions = await versions_of(app.registry, 5)
+        registry, decider = another_process(app) if elsewhere else (app.registry, app.decider)
+        await app.registry.promote(POINT.name, versions[0], Stage.LIVE, by="ann", reason="first")
+        await registry.warm()
+        over = asyncio.Event()
+        callers = [asyncio.create_task(load(decider, over, seed)) for seed in range(CALLERS)]
+        for swap in range(1, SWAPS + 1):
+            version = versions[swap % len(versions)]
+            await app.registry.promote(POINT.name, version, Stage.LIVE, by="ann", reason="swap")
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.2)
+        last = await ask(decider, random.Random(0))
+        over.set()
+        decisions = [decision for caller in callers for decision in await caller]
+        await asyncio.sleep(4 * DRAIN_S)
+        held = registry.pools.stats()[0].models
+        if elsewhere:
+            await registry.close()
+            decider.close()
+
+    assert [decision for decision in decisions if decision.degraded] == []
+    answered = {decision.model.number for decision in decisions if decision.model is not None}
+    assert answered == {version.number for version in versions}
+    assert last.model is not None
+    assert last.model.number == versions[SWAPS % len(versions)].number
+    assert held == 1  # the others were released after their last request
+    request.node.user_properties.append(("decisions", len(decisions)))
+
+
+@pytest.mark.slow
+async def test_swaps_between_child_processes_drop_and_degrade_nothing(tmp_path: Path) -> None:
+    app = app_in(tmp_path)
+    app.registry.warming._drain_s = DRAIN_S
+    async with app.running():
+        versions = await versions_of(app.registry, 3, isolation="process")
+        await app.registry.promote(POINT.name, versions[0], Stage.LIVE, by="ann", reason="first")
+        over = asyncio.Event()
+        callers = [asyncio.create_task(load(app.decider, over, seed)) for seed in range(CALLERS)]
+        for swap in range(1, 7):
+            version = versions[swap % len(versions)]
+            await app.registry.promote(POINT.name, version, Stage.LIVE, by="ann", reason="swap")
+            await asyncio.sleep(0.1)
+        over.set()
+        decisions = [decision for caller in callers for decision in await caller]
+        await asyncio.sleep(10 * DRAIN_S)
+        processes = app.decider.stats().processes
+
+    assert [decision for decision in decisions if decision.degraded] == []
+    assert [(each.model, each.children, each.crashes) for each in processes] == [("risk/1", 1, 0)]
+
+
+async def test_a_version_that_loads_slowly_answers_when_it_is_there_and_the_old_one_until_then(
+    tmp_path: Path,
+) -> None:
+    app = app_in(tmp_path)
+    async with app.running():
+        first, second, broken = await versions_of(app.registry, 3)
+        await app.registry.promote(POINT.name, first, Stage.LIVE, by="ann", reason="first")
+        slow = _SlowRuntime(broken.digest)
+        registry = Registry(app.store, {"onnx": slow}, app.clock, poll_s=0.05)
+        decider = Decider(app.store, registry, app.features, app.clock)
+        await registry.warm()
+        numbers: dict[int, list[int]] = {}
+        for version in (second, broken):
+            await app.registry.promote(POINT.name, version, Stage.LIVE, by="ann", reason="swap")
+            begun_s = app.clock.monotonic_s()
+            while app.clock.monotonic_s() - begun_s < 2 * LOAD_S:
+                decision = await ask(decider, random.Random(0), budget_ms=round(LOAD_S * 500))
+                number = 0 if decision.score is None else decision.model and decision.model.number
+                numbers.setdefault(version.number, []).append(number or 0)
+        await registry.close()
+        decider.close()
+
+    assert numbers[2] == sorted(numbers[2])
+    assert set(numbers[2]) == {1, 2}
+    assert numbers[3] == sorted(numbers[3], reverse=True)  # it failed to load: no score then
+    assert set(numbers[3]) == {2, 0}
+
+
+class _SlowRuntime(OnnxRuntime):
+    """Takes its time, and cannot load one artifact."""
+
+    def __init__(self, broken: str) -> None:
+        super().__init__()
+        self._broken = broken
+
+    def load(self, artifact: bytes, expected_digest: str) -> LoadedModel:
+        time.sleep(LOAD_S)
+        if expected_digest == self._broken:
+            raise ModelUnavailable("this library is no longer there")
+        return super().load(artifact, expected_digest)
+
+
+async def test_a_version_that_cannot_be_loaded_is_not_promoted_where_requests_are_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = app_in(tmp_path)
+    async with app.running():
+        first, second = await versions_of(app.registry, 2)
+        await app.registry.promote(POINT.name, first, Stage.LIVE, by="ann", reason="first")
+        slow = _SlowRuntime(second.digest)
+        monkeypatch.setattr(OnnxRuntime, "load", lambda _, *loaded: slow.load(*loaded))
+        with pytest.raises(ModelUnavailable, match="no longer"):
+            await app.registry.promote(POINT.name, second, Stage.LIVE, by="ann", reason="swap")
+        decision = await ask(app.decider, random.Random(0))
+        stands = await app.registry.rollout(POINT.name)
+
+    assert decision.model is not None
+    assert (decision.model.number, decision.degraded) == (first.number, False)
+    assert [row.model_number for row in stands] == [first.number]
