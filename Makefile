@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: help setup check test test-all test-crash bench bench-peers demo lock adr clean
+.PHONY: help setup check test test-all test-crash bench bench-peers fuzz demo lock adr clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -38,6 +38,12 @@ setup: .venv/.installed ## Make .venv with exactly what the lock names (PYTHON=p
 	@.venv-bench-$*/bin/python $(INSTALL) --require-hashes -r requirements/bench-$*.lock
 	@touch $@
 
+.venv-fuzz/.installed: requirements/fuzz.lock
+	@$(call make-venv,.venv-fuzz)
+	@echo "installing requirements/fuzz.lock into .venv-fuzz"
+	@.venv-fuzz/bin/python $(INSTALL) --require-hashes -r requirements/fuzz.lock
+	@touch $@
+
 bench-peers: $(SERVERS:%=.venv-bench-%/.installed) ## Install the model servers that `bench serve` measures (2 GB)
 
 # $(1): the folder. --no-deps above: the lock is the whole list, nothing may be added to it on the way.
@@ -67,6 +73,9 @@ test-crash: setup ## Kill a process at every named point and check what survives
 bench: setup .venv-bench/.installed ## Measure against a peer (ARGS="cases --json")
 	$(BIN)/python -m bench $(or $(ARGS),cases --json)
 
+fuzz: .venv-fuzz/.installed ## Fuzz every parser for 60 s (ARGS="--seconds 10 body")
+	PYTHONPATH=src .venv-fuzz/bin/python -m tests.fuzz $(ARGS)
+
 demo: setup ## Run the whole loop on this machine (ARGS="--cases 50 --no-serve")
 	$(BIN)/opsrail demo $(ARGS)
 
@@ -85,5 +94,5 @@ adr: ## Start a decision record (NAME=why-we-did-it)
 	sed -e "s/NUMBER/$$number/" -e "s/DATE/$$(date -u +%F)/" docs/adr/0000-template.md > "$$path"; echo "$$path"
 
 clean: ## Remove environments, caches and reports
-	rm -rf .venv .venv-bench .venv-bench-* .venv-lock .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	rm -rf .venv .venv-bench .venv-bench-* .venv-fuzz .venv-lock .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -22,7 +22,8 @@ from tests.support.chaos import Site
 
 SEED = 20_260_302
 KEYS = 1_000
-ASKED = 60
+ASKED = 200
+"""Source: FAULTS F2."""
 EXIT_CODE = 137
 MOST = 10_000
 
@@ -93,19 +94,22 @@ async def test_a_decision_whose_answer_was_lost_is_answered_again_and_not_made_a
     site: Site,
 ) -> None:
     """The process dies after the commit, before the reply; the caller asks again with the same key."""
-    earlier: dict[str, str] = {}
+    earlier: dict[str, bytes] = {}
     async with site.worker(crash_at=f"decide.after_record:{ASKED // 2}", serves=True) as worker:
         url = (await worker.said_one("serving"))["url"]
         earlier |= await ask_all(url, earlier)
         code = await worker.ended()
     async with site.worker(serves=True) as worker:
         url = (await worker.said_one("serving"))["url"]
-        later = await ask_all(url, {})
+        later, again = await ask_all(url, {}), await ask_all(url, {})
         async with httpx.AsyncClient() as client:
-            other_body = await client.post(**question(url, 0, person="another"))
+            others = [
+                (await client.post(**question(url, number, person="another"))).status_code
+                for number in range(ASKED)
+            ]
         await worker.rest()
     async with site.store() as store:
-        rows = {row.id for row in await store.select(DecisionRow, limit=MOST)}
+        rows = {row.id: row for row in await store.select(DecisionRow, limit=MOST)}
         keys = {row.key: row.subject_id for row in await store.select(KeyRow, limit=MOST)}
         entries = await store.select(
             LedgerEntryRow, Where("kind", "=", "decision.made"), limit=MOST
@@ -113,10 +117,11 @@ async def test_a_decision_whose_answer_was_lost_is_answered_again_and_not_made_a
 
     assert code == -signal.SIGKILL
     assert 0 < len(earlier) < ASKED
-    assert later == keys
+    assert later == again == {key: rows[id].record.encode() for key, id in keys.items()}
     assert earlier.items() <= later.items()
+    assert rows.keys() == set(keys.values())
     assert (len(rows), len(entries)) == (ASKED, ASKED)
-    assert other_body.status_code in (409, 422)
+    assert set(others) == {422}
 
 
 def question(url: str, number: int, **given: Any) -> dict[str, Any]:
@@ -128,8 +133,8 @@ def question(url: str, number: int, **given: Any) -> dict[str, Any]:
     }
 
 
-async def ask_all(url: str, known: dict[str, str]) -> dict[str, str]:
-    """Ask every question at the same time; return the decisions that were answered, by key."""
+async def ask_all(url: str, known: dict[str, bytes]) -> dict[str, bytes]:
+    """Ask every question at the same time; return the answers' bodies, by key."""
 
     async def ask(client: httpx.AsyncClient, number: int) -> None:
         try:
@@ -137,7 +142,7 @@ async def ask_all(url: str, known: dict[str, str]) -> dict[str, str]:
         except httpx.TransportError:
             return
         if answer.status_code == 200:
-            known[f"ask-{number}"] = answer.json()["id"]
+            known[f"ask-{number}"] = answer.content
 
     async with httpx.AsyncClient(timeout=30) as client:
         await asyncio.gather(*(ask(client, number) for number in range(ASKED)))

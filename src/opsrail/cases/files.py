@@ -302,7 +302,12 @@ class _Aside:
                 )
                 self._writer = csv.writer(self._file, lineterminator="\n")
                 self._writer.writerow(("line", "faults", *self._columns))
-            self._writer.writerow((row.line, faults_text(faults), *row.original))
+            cells = (row.line, faults_text(faults), *row.original)
+            if any("\r" in cell for cell in row.original):
+                # else a carriage return by itself stands bare, and ends the row for who reads it
+                csv.writer(self._file, lineterminator="\n", quoting=csv.QUOTE_ALL).writerow(cells)
+            else:
+                self._writer.writerow(cells)
         except OSError as wrong:
             raise self._unwritable(wrong) from wrong
 

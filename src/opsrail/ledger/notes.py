@@ -7,7 +7,6 @@ being replaced the old and the new one both do, so that a verifier who knows eit
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import re
 from collections.abc import Sequence
@@ -21,7 +20,8 @@ from opsrail.errors import InvalidInput, LedgerBroken
 _ED25519 = b"\x01"
 _NAME = re.compile(r"[^\s+\x00-\x1f]+")
 _SIGNATURE = re.compile(r"— (\S+) (\S+)")
-_CHECKPOINT = re.compile(r"([^\n]+)\n(0|[1-9][0-9]*)\n([^\n]+)\n((?:[^\n]+\n)*)")
+_CHECKPOINT = re.compile(r"([^\n]+)\n(0|[1-9][0-9]{0,18})\n([^\n]+)\n((?:[^\n]+\n)*)")
+"""Its size has 19 digits at most, as 2**63 has: Python refuses to read an integer of thousands."""
 
 
 class VerifierKey:
@@ -191,7 +191,7 @@ def parse_checkpoint(text: str) -> Checkpoint:
     if match := _CHECKPOINT.fullmatch(text):
         try:
             root = base64.b64decode(match[3], validate=True)
-        except binascii.Error:
+        except ValueError:  # also of letters beyond ASCII
             root = b""
         if len(root) == 32:
             return Checkpoint(match[1], int(match[2]), root)
@@ -205,7 +205,7 @@ def _signature(line: str) -> tuple[str, bytes]:
     if match := _SIGNATURE.fullmatch(line):
         try:
             signature = base64.b64decode(match[2], validate=True)
-        except binascii.Error:
+        except ValueError:  # also of letters beyond ASCII
             signature = b""
         if len(signature) > 4:
             return match[1], signature

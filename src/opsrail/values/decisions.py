@@ -7,12 +7,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, get_args
 
-import orjson
-
-from opsrail.errors import Fault, InvalidInput
 from opsrail.values.canonical import canonical, digest, number, part, written
 from opsrail.values.explanations import ReasonCodes
-from opsrail.values.records import codes_read, codes_record, number_of, one_of, plain, text_of
+from opsrail.values.records import (
+    UNREADABLE,
+    codes_read,
+    codes_record,
+    number_of,
+    one_of,
+    plain,
+    text_of,
+    tree_of,
+    unreadable,
+)
 
 Impact = Literal["low", "medium", "high"]
 Criticality = Literal["high", "normal", "low"]
@@ -332,7 +339,7 @@ class Decision:
     @classmethod
     def repeated(cls, record: str) -> Decision:
         """Return the decision of a stored record, to be answered again in the record's own bytes. Raises InvalidInput."""
-        decision = cls.from_record(orjson.loads(record))
+        decision = cls.from_record(tree_of(record))
         decision.is_repeat = True
         decision._written = record.encode()
         return decision
@@ -373,11 +380,8 @@ class Decision:
                 reason_codes=codes_read(record.get("reason_codes")),
                 durability=one_of(DURABILITIES, record.get("durability", "synced")),
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as wrong:
-            raise InvalidInput(
-                "a decision's record cannot be read; compare it with docs/decisions.md",
-                [Fault("record", f"{type(wrong).__name__}: {wrong}")],
-            ) from wrong
+        except UNREADABLE as wrong:
+            raise unreadable(wrong) from wrong
 
 
 @functools.lru_cache(maxsize=256)

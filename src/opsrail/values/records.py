@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+import orjson
+
+from opsrail.errors import Fault, InvalidInput
 from opsrail.values.explanations import (
     AGAINSTS,
     DIRECTIONS,
@@ -15,6 +18,24 @@ from opsrail.values.explanations import (
 )
 
 _T = TypeVar("_T")
+UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
+"""What comes of reading a record that was altered: of numbers beyond a double, and of deep nesting, the last two."""
+
+
+def unreadable(wrong: Exception) -> InvalidInput:
+    """Return what a decision's record that cannot be read is refused with."""
+    return InvalidInput(
+        "a decision's record cannot be read; compare it with docs/decisions.md",
+        [Fault("record", f"{type(wrong).__name__}: {wrong}")],
+    )
+
+
+def tree_of(record: str) -> Any:
+    """Return what a stored text holds. Raises InvalidInput: it is no JSON."""
+    try:
+        return orjson.loads(record)
+    except orjson.JSONDecodeError as wrong:
+        raise unreadable(wrong) from wrong
 
 
 def codes_record(told: ReasonCodes) -> dict[str, Any]:

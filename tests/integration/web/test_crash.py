@@ -51,25 +51,34 @@ def test_two_hundred_keys_over_crashes_are_two_hundred_decisions(
     crashes = 0
     with httpx.Client() as client:
         while (number := len(answers)) < 200:
-            headers, body = {"Idempotency-Key": f"k-{number}"}, {**CLAIM, "amount": number}
             try:
-                answers[number] = client.post(
-                    f"{served.url}{DECIDE}", json=body, headers=headers
-                ).content
+                answers[number] = ask(client, served, number).content
             except httpx.HTTPError:
                 served.ended()
                 crashes += 1
                 crash_at = "decide.after_record:50" if crashes < 3 else ""
                 served = serving(OPSRAIL_CRASH_AT=crash_at)
+        again = {number: ask(client, served, number).content for number in answers}
+        others = {ask(client, served, number, age=7).status_code for number in answers}
     served.stop()
     recorded = {row.record.encode() for row in asyncio.run(rows(tmp_path))}
 
     assert crashes == 3
+    assert again == answers
+    assert others == {422}
     assert recorded == set(answers.values())
     assert len(recorded) == 200
+
+
+def ask(client: httpx.Client, served: Served, number: int, **other: Any) -> httpx.Response:
+    """Ask under a key of the number's own."""
+    body = {**CLAIM, "amount": number, **other}
+    return client.post(
+        f"{served.url}{DECIDE}", json=body, headers={"Idempotency-Key": f"k-{number}"}
+    )
 
 
 async def rows(folder: Path) -> list[DecisionRow]:
     """Return the decisions of the installation, which nobody serves now."""
     async with build(Config(), folder / "installation").opened() as app:
-        return await app.store.select(DecisionRow)
+        return await app.store.select(DecisionRow, limit=1_000)

@@ -165,6 +165,37 @@ def test_a_record_with_a_wrong_value_is_refused(name: str, value: object) -> Non
         Decision.from_record(wrong)
 
 
+FEATURES = {"view": "v", "version": "1", "entity": "e", "as_of": None, "digest": "d"}
+
+
+def deep(levels: int) -> list[object]:
+    """Return lists in one another."""
+    nested: list[object] = []
+    for _ in range(levels):
+        nested = [nested]
+    return nested
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("score", 10**400),
+        ("at_ms", float("inf")),
+        ("features", [{**FEATURES, "values": {"deep": deep(2_000)}}]),
+    ],
+    ids=["beyond a double", "infinite", "nested 2,000 deep"],
+)
+def test_a_record_with_a_value_that_cannot_be_held_is_refused(name: str, value: object) -> None:
+    with pytest.raises(InvalidInput, match=r"docs/decisions\.md"):
+        Decision.from_record({**PLAIN.record(), name: value})
+
+
+@pytest.mark.parametrize("text", ["", '{"id": ', '{"id": "a"} and more', "[]"])
+def test_a_stored_text_that_is_no_record_is_refused(text: str) -> None:
+    with pytest.raises(InvalidInput, match=r"docs/decisions\.md"):
+        Decision.repeated(text)
+
+
 PLAIN = Decision(
     id="d",
     point="p",

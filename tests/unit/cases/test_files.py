@@ -308,3 +308,16 @@ def test_a_quote_without_its_pair_is_a_fault_for_it_may_end_a_broken_text(tmp_pa
 
     assert list(faults_of(rows)) == [2]
     assert rows[1].values == {"id": '5"x7" board', "age": "2"}
+
+
+def test_a_rejected_row_with_a_carriage_return_inside_can_be_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b'id,age,note\nx,one,"a\rb"\ny\rz,2,c\n')
+
+    checked = check_file(path, claims)
+
+    assert checked.rejected_file is not None
+    with checked.rejected_file.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.reader(file))
+    assert [row[0] for row in rows] == ["line", "2", "3"]
+    assert rows[1][2:] == ["x", "one", "a\rb"]

@@ -94,3 +94,21 @@ def test_a_damaged_signing_key_is_refused_without_showing_it(text: str) -> None:
         SigningKey.parse(text)
 
     assert "YEKFALVF" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"origin\n{'9' * 5_000}\n{'A' * 43}=\n",
+        f"origin\n1\n{'A' * 42}\ufffd=\n",
+    ],
+    ids=["a size of 5,000 digits", "a root with a letter beyond ASCII"],
+)
+def test_a_checkpoint_that_no_ledger_wrote_is_refused_as_such(text: str) -> None:
+    with pytest.raises(LedgerBroken, match="no checkpoint"):
+        parse_checkpoint(text)
+
+
+def test_a_signature_with_a_letter_beyond_ascii_is_refused_as_such() -> None:
+    with pytest.raises(LedgerBroken, match="cannot be read"):
+        read("text\n\n\u2014 name AAAA\ufffdAAA\n", [])

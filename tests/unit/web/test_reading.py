@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from opsrail.errors import InvalidInput
 from opsrail.web.problems import Malformed
-from opsrail.web.reading import check_json, model_of
+from opsrail.web.reading import MOST_FAULTS, MOST_KEYS, check_json, model_of
 from tests.unit.web.conftest import CLAIM, Caller
 
 DECIDE = "/v1/decisions/fraud-risk"
@@ -95,6 +95,25 @@ def test_thirty_two_levels_are_the_most(opening: str) -> None:
 def test_a_body_of_very_many_values_is_not_even_read(part: str) -> None:
     with pytest.raises(Malformed, match="more than 100,000 values"):
         check_json(f"[{part * 100_001}0]".encode())
+
+
+def test_an_object_of_very_many_keys_is_refused_before_any_model_sees_it() -> None:
+    fits = {f"k{n}": n for n in range(MOST_KEYS)}
+
+    check_json(json.dumps(fits).encode())
+    with pytest.raises(Malformed, match="more than 10,000 keys"):
+        check_json(json.dumps({**fits, "one": 1}).encode())
+
+
+def test_of_very_many_faults_only_the_number_is_told() -> None:
+    class Crowd(BaseModel):
+        people: list[Person]
+
+    body = b'{"people": [' + b",".join([b"{}"] * MOST_FAULTS) + b"]}"
+
+    with pytest.raises(InvalidInput, match="20,000 places are wrong") as refused:
+        model_of(Crowd, body)
+    assert len(refused.value.faults) == 1
 
 
 def test_a_number_in_a_text_is_no_number() -> None:
