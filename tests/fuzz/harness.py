@@ -15,7 +15,16 @@ from typing import Protocol, cast
 
 from opsrail.errors import OpsrailError
 
-PARSERS = ("body", "headers", "row_files", "onnx_artifact", "notes", "records", "canonical_json")
+PARSERS = (
+    "body",
+    "headers",
+    "row_files",
+    "onnx_artifact",
+    "notes",
+    "records",
+    "canonical_json",
+    "inference",
+)
 MOST_S = 1.0
 """CPU time for one input of 1 MB. Source: ours, ten times what FAULTS F17 allows, for coverage is counted meanwhile."""
 JOINTS = (
