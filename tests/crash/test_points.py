@@ -22,7 +22,7 @@ LATER = {
 DRIVEN_ELSEWHERE = {
     "retention.marked": "tests/unit/govern/test_retention.py",
     "retention.removed": "tests/unit/govern/test_retention.py",
-    "retention.expired": "tests/unit/govern/test_retention.py",
+    "retention.expired": "tests/unit/decide/test_idempotency.py",
 }
 """Points that carrying cases does not pass, and the test that stops there."""
 DRIVEN = [name for name in faults.POINTS if name not in DRIVEN_ELSEWHERE]
