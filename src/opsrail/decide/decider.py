@@ -150,7 +150,7 @@ class Decider:
             if earlier is not None:
                 return earlier
             laps.begin()
-            route = await self._route(request, deadline)
+            route = self._known_route(request) or await self._route(request, deadline)
             if (number := request.model_number) is not None:
                 route = asked_for(route, self._registry.standing(point.name), number)
             laps.end("route")
@@ -186,13 +186,14 @@ class Decider:
         pools = self._registry.pools
         return stats_of(self.admission, cache, self._asker, pools, self._recorder)
 
-    async def _route(self, request: Request[Any], deadline: Deadline) -> Route | NoScore:
-        point = request.point.name
+    def _known_route(self, request: Request[Any]) -> Route | None:
         key = request.arm_key or request.case_id or request.correlation_id
-        if (known := self._registry.known_route(point, key)) is not None:
-            return known
+        return self._registry.known_route(request.point.name, key)
+
+    async def _route(self, request: Request[Any], deadline: Deadline) -> Route | NoScore:
+        key = request.arm_key or request.case_id or request.correlation_id
         try:
-            route = self._registry.route(point, key)
+            route = self._registry.route(request.point.name, key)
             return await in_time(route, deadline.left_s(self._clock.monotonic_s()))
         except (Unavailable, TimeoutError) as fault:
             return _no_score(fault, "the rollout could not be read in time")

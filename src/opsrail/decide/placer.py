@@ -9,11 +9,11 @@ from typing import Any
 from opsrail.clock import Clock
 from opsrail.decide.asking import Asker
 from opsrail.decide.asks import RANK_OF
-from opsrail.decide.chain import Link, links_of
+from opsrail.decide.chain import Link, links_of, routed
 from opsrail.decide.deadline import Deadline
 from opsrail.decide.placement import placed
 from opsrail.decide.point import DecisionPoint
-from opsrail.registry.pools import place_of, pools_of
+from opsrail.registry.pools import POOLS, place_of, pools_of
 from opsrail.registry.registry import Registry, Route
 from opsrail.registry.spending import Budget
 from opsrail.values.decisions import Criticality
@@ -31,12 +31,18 @@ class Placer:
         self._asker = asker
         self._clock = clock
         self._budgets: dict[str, Budget] = {}
+        self._lone: dict[str, tuple[Route, tuple[Link, ...]]] = {}
 
     def links(
         self, point: DecisionPoint[Any], rank: int, route: Route, deadline: Deadline
     ) -> tuple[Link, ...]:
         """Return who may be asked, in order. A version that runs in `local` alone costs a look at its card."""
         standing = self._registry.standing(point.name)
+        if len(standing) == 1 and POOLS not in route.version.card:
+            lone = self._lone.get(point.name)
+            if lone is None or lone[0] is not route:
+                lone = self._lone[point.name] = (route, (routed(route),))
+            return lone[1]
         pools_for = partial(self._pools, point, rank, deadline)
         return links_of(point.stand_ins, route, standing, pools_for)
 

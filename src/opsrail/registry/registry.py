@@ -257,10 +257,7 @@ class Registry:
 
     def _route_of(self, point: str, key: str) -> Route | None:
         row = rollout.answering(self._rollouts.get(point, ()), key)
-        version = None if row is None else self._versions.get((row.model_name, row.model_number))
-        if row is None or version is None:
-            return None
-        return Route(version, Stage(row.stage), row.revision)
+        return None if row is None else self.standing(point).get(row.stage)
 
     def standing(self, point: str) -> Mapping[str, Route]:
         """Return the version at each stage of a point, as last read by `route`."""
