@@ -7,7 +7,8 @@ it more; in a round of as many answers as may be under way, one step. What is re
 
 Rules:
 1. A class is let in up to its share of the places, so that the lowest is refused first and `high` last.
-2. Of an answer without a score the time spent on its model does not count: one that hangs says nothing about this process.
+2. The time spent on the model does not count: one that is slow, or hangs, says nothing about this process, and its own
+   queue refuses what it cannot answer.
 3. The limit never falls below `LEAST`, and grows only while it is reached.
 
 Source:
@@ -91,7 +92,7 @@ class Admission:
         """Give the place back.
 
         Args:
-            took_s: From its arrival to its answer; None: it says nothing about this process.
+            took_s: From its arrival to its answer, without its model's time; None: it says nothing about this process.
             allowed_s: What it had, above 0.
         """
         self.under_way -= 1

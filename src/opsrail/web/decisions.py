@@ -133,9 +133,8 @@ class Decisions:
                     tenant=tenant_of(request),
                 )
                 decision = await self._door.app.decider.decide(question)
-                took_s = now_s() - begun_s
-                if decision.degraded:
-                    took_s -= decision.latency_ms.get("score", 0.0) / 1000
+                on_model_s = decision.latency_ms.get("score", 0.0) / 1000
+                took_s = None if decision.is_repeat else now_s() - begun_s - on_model_s
             finally:
                 admission.leave(took_s, (budget_ms or point.deadline_ms) / 1000)
             place = (b"content-location", b"/v1/decisions/" + decision.id.encode())

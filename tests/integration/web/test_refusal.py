@@ -61,12 +61,18 @@ async def door() -> AsyncIterator[Door]:
             proxy_headers=False,
         )
         config.load()
-        server = await asyncio.get_running_loop().create_server(
-            lambda: Connection(config, ServerState(), {}), "127.0.0.1", 0
-        )
+        held: list[Connection] = []
+
+        def connection() -> Connection:
+            held.append(Connection(config, ServerState(), {}))
+            return held[-1]
+
+        server = await asyncio.get_running_loop().create_server(connection, "127.0.0.1", 0)
         async with server:
             yield Door(server.sockets[0].getsockname()[1], app)
-            await asyncio.sleep(0.05)  # its ends of the connections close
+            for one in held:
+                one.transport.close()
+            await asyncio.sleep(0.05)  # they close in the next turns of the loop
 
 
 class Caller:

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from opsrail.decide.admission import FIRST
+from opsrail.decide.asks import HIGH
 from opsrail.values.cases import KeyRow
 from opsrail.values.decisions import DecisionRow
 from tests.unit.web import claims
@@ -220,3 +222,26 @@ async def test_an_unknown_decision_is_not_found(door: Caller, path: str) -> None
     answer = await door.get(f"/v1/decisions/{path}")
 
     assert (answer.status_code, answer.json()["code"]) == (404, "not-found")
+
+
+async def test_a_model_that_hangs_makes_no_place_of_the_process_unusable(
+    live: Caller, closed_gate: None
+) -> None:
+    hurried = {"X-Opsrail-Deadline-Ms": "60"}
+    asked = (live.post(DECIDE, {**CLAIM, "amount": n}, headers=hurried) for n in range(40))
+    answers = await asyncio.gather(*asked)
+
+    assert {answer.status_code for answer in answers} == {200}
+    assert all(answer.json()["degraded"] for answer in answers)
+    assert live.app.decider.admission.limit >= FIRST
+    assert live.app.decider.admission.under_way == 0
+
+
+async def test_a_full_process_refuses_and_says_when_to_come_again(live: Caller) -> None:
+    admission = live.app.decider.admission
+    while admission.enter(HIGH):
+        pass
+    answer = await live.post(DECIDE, CLAIM)
+
+    assert (answer.status_code, answer.json()["code"]) == (503, "overloaded")
+    assert answer.headers["retry-after"] == "1"
