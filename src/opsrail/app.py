@@ -246,8 +246,9 @@ class App:
             "outbox": self.outbox.run,
             "ledger": self.sequencer.run,
             "watchdog": watchdog.run,
-            "prewarming": Prewarming(self.registry.pools, self.clock).run,
         }
+        if any(pool.devices > pool.warm for pool in self.config.pools.values()):
+            loops["prewarming"] = Prewarming(self.registry.pools, self.clock).run
         for name, loop in loops.items():
             self._start(name, loop)
         self.is_running = True
@@ -348,13 +349,7 @@ def _pools(
         PoolRuntimes(
             pool_of(name, pool),
             runtimes,
-            child_runtimes(
-                runtimes,
-                pool,
-                clock,
-                factory,
-                _runtime_options(config) if factory == FACTORY else None,
-            ),
+            child_runtimes(runtimes, pool, clock, factory, _runtime_options(config)),
         )
         for name, pool in {LOCAL: PoolConfig(), **config.pools}.items()
     ]

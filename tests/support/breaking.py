@@ -65,5 +65,5 @@ class BreakingRuntime:
         return BreakingModel(expected_digest)
 
 
-def runtimes() -> Mapping[str, ModelRuntime]:
+def runtimes(**_: object) -> Mapping[str, ModelRuntime]:
     return {BreakingRuntime.name: BreakingRuntime()}
