@@ -33,6 +33,7 @@ from opsrail.values.explanations import (
     ReasonCodes,
 )
 
+stages = st.sampled_from(("route", "features", "score", "verdict", "reasons", "total"))
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 ratios = st.floats(0.0, 1.0)
 integers = st.integers(-LARGEST_INTEGER, LARGEST_INTEGER)
@@ -92,7 +93,7 @@ decisions = st.builds(
     degraded=st.booleans(),
     degraded_why=st.none() | texts,
     cost_usd=st.floats(0.0, 1e6),
-    latency_ms=st.dictionaries(texts, st.floats(0.0, 1e9), max_size=5),
+    latency_ms=st.dictionaries(stages, st.floats(0.0, 1e9), max_size=5),
     at_ms=integers,
     fallback=st.lists(
         st.builds(FallbackStep, what=texts, model=st.none() | texts, why=texts), max_size=3
