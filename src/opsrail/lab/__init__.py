@@ -17,6 +17,7 @@ from opsrail.lab.scenario import Model as Model
 from opsrail.lab.scenario import Point as Point
 from opsrail.lab.scenario import Policy as Policy
 from opsrail.lab.scenario import Scenario as Scenario
+from opsrail.lab.server import Server as Server
 from opsrail.lab.service import Line as Line
 from opsrail.lab.service import Recorded as Recorded
 from opsrail.lab.simulator import compare as compare

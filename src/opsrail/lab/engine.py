@@ -17,11 +17,13 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import cast
 
 from opsrail.clock import chance
-from opsrail.decide.asks import QUEUED, Batch
+from opsrail.decide.asks import QUEUED, Ask, Batch
 from opsrail.decide.asks import SHED as LANE_SHED
 from opsrail.lab.demand import KEYLESS, Asked, demand
 from opsrail.lab.fleet import Device, Fleet, Place
+from opsrail.lab.process import Process, Step
 from opsrail.lab.scenario import CRITICALITIES, Scenario
+from opsrail.lab.server import Server
 from opsrail.lab.tally import ANSWERED, FAILED, LATE, SHED, Tally
 from opsrail.lab.timeline import NEVER_S, Timeline
 from opsrail.lab.use import Used
@@ -60,6 +62,9 @@ class Engine:
         self._may_spill = [name in scenario.policy.spill for name in CRITICALITIES]
         self._delay_s = [group.delay_ms / 1000 for group in scenario.devices]
         self.warmth = Warmth(scenario, self.fleet, self.timeline, self._start_on)
+        for group, devices in zip(scenario.devices, self.fleet.devices, strict=True):
+            for device in devices:
+                self._start_process(device, group.server)
         self._plan_ahead()
 
     @property
@@ -115,24 +120,45 @@ class Engine:
         return state
 
     def _offer(self, asked: Asked, place: Place) -> str:
-        """Offer a request to a place's queue; return how it was taken."""
-        queue, device, now_s = place.queue, place.device, self.timeline.now_s
-        ask = queue.offer(asked.number, asked, asked.rank, asked.due_s, now_s)
-        if ask.state != QUEUED:
-            return ask.state
+        """Offer a request to a place's queue; return how it was taken. A server process takes all in, and decides then."""
+        process = place.device.process
+        if process is None:
+            ask = self._queue(asked, place)
+            if ask.state != QUEUED:
+                return ask.state
         place.rows += 1
-        place.asked_s = now_s
+        place.asked_s = self.timeline.now_s
         if place.held is not None:
             place.held[asked.number] = asked
         if asked.key != KEYLESS:
             self._pin(asked, place)
+        if process is None:
+            self._queued(asked, place)
+        else:
+            process.arrive(asked, place)
+        return QUEUED
+
+    def take_in(self, asked: Asked, place: Place) -> None:
+        """Offer a request to its queue, now that a server process has read it."""
+        ask = self._queue(asked, place)
+        if ask.state == QUEUED:
+            self._queued(asked, place)
+            return
+        place.queue.returned.append(ask)
+        self._give_back(place)
+
+    def _queue(self, asked: Asked, place: Place) -> Ask:
+        return place.queue.offer(asked.number, asked, asked.rank, asked.due_s, self.timeline.now_s)
+
+    def _queued(self, asked: Asked, place: Place) -> None:
+        """See what follows from a request that was queued."""
+        queue, device = place.queue, place.device
         if queue.returned:  # whom it pushed out
             self._give_back(place)
         if device.batch is None and place.is_warm:
             self._start(device)
         if place.rows and (queue.queued == 1 or asked.due_s < device.wakes_s):
             self._plan_wake(device)
-        return QUEUED
 
     def _start_on(self, place: Place) -> None:
         self._start(place.device)
@@ -142,15 +168,26 @@ class Engine:
         """Let a free device begin its next batch, if it has one."""
         if device.batch is not None:
             return
+        if device.process is not None:
+            if any(place.is_warm and place.queue.queued for place in device.places):
+                device.process.begin()
+        elif (step := self.batch(device)) is not None:
+            seconds, then, args = step
+            self.timeline.plan(self.timeline.now_s + seconds, then, *args)
+
+    def batch(self, device: Device) -> Step | None:
+        """Cut the next batch of a device; return what it takes and what follows. None: nothing can begin."""
         for place in _by_urgency(device):
             batch = place.queue.cut(self.timeline.now_s)
             if place.queue.returned:
                 self._give_back(place)
             if batch is not None:
-                self._begin(device, place, batch)
-                return
+                return self._begin(device, place, batch)
+        if device.process is not None:
+            self._plan_wake(device)  # a look that was left to this one
+        return None
 
-    def _begin(self, device: Device, place: Place, batch: Batch) -> None:
+    def _begin(self, device: Device, place: Place, batch: Batch) -> Step:
         rows = len(batch.asks)
         took_s = self.fleet.service(place).draw_s(rows, self._service_chance)
         model, is_failing = self.scenario.models[place.model], False
@@ -160,7 +197,7 @@ class Engine:
             is_failing = self._fault_chance.random() < model.failure_ratio
         self.used[device.group].begin(rows, took_s)
         device.batch = (place, batch)
-        self.timeline.plan(self.timeline.now_s + took_s, self._finish, device, batch, is_failing)
+        return took_s, self._finish, (device, batch, is_failing)
 
     def _finish(self, device: Device, batch: Batch, is_failing: bool) -> None:
         if device.batch is None or device.batch[1] is not batch:
@@ -168,25 +205,43 @@ class Engine:
         place, device.batch = device.batch[0], None
         now_s = self.timeline.now_s
         place.queue.finish(batch, now_s, is_learned=not is_failing)
-        place.rows -= len(batch.asks)
-        end_s = now_s + self._delay_s[device.group]
         for ask in batch.asks:
             asked = cast(Asked, ask.payload)
-            if place.held is not None:
-                del place.held[asked.number]
             if is_failing:
+                self._forget(asked, place)
                 self._end(asked, FAILED, min(now_s, asked.due_s))
-            elif end_s <= asked.due_s:
-                self._end(asked, ANSWERED, end_s)
+            elif device.process is None:
+                self.answer(asked, place)
             else:
-                self._end(asked, LATE, asked.due_s)
+                device.process.record(asked, place)
         self._start(device)
         self._leave(place)
+
+    def answer(self, asked: Asked, place: Place) -> None:
+        """End a request that was served."""
+        self._forget(asked, place)
+        end_s = self.timeline.now_s + self._delay_s[place.device.group]
+        if end_s <= asked.due_s:
+            self._end(asked, ANSWERED, end_s)
+        else:
+            self._end(asked, LATE, asked.due_s)
+        self._leave(place)
+
+    def use(self, device: Device, seconds: float) -> None:
+        """Count time that a server process took besides batches."""
+        self.used[device.group].busy_s += seconds
+
+    def _forget(self, asked: Asked, place: Place) -> None:
+        """Count a request no more among those of a place."""
+        place.rows -= 1
+        if place.held is not None:
+            del place.held[asked.number]
 
     def _plan_wake(self, device: Device) -> None:
         """Plan the next look at a device's queues for nothing but time."""
         wake_s = min((_wake_s(place) for place in device.places), default=NEVER_S)
-        if device.batch is not None and wake_s <= self.timeline.now_s:
+        is_held = device.batch is not None or device.is_beginning
+        if is_held and wake_s <= self.timeline.now_s:
             return  # what could begin will when the batch ends
         if wake_s < device.wakes_s:
             device.wakes_s = max(wake_s, self.timeline.now_s) + LATER_S
@@ -207,11 +262,9 @@ class Engine:
         """End what a queue gave back."""
         now_s = self.timeline.now_s
         returned, place.queue.returned = place.queue.returned, []
-        place.rows -= len(returned)
         for ask in returned:
             asked = cast(Asked, ask.payload)
-            if place.held is not None:
-                del place.held[asked.number]
+            self._forget(asked, place)
             how = SHED if ask.state == LANE_SHED else LATE
             if how == LATE or asked.is_pinned or not self._spill(asked, place):
                 self._end(asked, how, min(now_s, asked.due_s))
@@ -277,6 +330,13 @@ class Engine:
         self.warmth.look()
         self.timeline.plan(self.timeline.now_s + self.scenario.policy.tick_s, self._look)
 
+    def _start_process(self, device: Device, server: Server | None) -> None:
+        """Let a device have a process, if it is one; what was planned for the one before happens to nobody."""
+        if device.process is not None:
+            device.process.is_gone = True
+        if server is not None:
+            device.process = Process(server, device, self, self.timeline, self._service_chance)
+
     def _plan_crash(self, device: Device, every_s: float) -> None:
         in_s = self._fault_chance.expovariate(1 / every_s)
         self.timeline.plan(self.timeline.now_s + in_s, self._crash, device)
@@ -286,6 +346,7 @@ class Engine:
         now_s, lost = self.timeline.now_s, list(device.places)
         self.used[device.group].crashes += 1
         device.is_up, device.batch = False, None
+        self._start_process(device, self.scenario.devices[device.group].server)
         for place in lost:
             self.fleet.retire(place)
             device.places.remove(place)

@@ -28,6 +28,17 @@ class Queue(Protocol):
     def wake_s(self) -> float | None: ...
 
 
+class Serves(Protocol):
+    """What a device may be besides: a server process, see `process`."""
+
+    is_beginning: bool
+    is_gone: bool
+
+    def arrive(self, asked: Asked, place: Place) -> None: ...
+    def begin(self) -> None: ...
+    def record(self, asked: Asked, place: Place) -> None: ...
+
+
 class Place:
     """One model on one device.
 
@@ -61,22 +72,38 @@ class Device:
     """One device.
 
     Attributes:
+        process: The server process that it is; None: it does nothing but batches.
         places: Models on it, warm or loading.
         batch: What it works on, and for which place.
         wakes_s: When it will look at its queues again at the latest; infinite: nothing is planned.
         paid_since_s: Since when it costs; None: nothing is on it.
     """
 
-    __slots__ = ("batch", "group", "is_up", "number", "paid_since_s", "places", "wakes_s")
+    __slots__ = (
+        "batch",
+        "group",
+        "is_up",
+        "number",
+        "paid_since_s",
+        "places",
+        "process",
+        "wakes_s",
+    )
 
     def __init__(self, group: int, number: int) -> None:
         self.group = group
         self.number = number
         self.places: list[Place] = []
         self.batch: tuple[Place, Batch] | None = None
+        self.process: Serves | None = None
         self.wakes_s = float("inf")
         self.paid_since_s: float | None = None
         self.is_up = True
+
+    @property
+    def is_beginning(self) -> bool:
+        """Whether its process will look for a batch in one of its next steps."""
+        return self.process is not None and self.process.is_beginning
 
 
 class Fleet:

@@ -14,10 +14,11 @@ from pydantic_core import PydanticCustomError
 from opsrail.errors import Fault
 from opsrail.lab.arrivals import Arrivals
 from opsrail.lab.parts import Part
+from opsrail.lab.server import Server
 from opsrail.lab.service import Service
+from opsrail.values.decisions import Criticality
 
 Hardware = Literal["cpu", "gpu", "remote"]
-Criticality = Literal["high", "normal", "low"]
 CRITICALITIES: tuple[Criticality, ...] = ("high", "normal", "low")
 Share = Annotated[float, Field(ge=0, le=1)]
 Name = Annotated[str, Field(min_length=1, max_length=100)]
@@ -81,6 +82,7 @@ class Devices(Part):
         holds_count: Models that are warm on one at the same time; one more, and the one asked least lately makes room.
         cost_usd_per_s: Of each device, while any model is on it, warm or loading.
         delay_ms: What an answer takes besides and without holding the device: network, the disk that keeps the record.
+        server: What the process takes for a request besides its batch, on the same core; None: nothing.
         crash_every_s: Mean time between crashes of one device; what it held is lost. None: never.
         restart_s: Until a crashed device takes models again.
     """
@@ -91,6 +93,7 @@ class Devices(Part):
     holds_count: int = Field(1, ge=1, le=1_000)
     cost_usd_per_s: float = Field(0.0, ge=0, le=1e6)
     delay_ms: float = Field(0.0, ge=0, le=60_000)
+    server: Server | None = None
     crash_every_s: float | None = Field(None, gt=0)
     restart_s: float = Field(2.0, ge=0, le=86_400)
 

@@ -19,6 +19,7 @@ from opsrail.lab import (
     Policy,
     Report,
     Scenario,
+    Server,
     simulate,
 )
 from opsrail.lab.demand import KEYLESS, Asked, demand
@@ -57,6 +58,22 @@ policies = st.builds(
     keep_s=st.sampled_from([0.0, 0.3, 5.0]),
     tick_s=st.sampled_from([0.1, 1.0]),
 )
+servers = st.builds(
+    Server,
+    turn_ms=st.sampled_from([0.0, 0.05]),
+    first_ms=st.sampled_from([0.0, 0.2]),
+    request_ms=st.sampled_from([0.0, 0.3, 5.0]),
+    record_ms=st.sampled_from([0.0, 0.2]),
+    group_ms=st.sampled_from([0.0, 0.2]),
+    commit=st.builds(Line, fixed_ms=st.floats(0.0, 3.0), row_ms=st.floats(0.0, 0.5)),
+    sync=st.builds(Line, fixed_ms=st.floats(0.0, 20.0), row_ms=st.just(0.0)),
+    checkpoint_rows=st.sampled_from([0, 10]),
+    checkpoint_ms=st.sampled_from([0.0, 30.0]),
+    answer_ms=st.sampled_from([0.0, 0.3]),
+    linger_ms=st.sampled_from([0.0, 2.0]),
+    later_ms=st.sampled_from([0.0, 0.3]),
+    later_every_s=st.sampled_from([0.1, 1.0]),
+)
 mixes = st.sampled_from([{"normal": 1.0}, {"high": 0.2, "normal": 0.5, "low": 0.3}])
 
 
@@ -92,6 +109,7 @@ def scenarios(draw: st.DrawFn) -> Scenario:
             holds_count=draw(st.integers(1, 2)),
             cost_usd_per_s=draw(st.sampled_from([0.0, 1.0])),
             delay_ms=draw(st.sampled_from([0.0, 3.0])),
+            server=draw(st.none() | servers),
             crash_every_s=draw(st.sampled_from([None, 0.5])),
             restart_s=draw(st.sampled_from([0.0, 0.3])),
         )
