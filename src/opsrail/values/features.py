@@ -1,4 +1,4 @@
-"""What the store keeps of features: facts out of case history, from which views are folded."""
+"""What the store keeps of features: facts of case history that views are folded from, and values that were brought."""
 
 from __future__ import annotations
 
@@ -25,3 +25,42 @@ class FactRow(NamedTuple):
     fact: str
     case_id: str | None
     at_ms: int
+
+
+class FeatureValueRow(NamedTuple):
+    """What one source said about one entity at one moment; nothing is changed, a later row takes its place.
+
+    Attributes:
+        id: ULID: of two rows for one event time, the later id holds.
+        view: View name.
+        number: View version.
+        entity: Value of the entity key.
+        event_at_ms: When it was true in the world, epoch ms.
+        written_at_ms: When it could be read here, epoch ms.
+        content: Canonical JSON object of the view's features.
+        source: What brought it: `push`, or the name of a file or query.
+    """
+
+    id: str
+    view: str
+    number: int
+    entity: str
+    event_at_ms: int
+    written_at_ms: int
+    content: str
+    source: str
+
+
+class ViewRow(NamedTuple):
+    """One version of a feature view as it was first served: another definition under the same version is refused.
+
+    Attributes:
+        digest: `sha256:<hex>` over everything that can change a value.
+        definition: JSON for people: entity, features, source, time to live.
+    """
+
+    name: str
+    number: int
+    digest: str
+    definition: str
+    created_at_ms: int

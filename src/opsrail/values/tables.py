@@ -15,8 +15,9 @@ from opsrail.values.cases import (
     SwitchRow,
     WorkerRow,
 )
+from opsrail.values.changes import ApprovalRow, ChangeRow, SettingsChangeRow, SettingsRow
 from opsrail.values.decisions import DecisionRow
-from opsrail.values.features import FactRow
+from opsrail.values.features import FactRow, FeatureValueRow, ViewRow
 from opsrail.values.intake import FileRow
 from opsrail.values.ledger import (
     CheckpointRow,
@@ -27,9 +28,12 @@ from opsrail.values.ledger import (
     LedgerTileRow,
     LedgerWriterRow,
 )
+from opsrail.values.outcomes import OutcomeRow
 from opsrail.values.registry import ArtifactRow, ModelVersionRow, RolloutChangeRow, RolloutRow
 from opsrail.values.reviews import ReviewRow
+from opsrail.values.rollouts import AlarmRow, GuaranteeRow, RolloutRunRow
 from opsrail.values.rows import Index, Table
+from opsrail.values.shadows import ShadowScoreRow
 
 TABLES: Mapping[type[tuple[Any, ...]], Table] = {
     CaseRow: Table("cases", ("id",)),
@@ -45,9 +49,20 @@ TABLES: Mapping[type[tuple[Any, ...]], Table] = {
     ReviewRow: Table("reviews", ("id",)),
     ModelVersionRow: Table("model_versions", ("name", "number")),
     ArtifactRow: Table("artifacts", ("digest",)),
-    RolloutRow: Table("rollouts", ("point", "stage")),
+    RolloutRow: Table("rollouts", ("point", "model_name", "model_number")),
     RolloutChangeRow: Table("rollout_changes", ("point", "revision")),
+    RolloutRunRow: Table("rollout_runs", ("id",)),
+    ChangeRow: Table("changes", ("id",)),
+    ApprovalRow: Table("approvals", ("change_id", "by")),
+    SettingsRow: Table("settings", ("point",)),
+    SettingsChangeRow: Table("settings_changes", ("point", "revision")),
+    ShadowScoreRow: Table("shadow_scores", ("decision_id", "model_name", "model_number")),
+    OutcomeRow: Table("outcomes", ("id",)),
+    GuaranteeRow: Table("guarantees", ("id",)),
+    AlarmRow: Table("alarms", ("id",)),
     FactRow: Table("facts", ("id",)),
+    FeatureValueRow: Table("feature_values", ("id",)),
+    ViewRow: Table("feature_views", ("name", "number")),
     LedgerEntryRow: Table("ledger_entries", ("writer", "seq")),
     LedgerPendingRow: Table("ledger_pending", ("writer", "first_seq")),
     LedgerWriterRow: Table("ledger_writers", ("writer",)),
@@ -67,7 +82,13 @@ INDEXES: Mapping[type[tuple[Any, ...]], tuple[Index, ...]] = {
     OutboxRow: (Index(("state", "due_at_ms")), Index(("case_id",))),
     DecisionRow: (Index(("case_id",)),),
     ReviewRow: (Index(("state", "queue", "priority")), Index(("case_id",))),
+    RolloutRunRow: (Index(("state",)),),
+    ChangeRow: (Index(("point", "state")),),
+    OutcomeRow: (Index(("decision_id",)),),
+    GuaranteeRow: (Index(("point",)),),
+    AlarmRow: (Index(("point",)),),
     FactRow: (Index(("view", "number", "entity", "id")),),
+    FeatureValueRow: (Index(("view", "number", "entity", "event_at_ms")),),
     LedgerEntryRow: (Index(("subject_id",)),),
 }
 """Secondary indexes that the hot queries lean on; the plan tests hold them to it.

@@ -160,7 +160,7 @@ CREATE TABLE "rollouts" (
   "share" DOUBLE PRECISION NOT NULL,
   "revision" BIGINT NOT NULL,
   "at_ms" BIGINT NOT NULL,
-  PRIMARY KEY ("point", "stage")
+  PRIMARY KEY ("point", "model_name", "model_number")
 );
 CREATE TABLE "rollout_changes" (
   "point" TEXT NOT NULL,
@@ -173,6 +173,121 @@ CREATE TABLE "rollout_changes" (
   "at_ms" BIGINT NOT NULL,
   PRIMARY KEY ("point", "revision")
 );
+CREATE TABLE "rollout_runs" (
+  "id" TEXT NOT NULL,
+  "point" TEXT NOT NULL,
+  "model_name" TEXT NOT NULL,
+  "model_number" BIGINT NOT NULL,
+  "champion_name" TEXT,
+  "champion_number" BIGINT,
+  "steps" TEXT NOT NULL,
+  "step" BIGINT NOT NULL,
+  "guard" TEXT NOT NULL,
+  "tests" TEXT NOT NULL,
+  "cursor" TEXT NOT NULL,
+  "state" TEXT NOT NULL,
+  "revision" BIGINT NOT NULL,
+  "started_at_ms" BIGINT NOT NULL,
+  "entered_at_ms" BIGINT NOT NULL,
+  "ended_at_ms" BIGINT,
+  "why" TEXT,
+  "version" BIGINT NOT NULL,
+  PRIMARY KEY ("id")
+);
+CREATE TABLE "changes" (
+  "id" TEXT NOT NULL,
+  "point" TEXT NOT NULL,
+  "kind" TEXT NOT NULL,
+  "state" TEXT NOT NULL,
+  "tier" TEXT NOT NULL,
+  "plan" TEXT NOT NULL,
+  "author" TEXT NOT NULL,
+  "reason" TEXT NOT NULL,
+  "base_revision" BIGINT NOT NULL,
+  "version" BIGINT NOT NULL,
+  "created_at_ms" BIGINT NOT NULL,
+  "applied_by" TEXT,
+  "applied_at_ms" BIGINT,
+  "ended_by" TEXT,
+  "ended_at_ms" BIGINT,
+  "why" TEXT,
+  PRIMARY KEY ("id")
+);
+CREATE TABLE "approvals" (
+  "change_id" TEXT NOT NULL,
+  "by" TEXT NOT NULL,
+  "verdict" TEXT NOT NULL,
+  "reason" TEXT NOT NULL,
+  "at_ms" BIGINT NOT NULL,
+  PRIMARY KEY ("change_id", "by")
+);
+CREATE TABLE "settings" (
+  "point" TEXT NOT NULL,
+  "revision" BIGINT NOT NULL,
+  "content" TEXT NOT NULL,
+  "at_ms" BIGINT NOT NULL,
+  PRIMARY KEY ("point")
+);
+CREATE TABLE "settings_changes" (
+  "point" TEXT NOT NULL,
+  "revision" BIGINT NOT NULL,
+  "content" TEXT NOT NULL,
+  "change_id" TEXT,
+  "changed_by" TEXT NOT NULL,
+  "reason" TEXT NOT NULL,
+  "at_ms" BIGINT NOT NULL,
+  PRIMARY KEY ("point", "revision")
+);
+CREATE TABLE "shadow_scores" (
+  "decision_id" TEXT NOT NULL,
+  "model_name" TEXT NOT NULL,
+  "model_number" BIGINT NOT NULL,
+  "point" TEXT NOT NULL,
+  "score" DOUBLE PRECISION,
+  "confidence" DOUBLE PRECISION,
+  "verdict" TEXT,
+  "code" TEXT,
+  "latency_us" BIGINT NOT NULL,
+  "cost_usd" DOUBLE PRECISION NOT NULL,
+  "at_ms" BIGINT NOT NULL,
+  PRIMARY KEY ("decision_id", "model_name", "model_number")
+);
+CREATE TABLE "outcomes" (
+  "id" TEXT NOT NULL,
+  "decision_id" TEXT NOT NULL,
+  "name" TEXT NOT NULL,
+  "value" DOUBLE PRECISION NOT NULL,
+  "source" TEXT NOT NULL,
+  "ratio" DOUBLE PRECISION NOT NULL,
+  "by" TEXT NOT NULL,
+  "known_at_ms" BIGINT NOT NULL,
+  "at_ms" BIGINT NOT NULL,
+  PRIMARY KEY ("id")
+);
+CREATE TABLE "guarantees" (
+  "id" TEXT NOT NULL,
+  "point" TEXT NOT NULL,
+  "spec" TEXT NOT NULL,
+  "state" TEXT NOT NULL,
+  "cursor" TEXT NOT NULL,
+  "made_at_ms" BIGINT NOT NULL,
+  "broken_at_ms" BIGINT,
+  "ended_at_ms" BIGINT,
+  "version" BIGINT NOT NULL,
+  PRIMARY KEY ("id")
+);
+CREATE TABLE "alarms" (
+  "id" TEXT NOT NULL,
+  "point" TEXT NOT NULL,
+  "kind" TEXT NOT NULL,
+  "subject" TEXT NOT NULL,
+  "text" TEXT NOT NULL,
+  "content" TEXT NOT NULL,
+  "at_ms" BIGINT NOT NULL,
+  "ended_at_ms" BIGINT,
+  "ended_by" TEXT,
+  PRIMARY KEY ("id")
+);
 CREATE TABLE "facts" (
   "id" TEXT NOT NULL,
   "view" TEXT NOT NULL,
@@ -182,6 +297,25 @@ CREATE TABLE "facts" (
   "case_id" TEXT,
   "at_ms" BIGINT NOT NULL,
   PRIMARY KEY ("id")
+);
+CREATE TABLE "feature_values" (
+  "id" TEXT NOT NULL,
+  "view" TEXT NOT NULL,
+  "number" BIGINT NOT NULL,
+  "entity" TEXT NOT NULL,
+  "event_at_ms" BIGINT NOT NULL,
+  "written_at_ms" BIGINT NOT NULL,
+  "content" TEXT NOT NULL,
+  "source" TEXT NOT NULL,
+  PRIMARY KEY ("id")
+);
+CREATE TABLE "feature_views" (
+  "name" TEXT NOT NULL,
+  "number" BIGINT NOT NULL,
+  "digest" TEXT NOT NULL,
+  "definition" TEXT NOT NULL,
+  "created_at_ms" BIGINT NOT NULL,
+  PRIMARY KEY ("name", "number")
 );
 CREATE TABLE "ledger_entries" (
   "writer" TEXT NOT NULL,
@@ -245,5 +379,11 @@ CREATE INDEX "outbox_case_id" ON "outbox" ("case_id");
 CREATE INDEX "decisions_case_id" ON "decisions" ("case_id");
 CREATE INDEX "reviews_state_queue_priority" ON "reviews" ("state", "queue", "priority");
 CREATE INDEX "reviews_case_id" ON "reviews" ("case_id");
+CREATE INDEX "rollout_runs_state" ON "rollout_runs" ("state");
+CREATE INDEX "changes_point_state" ON "changes" ("point", "state");
+CREATE INDEX "outcomes_decision_id" ON "outcomes" ("decision_id");
+CREATE INDEX "guarantees_point" ON "guarantees" ("point");
+CREATE INDEX "alarms_point" ON "alarms" ("point");
 CREATE INDEX "facts_view_number_entity_id" ON "facts" ("view", "number", "entity", "id");
+CREATE INDEX "feature_values_view_number_entity_event_at_ms" ON "feature_values" ("view", "number", "entity", "event_at_ms");
 CREATE INDEX "ledger_entries_subject_id" ON "ledger_entries" ("subject_id");
