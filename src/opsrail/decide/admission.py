@@ -6,10 +6,13 @@ of the time its caller had. Where those parts grow past `TARGET_RATIO` fewer may
 it more; in a round of as many answers as may be under way, one step. What is refused costs a tenth of a decision.
 
 Rules:
-1. A class is let in up to its share of the places, so that the lowest is refused first and `high` last.
+1. A class is let in up to its share of the places, so that the lowest is refused first and `high` last. The share of a class
+   is halved in each round in which a higher one was refused, and comes back step by step: what is left of a process that is
+   offered several times its capacity goes to `high`.
 2. The time spent on the model does not count: one that is slow, or hangs, says nothing about this process, and its own
    queue refuses what it cannot answer.
-3. The limit never falls below `LEAST`, and grows only while it is reached.
+3. Many requests are read before the first of them takes its place: who was let in and has not taken one counts too.
+4. The limit never falls below `LEAST`, and grows only while it is reached.
 
 Source:
     Additive increase, multiplicative decrease: Chiu and Jain 1989; a limit on concurrency instead of a rate, learned from
@@ -33,7 +36,9 @@ TARGET_RATIO = 0.5
 DOWN, UP = 0.8, 1 / 8
 """Source: Netflix's limits go down by a tenth and up by a root; a caller here has one deadline, so both are quicker."""
 SHARES = (1.0, 0.85, 0.7)
-"""Part of the places that each class may take, by rank. Ours."""
+"""Part of the places that each class may take at most, by rank. Ours."""
+SHARE_DOWN, SHARE_UP = 0.5, 0.05
+"""How a class's share follows the refusals of higher ones. Ours: gone within a few rounds, back within twenty."""
 AFTER_S = 1.0
 """When to come again. Ours: an overload that ends sooner was a burst."""
 
@@ -59,19 +64,32 @@ class Admission:
         limit: Decisions that may be under way at once.
         under_way: Those that are.
         refused: Requests refused since the process began, by rank.
+        shares: Part of the places that each class may take now, by rank.
     """
 
     def __init__(self) -> None:
         self.limit = float(FIRST)
         self.under_way = 0
         self.refused = [0 for _ in RANKS]
+        self.shares = list(SHARES)
+        self._refused_before = (0,) * len(RANKS)
+        self._expected = 0
         self._answers = 0
         self._used = 0.0
         self._most_under_way = 0
 
     def is_full(self, rank: int) -> bool:
         """Return whether there is no place for a class; whoever is refused for that is counted by `refuse`."""
-        return self.under_way >= self.limit * SHARES[rank]
+        return self.under_way + self._expected >= self.limit * self.shares[rank]
+
+    def expect(self) -> bool:
+        """Count a request that will take a place; True for the first since `expect_no_more`."""
+        self._expected += 1
+        return self._expected == 1
+
+    def expect_no_more(self) -> None:
+        """Forget who was expected: they take their places now, or never will."""
+        self._expected = 0
 
     def refuse(self, rank: int) -> None:
         """Count a request that was not let in."""
@@ -80,7 +98,7 @@ class Admission:
 
     def enter(self, rank: int) -> bool:
         """Take a place; False: there is none for this class."""
-        if self.under_way >= self.limit * SHARES[rank]:
+        if self.under_way >= self.limit * self.shares[rank]:
             self.refuse(rank)
             return False
         self.under_way += 1
@@ -114,7 +132,19 @@ class Admission:
             self.limit = max(LEAST, DOWN * min(self.limit, self._most_under_way))
         elif self._most_under_way >= SHARES[-1] * self.limit:
             self.limit = min(MOST, self.limit * (1 + UP) + 1)
+        self._share_out()
         self._answers, self._used, self._most_under_way = 0, 0.0, self.under_way
+
+    def _share_out(self) -> None:
+        """Take from each class while a higher one is refused, else give back."""
+        is_higher_refused = False
+        for rank in RANKS:
+            if is_higher_refused:
+                self.shares[rank] *= SHARE_DOWN
+            else:
+                self.shares[rank] = min(SHARES[rank], self.shares[rank] + SHARE_UP)
+            is_higher_refused |= self.refused[rank] > self._refused_before[rank]
+        self._refused_before = tuple(self.refused)
 
 
 def full() -> Overloaded:

@@ -9,11 +9,12 @@ from opsrail.access.keys import Gate
 from opsrail.app import App
 from opsrail.cases.office import Office
 from opsrail.config import resolved
+from opsrail.decide.asks import LOW
 from opsrail.web.bulk import Bulk
 from opsrail.web.cases import Cases
 from opsrail.web.decisions import Decisions
 from opsrail.web.door import Door, Operation
-from opsrail.web.envelope import Envelope
+from opsrail.web.envelope import RAW_LINES, Envelope
 from opsrail.web.explanations import Explanations
 from opsrail.web.health import Health
 from opsrail.web.inference import Inference
@@ -24,6 +25,7 @@ from opsrail.web.processes import Processes
 from opsrail.web.reviews import Reviews
 from opsrail.web.routing import Paths
 from opsrail.web.stats import LiveStats
+from opsrail.web.unheard import Unheard
 
 
 def create_asgi(
@@ -51,6 +53,13 @@ def create_asgi(
     for trade in (health, LiveStats(door), *trades, *others):
         operations += trade.operations()
     open_paths = frozenset(operation.path for operation in operations if operation.is_open)
+    admission = app.decider.admission
+    unheard = Unheard(operations, RAW_LINES, app.clock, lambda: admission.is_full(LOW))
     return Envelope(
-        Paths(operations), gate, app.clock, open_paths, is_held=lambda: app.held is not None
+        Paths(operations),
+        gate,
+        app.clock,
+        open_paths,
+        is_held=lambda: app.held is not None,
+        unheard=unheard.answer,
     )

@@ -7,7 +7,7 @@ Source:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from starlette.types import Scope
@@ -29,24 +29,22 @@ LINGER_S = 2.0
 a caller who is still sending."""
 ANSWER_WHOLE = "opsrail.answer_whole"
 """Where a request's scope holds `Connection.answer_whole`; other servers have none."""
-REST_S = 0.5
-"""How long a connection is not read whose caller asked again before the time it was told. Ours: what it sends meanwhile
-costs nothing, and thousands of refusals a second leave the processor to those who were let in."""
+UNHEARD_S = 5.0
+"""How long requests may be refused unheard on one connection before one is read again, which winds its clocks up. Ours: well
+under the time after which an idle connection is closed."""
 ARRIVED_S = "opsrail.arrived_s"
 """Where a request's scope holds when it began to be read, monotonic seconds: it may wait for its turn after that."""
+REFUSED = STATUS_LINE[503]
 TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 
 class Refusal(NamedTuple):
-    """What is answered without looking at a request's body.
+    """What is answered without looking at a request's body, as `Connection.answer_whole` takes it."""
 
-    Attributes:
-        answer: As `Connection.answer_whole` takes it: status, headers, fixed lines, body.
-        after_s: When to come again.
-    """
-
-    answer: tuple[int, Sequence[tuple[bytes, bytes]], bytes, bytes]
-    after_s: float
+    status: int
+    headers: Sequence[tuple[bytes, bytes]]
+    fixed: bytes
+    body: bytes
 
 
 class Connection(HttpToolsProtocol):
@@ -60,7 +58,8 @@ class Connection(HttpToolsProtocol):
         self._all_body_bytes = self._earlier_body_bytes = self._frame_bytes = 0
         self._too_slow: asyncio.TimerHandle | None = None
         self._server_headers: tuple[object, bytes] = (None, b"")
-        self._not_before_s = 0.0  # when the caller may ask again that was refused
+        self._unheard_until_s = 0.0
+        self._unheard: Callable[[bytes], bytes | None] | None = getattr(self.app, "unheard", None)
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -70,6 +69,11 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take in what came; a head that was whole at once costs nothing more."""
+        if self._unheard is not None and self._is_between():
+            refusal = self._unheard(data)
+            if refusal is not None:
+                self.transport.write(b"".join((REFUSED, self._lines_of_server(), refusal)))
+                return
         body_bytes = self._all_body_bytes
         super().data_received(data)
         if self._is_whole or self.transport.is_closing():
@@ -99,6 +103,7 @@ class Connection(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """Note that the request is whole."""
         self._is_whole = True
+        self._unheard_until_s = self.loop.time() + UNHEARD_S
         if self._too_slow is not None:
             self._stop_waiting()
         super().on_message_complete()
@@ -136,12 +141,9 @@ class Connection(HttpToolsProtocol):
         lines = lines_of(headers)
         if lines.count(b"\n") != len(headers):
             return False
-        of_server = self.server_state.default_headers
-        if self._server_headers[0] is not of_server:  # renewed each second, with its date
-            self._server_headers = (of_server, lines_of(of_server))
         cycle.waiting_for_100_continue = False
         cycle.response_started = cycle.response_complete = True
-        parts = (STATUS_LINE[status], self._server_headers[1], lines, fixed, b"\r\n", body)
+        parts = (STATUS_LINE[status], self._lines_of_server(), lines, fixed, b"\r\n", body)
         self.transport.write(b"".join(parts))
         cycle.message_event.set()
         cycle.on_response()
@@ -152,13 +154,24 @@ class Connection(HttpToolsProtocol):
         scope: Any = cycle.scope
         quick = None if self.pipeline else getattr(app, "refusal", None)
         refusal: Refusal | None = None if quick is None else quick(scope)
-        if refusal is None or not self.answer_whole(scope, *refusal.answer):
-            return super()._start_asgi_task(cycle, app)
-        now_s = SystemClock.monotonic_s()
-        if now_s < self._not_before_s:
-            self.flow.pause_reading()
-            self.loop.call_later(REST_S, self.flow.resume_reading)
-        self._not_before_s = now_s + refusal.after_s
+        if refusal is None or not self.answer_whole(scope, *refusal):
+            super()._start_asgi_task(cycle, app)
+
+    def _is_between(self) -> bool:
+        """Return whether the next bytes begin a request, after one that was read, and may be looked at as a whole."""
+        return (
+            self._is_whole
+            and self.cycle.response_complete
+            and not self.pipeline
+            and not self.flow.write_paused
+            and self.loop.time() < self._unheard_until_s
+        )
+
+    def _lines_of_server(self) -> bytes:
+        of_server = self.server_state.default_headers
+        if self._server_headers[0] is not of_server:  # renewed each second, with its date
+            self._server_headers = (of_server, lines_of(of_server))
+        return self._server_headers[1]
 
     def on_headers_complete(self) -> None:
         """Note that it is whole."""

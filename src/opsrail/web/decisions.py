@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -91,7 +92,14 @@ class Decisions:
             parameters=(idempotency_parameter(self._kept_s), DEADLINE, CRITICALITY),
             errors=(409,),
             is_full=self._fullness_of(point),
+            expect=self._expect,
         )
+
+    def _expect(self) -> None:
+        """Keep a place for a request that was read, until all that were read with it take theirs."""
+        admission = self._door.app.decider.admission
+        if admission.expect():
+            asyncio.get_running_loop().call_soon(admission.expect_no_more)
 
     def _fullness_of(
         self, point: DecisionPoint[Any]

@@ -84,6 +84,7 @@ class Operation:
         content: Schemas of a body that no model describes, by what it may come as.
         is_protocol: Its errors have the shape of the Open Inference Protocol.
         is_full: Whether a request with such headers would be refused now, whatever it asks; None: it never is unheard.
+        expect: Called for each request that `is_full` did not refuse, before a task is made of it.
         is_open: Needs no API key.
         is_told: Stands in the OpenAPI description.
     """
@@ -100,6 +101,7 @@ class Operation:
     content: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     is_protocol: bool = False
     is_full: Callable[[Sequence[tuple[bytes, bytes]]], bool] | None = None
+    expect: Callable[[], None] | None = None
     is_open: bool = False
     is_told: bool = True
 

@@ -44,6 +44,10 @@ class Envelope:
     Args:
         open_paths: Paths that need no key.
         is_held: Whether nothing may be written now.
+        unheard: Answers a whole request that is refused unheard; see `opsrail.web.unheard`.
+
+    Attributes:
+        unheard: As given.
     """
 
     def __init__(
@@ -53,7 +57,9 @@ class Envelope:
         clock: Clock,
         open_paths: frozenset[str],
         is_held: Callable[[], bool],
+        unheard: Callable[[bytes], bytes | None],
     ) -> None:
+        self.unheard = unheard
         self._paths = paths
         self._is_held = is_held
         self._gate = gate
@@ -86,13 +92,11 @@ class Envelope:
         trace = next_trace(None, self._clock)
         token = CORRELATION.set(trace.trace_id)
         try:
-            full = overloaded()
-            response = respond(full, scope["path"])
+            response = respond(overloaded(), scope["path"])
         finally:
             CORRELATION.reset(token)
         headers = [*response.raw_headers, (b"traceparent", trace.traceparent().encode())]
-        answer = (response.status_code, headers, RAW_LINES, bytes(response.body))
-        return Refusal(answer, full.after_s or 0.0)
+        return Refusal(response.status_code, headers, RAW_LINES, bytes(response.body))
 
     def _admit(self, scope: Scope, headers: Headers) -> None:
         """Note who asks. Raises what is wrong with a request before anybody looks at what it asks for."""

@@ -25,11 +25,15 @@ class Methods:
         self._allow = ", ".join(sorted([*told, *(["HEAD"] if "GET" in told else [])]))
 
     def is_full(self, scope: Scope) -> bool:
-        """Return whether the operation would refuse a request whatever it asks."""
+        """Return whether the operation would refuse a request whatever it asks; one that it would not, it expects."""
         operation = self._operations.get(scope["method"])
         if operation is None or operation.is_full is None:
             return False
-        return operation.is_full(scope["headers"])
+        if operation.is_full(scope["headers"]):
+            return True
+        if operation.expect is not None:
+            operation.expect()
+        return False
 
     def __call__(self, scope: Scope, receive: Receive) -> Awaitable[Response]:
         method = "GET" if scope["method"] == "HEAD" else scope["method"]

@@ -32,6 +32,8 @@ def overloaded(
         if admission.enter(rank):
             seen[rank][1] += 1
             waiting.append(now_s)
+    for _ in waiting:
+        admission.leave(None, ALLOWED_S)
     return took, seen
 
 
@@ -42,6 +44,39 @@ def test_at_five_times_what_it_can_those_let_in_are_answered_in_time() -> None:
     assert len(late) < 0.01 * len(took)
     assert len(took) > 0.95 * 4 / 0.0002  # it never ran dry
     assert seen[HIGH][1] > seen[NORMAL][1] > seen[LOW][1]
+
+
+def test_what_a_process_can_at_three_times_that_goes_to_the_highest_class() -> None:
+    admission = Admission()
+    overloaded(admission, serve_s=0.0002, offered_per_s=14_000, seconds=2)  # high alone: 93 %
+    _, seen = overloaded(admission, serve_s=0.0002, offered_per_s=14_000, seconds=4)
+
+    assert seen[HIGH][1] > 0.95 * seen[HIGH][0]
+    assert seen[LOW][1] < 0.05 * seen[LOW][0]
+
+
+def test_a_class_that_went_without_is_served_again_when_the_rush_is_over() -> None:
+    admission = Admission()
+    overloaded(admission, serve_s=0.0002, offered_per_s=25_000, seconds=2)
+    overloaded(admission, serve_s=0.0002, offered_per_s=4_000, seconds=2)
+    before = list(admission.refused)
+    _, seen = overloaded(admission, serve_s=0.0002, offered_per_s=4_000, seconds=2)
+
+    assert admission.refused == before
+    assert seen[LOW][1] == seen[LOW][0]
+
+
+def test_who_was_read_and_has_no_place_yet_counts_until_the_turn_is_over() -> None:
+    admission = Admission()
+    let_in = 0
+    while not admission.is_full(HIGH):
+        admission.expect()
+        let_in += 1
+    admission.expect_no_more()
+
+    assert let_in == FIRST
+    assert all(admission.enter(HIGH) for _ in range(let_in))
+    assert not admission.enter(HIGH)
 
 
 def test_below_what_it_can_nobody_is_refused() -> None:
