@@ -10,7 +10,7 @@ import pytest
 from tests.house.source import PACKAGE, calls, dotted, imported, place, source_files, tree_of
 
 CLOCK = PACKAGE / "clock.py"
-CONFIG = PACKAGE / "config.py"
+CONFIG = PACKAGE / "config" / "reading.py"
 UNPICKLING = {"cloudpickle", "dill", "joblib", "jsonpickle", "marshal", "pickle", "shelve"}
 RUNNING_TEXT = {
     "eval", "exec", "yaml.load", "yaml.full_load", "yaml.unsafe_load", "numpy.load", "np.load", "torch.load",

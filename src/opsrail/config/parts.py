@@ -1,25 +1,13 @@
-"""Every setting, with its unit, bounds and one line of why. The only reader of the environment.
-
-Order: defaults, then the file (`opsrail.toml` in the working folder, or `--config`), then `OPSRAIL_<TRADE>__<NAME>`.
-    Unknown keys are refused. Trades get their own part as an argument; nothing here is global.
-"""
+"""Every setting, with its unit, bounds and one line of why. Trades get their own part as an argument; nothing is global."""
 
 from __future__ import annotations
 
-import os
-import tomllib
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from opsrail.errors import ConfigInvalid, Fault
-
-PREFIX = "OPSRAIL_"
 POOL_NAME = "^[a-z][a-z0-9-]{0,62}$"
-FILE = "opsrail.toml"
-NOT_SETTINGS = frozenset({"CRASH_AT", "CI"})
 
 
 class Part(BaseModel):
@@ -278,121 +266,3 @@ class Config(Part):
                 "pools.local is this process on its own processors: it has no runtime, and hardware cpu"
             )
         return self
-
-
-def load(
-    path: Path | None = None, environ: Mapping[str, str] | None = None
-) -> tuple[Config, dict[str, str]]:
-    """Return the settings and where each that is not a default came from (`web.port` -> `opsrail.toml`).
-
-    Args:
-        path: Settings file; None: `opsrail.toml` in the working folder if there.
-        environ: Stands in for the process's environment.
-
-    Raises:
-        ConfigInvalid: every unknown key and value out of bounds, with its origin. Terminal.
-    """
-    tree, origins = _from_file(path)
-    for name, value in (os.environ if environ is None else environ).items():
-        trade, _, key = name.removeprefix(PREFIX).lower().partition("__")
-        if name.startswith(PREFIX) and key and name.removeprefix(PREFIX) not in NOT_SETTINGS:
-            *pool, key = key.split("__", 1)  # OPSRAIL_POOLS__<NAME>__<SETTING>
-            part = tree.setdefault(trade, {})
-            for each in pool:
-                part = part.setdefault(each, {})
-            part[key] = value
-            origins[".".join((trade, *pool, key))] = name
-    try:
-        return Config.model_validate(tree), origins
-    except ValidationError as wrong:
-        found = []
-        from_part = {key.partition(".")[0]: origin for key, origin in origins.items()}
-        for error in wrong.errors(include_url=False, include_input=False):
-            place = ".".join(str(part) for part in error["loc"])
-            message = (
-                "no such setting; see `opsrail config show`"
-                if error["type"] == "extra_forbidden"
-                else error["msg"]
-            )
-            found.append(
-                Fault(
-                    place,
-                    f"{message} (from {origins.get(place) or from_part.get(place, 'the settings file')})",
-                )
-            )
-        raise ConfigInvalid("the settings are not usable", found) from wrong
-
-
-def _from_file(path: Path | None) -> tuple[dict[str, Any], dict[str, str]]:
-    chosen = path or Path(FILE)
-    if not chosen.is_file():
-        if path is not None:
-            raise ConfigInvalid(f"settings file {path} does not exist")
-        return {}, {}
-    try:
-        tree = tomllib.loads(chosen.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as wrong:
-        raise ConfigInvalid(f"settings file {chosen} cannot be read: {wrong}") from wrong
-    origins = {
-        f"{trade}.{key}": str(chosen)
-        for trade, part in tree.items()
-        if isinstance(part, dict)
-        for key in _keys(part)
-    }
-    return tree, origins
-
-
-def _keys(part: Mapping[str, Any]) -> list[str]:
-    """Return the names of a part's settings; of a pool's with the pool before them."""
-    return [
-        f"{key}.{inner}" if inner else key
-        for key, value in part.items()
-        for inner in (value if isinstance(value, dict) else ("",))
-    ]
-
-
-def parts(config: Config) -> Iterator[tuple[str, Part]]:
-    """Yield every part with the name of its table, `decide` or `pools.gpu`."""
-    for trade in type(config).model_fields:
-        part = getattr(config, trade)
-        if isinstance(part, Part):
-            yield trade, part
-        else:
-            yield from ((f"{trade}.{name}", each) for name, each in part.items())
-
-
-def resolved(reference: str, environ: Mapping[str, str] | None = None) -> str:
-    """Return what a secret's reference stands for: `env:NAME`, `file:PATH`, or the text itself.
-
-    Raises:
-        ConfigInvalid: the variable is unset or the file cannot be read; the message never holds the secret. Terminal.
-    """
-    kind, _, name = reference.partition(":")
-    if kind == "env":
-        value = (os.environ if environ is None else environ).get(name)
-        if value is None:
-            raise ConfigInvalid(f"secret {reference}: the environment has no {name}")
-        return value
-    if kind == "file":
-        try:
-            return Path(name).read_text(encoding="utf-8").strip()
-        except OSError as wrong:
-            raise ConfigInvalid(f"secret {reference}: {wrong.strerror}") from wrong
-    return reference
-
-
-CHILD_ENVIRONMENT = (
-    "PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS",
-)  # fmt: skip
-"""What a model's process is told of the environment: how to find libraries and devices. No secret is among it."""
-
-
-def child_environment(environ: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the variables that a model's process gets."""
-    known = os.environ if environ is None else environ
-    return {name: known[name] for name in CHILD_ENVIRONMENT if name in known}
-
-
-def crash_points(environ: Mapping[str, str] | None = None) -> str:
-    """Return what `OPSRAIL_CRASH_AT` asks for; empty outside of crash tests."""
-    return (os.environ if environ is None else environ).get("OPSRAIL_CRASH_AT", "")
