@@ -1,4 +1,4 @@
-"""What opsrail needs from outside, as Protocols. Adapters in `store/` and `connect/` implement them; `app.py` picks.
+"""What opsrail needs from outside, as Protocols. Adapters in `store/` and `connect/` implement them; `app/` picks.
 
 One contract suite a port (`opsrail.testing.contracts`) says what each method promises; every adapter passes it.
 """

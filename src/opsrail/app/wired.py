@@ -1,4 +1,4 @@
-"""The wiring: the only room that names adapters. `build` makes an App; `App.open` connects it, `App.running` works.
+"""One installation, wired: `build` makes an App, `App.opened` connects it, `App.running` works.
 
 A folder holds everything of one installation: `opsrail.db` (unless rows live in PostgreSQL), `ledger.key`,
     `checkpoint.note`. Commands that only look or rule open the App; `run`, `serve` and `demo` also run it, and only
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from opsrail import faults
+from opsrail.app.pools import pools_of, runtime_options
 from opsrail.cases.dispatcher import Dispatcher
 from opsrail.cases.intake import Intake
 from opsrail.cases.journal import Road
@@ -25,8 +26,8 @@ from opsrail.cases.runner import Runner
 from opsrail.cases.watchdog import Watchdog
 from opsrail.cases.worker import Worker
 from opsrail.clock import AgreedClock, Clock, SystemClock
-from opsrail.config import CasesConfig, Config, PoolConfig, crash_points
-from opsrail.connect.catalog import FACTORY, child_runtimes, formats, page_reader
+from opsrail.config import CasesConfig, Config, crash_points
+from opsrail.connect.catalog import FACTORY, formats, page_reader
 from opsrail.connect.catalog import runtimes as known_runtimes
 from opsrail.decide.asking import AskLimits
 from opsrail.decide.decider import Decider
@@ -40,12 +41,10 @@ from opsrail.ledger.keys import Signer, load_or_create_signer
 from opsrail.ledger.sequencer import Sequencer
 from opsrail.ports import ModelRuntime, Store
 from opsrail.registry.importer import Importer
-from opsrail.registry.pools import PoolRuntimes, pool_of
 from opsrail.registry.prewarming import Prewarming
 from opsrail.registry.registry import Registry
 from opsrail.review.desk import Desk
 from opsrail.store.catalog import open_store
-from opsrail.values.pools import LOCAL
 
 log = logging.getLogger("opsrail.app")
 DATABASE = "opsrail.db"
@@ -97,7 +96,7 @@ class App:
         self._broken: BaseException | None = None
         if runtimes is None:
             runtimes = known_runtimes(
-                **_runtime_options(config),
+                **runtime_options(config),
                 functions={model.digest: model.function for model in definitions.models},
             )
         self._wire_decisions(runtimes, runtimes_factory)
@@ -109,7 +108,7 @@ class App:
             store,
             runtimes,
             clock,
-            pools=_pools(config, runtimes, factory, clock),
+            pools=pools_of(config, runtimes, factory, clock),
             keeps_retired=[
                 point.name
                 for point in self.definitions.points.values()
@@ -339,29 +338,6 @@ class App:
         if self.anchor is not None:
             note = await asyncio.to_thread(self.anchor.read)
             await check_anchored(self.store, self.signer.verifiers, note)
-
-
-def _pools(
-    config: Config, runtimes: Mapping[str, ModelRuntime], factory: str, clock: Clock
-) -> list[PoolRuntimes]:
-    """Return the pools that the settings describe, each with what loads versions there."""
-    return [
-        PoolRuntimes(
-            pool_of(name, pool),
-            runtimes,
-            child_runtimes(runtimes, pool, clock, factory, _runtime_options(config)),
-        )
-        for name, pool in {LOCAL: PoolConfig(), **config.pools}.items()
-    ]
-
-
-def _runtime_options(config: Config) -> dict[str, Any]:
-    """Return how the runtimes are set, in this process and in those of its models."""
-    return {
-        "remote_hosts": config.decide.remote_hosts,
-        "threads": config.models.threads,
-        "trusted_types": config.models.trusted,
-    }
 
 
 def build(
