@@ -77,6 +77,26 @@ class Store(Protocol):
         """Return rows that meet all conditions, ordered by the columns (default: primary key), at most `limit`."""
         ...
 
+    async def columns(
+        self,
+        table: type[tuple[Any, ...]],
+        names: Sequence[str],
+        *where: Where,
+        after: Sequence[Value] = (),
+        limit: int = 10_000,
+    ) -> list[list[Any]]:
+        """Return some columns of the rows that meet all conditions, by primary key: one list a column, equally long.
+
+        For reading millions of rows page by page: each page is one short read of its own, which holds up no writer, and rows
+        are not made.
+
+        Args:
+            names: Columns to read, at least one.
+            after: Primary key of the last row of the page before; empty: from the first.
+            limit: Rows, at most.
+        """
+        ...
+
     async def count(
         self, table: type[tuple[Any, ...]], *where: Where, by: Sequence[str] = ()
     ) -> dict[tuple[Any, ...], int]:

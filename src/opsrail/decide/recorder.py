@@ -284,11 +284,13 @@ def _written(decision: Decision, salt: str) -> tuple[DecisionRow, Append]:
         decision.policy_version,
         decision.score,
         decision.verdict,
+        decision.reasons[0].source,
+        len(decision.unknown),
         decision.degraded,
         round(decision.latency_ms["total"] * 1000),
+        decision.at_ms,
         record.decode(),
         salt,
-        decision.at_ms,
     )
     envelope = {
         "actor": decision.actor,

@@ -63,7 +63,9 @@ class Desk:
         row = await self.get(review_id)
         now_ms = self._clock.now_ms()
         self._refuse_unless_free(row, by, now_ms)
+        is_renewed = row.assignee == by and row.claimed_at_ms is not None
         change: dict[str, Any] = {
+            "claimed_at_ms": row.claimed_at_ms if is_renewed else now_ms,
             "state": ReviewState.CLAIMED,
             "assignee": by,
             "lease_until_ms": now_ms + lease_ms,
@@ -80,7 +82,13 @@ class Desk:
         if row.state != ReviewState.CLAIMED or row.assignee != by:
             raise AlreadyRuled(f"review {review_id} is not held by {by}")
         return await self._change(
-            row, {"state": ReviewState.OPEN, "assignee": None, "lease_until_ms": None}
+            row,
+            {
+                "state": ReviewState.OPEN,
+                "assignee": None,
+                "lease_until_ms": None,
+                "claimed_at_ms": None,
+            },
         )
 
     async def rule(self, review_id: str, verdict: str, *, by: str, reason: str = "") -> ReviewRow:
@@ -127,6 +135,7 @@ class Desk:
             "ruled_at_ms": now_ms,
             "assignee": by,
             "lease_until_ms": None,
+            "claimed_at_ms": row.claimed_at_ms if row.assignee == by else None,
         }
         faults.point("review.before_ruling")
         ruled = await self._change(row, change, Insert(inbox), noted)

@@ -12,7 +12,9 @@ from opsrail.values.decisions import Decision
 from opsrail.values.reviews import ReviewRow, ReviewState
 from opsrail.values.rows import Insert, Write
 
-UNRULED = ("assignee", "lease_until_ms", "ruling", "ruling_reason", "ruled_by", "ruled_at_ms")
+UNRULED = (
+    "assignee", "lease_until_ms", "claimed_at_ms", "ruling", "ruling_reason", "ruled_by", "ruled_at_ms",
+)  # fmt: skip
 """Columns that a person fills."""
 
 

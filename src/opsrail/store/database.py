@@ -14,6 +14,7 @@ from opsrail.errors import StoreUnavailable
 from opsrail.ports import EntryChain, Finding
 from opsrail.store.forms import Forms
 from opsrail.store.group import Driver, GroupWriter, Refused, TryAgain
+from opsrail.store.page_sql import Page, page
 from opsrail.store.queries import Condition, Query, query, take
 from opsrail.store.shapes import SHAPES, Column, Shape, Values, shape_of
 from opsrail.values.rows import R, Value, Where, Write
@@ -28,6 +29,10 @@ class Reader(Protocol):
 
     def select(self, query: Query) -> list[tuple[Any, ...]]:
         """Return the rows asked for."""
+        ...
+
+    def columns(self, page: Page) -> list[list[Any]]:
+        """Return the columns asked for."""
         ...
 
     def count(
@@ -118,6 +123,17 @@ class DatabaseStore(ABC, Generic[AnyReader]):
     ) -> list[R]:
         asked = query(table, where, order, descending, limit)
         return cast(list[R], await self._read(lambda reader: reader.select(asked)))
+
+    async def columns(
+        self,
+        table: type[tuple[Any, ...]],
+        names: Sequence[str],
+        *where: Where,
+        after: Sequence[Value] = (),
+        limit: int = 10_000,
+    ) -> list[list[Any]]:
+        asked = page(table, names, where, after, limit)
+        return await self._read(lambda reader: reader.columns(asked))
 
     async def count(
         self, table: type[tuple[Any, ...]], *where: Where, by: Sequence[str] = ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
@@ -12,6 +13,7 @@ from opsrail.clock import Clock, SystemClock
 from opsrail.errors import StoreUnavailable
 from opsrail.ports import EntryChain, Finding
 from opsrail.store.forms import Forms, Kind, Op
+from opsrail.store.page_sql import page, turned
 from opsrail.store.queries import Condition, Query, query, take
 from opsrail.store.shapes import SHAPES, Shape, Values, shape_of
 from opsrail.values.ledger import ChainRow
@@ -76,6 +78,24 @@ class MemoryStore:
         asked = query(table, where, order, descending, limit)
         self._must_be_open()
         return cast(list[R], self._matching(asked))
+
+    async def columns(
+        self,
+        table: type[tuple[Any, ...]],
+        names: Sequence[str],
+        *where: Where,
+        after: Sequence[Value] = (),
+        limit: int = 10_000,
+    ) -> list[list[Any]]:
+        asked = page(table, names, where, after, limit)
+        self._must_be_open()
+        shape = asked.query.shape
+        found = self._matching(asked.query._replace(limit=sys.maxsize))
+        if asked.after:
+            found = [row for row in found if shape.key_of(row) > asked.after]
+        positions = [shape.position[column.name] for column in asked.columns]
+        rows = [tuple(row[index] for index in positions) for row in found[:limit]]
+        return turned(asked.columns, rows)
 
     async def count(
         self, table: type[tuple[Any, ...]], *where: Where, by: Sequence[str] = ()

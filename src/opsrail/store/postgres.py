@@ -16,9 +16,18 @@ from opsrail.ports import EntryChain, Finding
 from opsrail.store import postgres_check, schema
 from opsrail.store.database import DatabaseStore
 from opsrail.store.group import OutcomeUnknown, Refused, Touched, TryAgain
+from opsrail.store.page_sql import Page, turned
 from opsrail.store.postgres_network import CONNECTION, SilentSessions
 from opsrail.store.postgres_network import SESSION as NETWORK_SESSION
-from opsrail.store.postgres_sql import batches, count_sql, get_sql, select_sql, statement, take_sql
+from opsrail.store.postgres_sql import (
+    batches,
+    columns_sql,
+    count_sql,
+    get_sql,
+    select_sql,
+    statement,
+    take_sql,
+)
 from opsrail.store.queries import Condition, Query, Take
 from opsrail.store.shapes import SHAPES, Column, Shape, Values
 from opsrail.store.waves import Plan
@@ -167,7 +176,11 @@ class _PostgresDriver:
             connection.execute("SELECT pg_advisory_xact_lock(%s)", (0x4F505352,))
             (now_ms,) = connection.execute(NOW_SQL).fetchone() or (0,)
             schema.upgrade(
-                *_found(connection), schema.POSTGRES, self._execute, now_ms, self._server.place
+                *postgres_check.found(connection),
+                schema.POSTGRES,
+                self._execute,
+                now_ms,
+                self._server.place,
             )
 
     def _execute(self, sql: str) -> None:
@@ -332,6 +345,9 @@ class _PostgresReader:
     def select(self, query: Query) -> list[tuple[Any, ...]]:
         return list(map(query.shape.make, self._rows(*select_sql(query))))
 
+    def columns(self, page: Page) -> list[list[Any]]:
+        return turned(page.columns, self._rows(*columns_sql(page)))
+
     def count(
         self, shape: Shape, conditions: tuple[Condition, ...], by: tuple[Column, ...]
     ) -> list[tuple[Any, ...]]:
@@ -373,19 +389,6 @@ def _pipeline(connection: psycopg.Connection) -> Iterator[None]:
         first = first or cause
     if first is not None:
         raise first
-
-
-def _found(connection: psycopg.Connection) -> tuple[int | None, str | None]:
-    """Return the schema version (None: there is none), and the name of a table that is in our way."""
-    sql = "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = current_schema()"
-    columns = set(connection.execute(sql).fetchall())
-    if ("schema_version", "applied_at_ms") in columns:
-        (version,) = connection.execute("SELECT max(version) FROM schema_version").fetchone() or (
-            0,
-        )
-        return version, None
-    ours = {shape.name for shape in SHAPES.values()} | {"schema_version"}
-    return None, min((f"table {table!r}" for table, _ in columns if table in ours), default=None)
 
 
 def _first_line(cause: psycopg.Error) -> str:

@@ -1,4 +1,4 @@
-"""How durable a PostgreSQL database really is: the server's settings, its version, whether it takes writes."""
+"""How durable a PostgreSQL database really is: settings, version, whether it takes writes; and what tables are in it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 import psycopg
 
 from opsrail.ports import Finding
+from opsrail.store.shapes import SHAPES
 
 OLDEST = 130_000
 """Oldest server version, as `server_version_num`. Ours: the oldest with all that the adapter's SQL and the tests use."""
@@ -56,3 +57,16 @@ def _switch(name: str, value: str, loss: str) -> Finding:
         "ok" if value == "on" else "fail",
         f"{name} is {value}; when off, {loss}",
     )
+
+
+def found(connection: psycopg.Connection) -> tuple[int | None, str | None]:
+    """Return the schema version (None: there is none), and the name of a table that is in our way."""
+    sql = "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = current_schema()"
+    columns = set(connection.execute(sql).fetchall())
+    if ("schema_version", "applied_at_ms") in columns:
+        (version,) = connection.execute("SELECT max(version) FROM schema_version").fetchone() or (
+            0,
+        )
+        return version, None
+    ours = {shape.name for shape in SHAPES.values()} | {"schema_version"}
+    return None, min((f"table {table!r}" for table, _ in columns if table in ours), default=None)

@@ -15,7 +15,15 @@ from typing import Any
 import orjson
 
 from opsrail.store.forms import Form, Kind
-from opsrail.store.queries import Condition, Query, Take, order_sql, quoted, where_sql
+from opsrail.store.page_sql import Page, page_sql
+from opsrail.store.queries import (
+    Condition,
+    Query,
+    Take,
+    order_sql,
+    quoted,
+    where_sql,
+)
 from opsrail.store.shapes import Column, Shape, Values
 
 TYPES = {str: "text", int: "bigint", float: "double precision", bytes: "bytea", bool: "boolean"}
@@ -90,6 +98,11 @@ def select_sql(query: Query) -> tuple[str, list[Any]]:
     where, bound = where_sql(query.conditions, "%s", _any_of)
     sql = f'SELECT {quoted(query.shape.columns)} FROM "{query.shape.name}"{where}{order_sql(query.order)} LIMIT %s'
     return sql, [*bound, query.limit]
+
+
+def columns_sql(page: Page) -> tuple[str, list[Any]]:
+    """Return the SQL that reads a page of columns, and what to bind."""
+    return page_sql(page, "%s", _any_of)
 
 
 def count_sql(

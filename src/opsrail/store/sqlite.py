@@ -17,10 +17,12 @@ from opsrail.ports import EntryChain, Finding
 from opsrail.store import schema, sqlite_check
 from opsrail.store.database import DatabaseStore
 from opsrail.store.group import OutcomeUnknown, Refused, Touched
+from opsrail.store.page_sql import Page, turned
 from opsrail.store.queries import Condition, Query, Take
 from opsrail.store.shapes import SHAPES, Column, Shape, Values
 from opsrail.store.sqlite_sql import (
     chunks,
+    columns_sql,
     count_sql,
     get_sql,
     made,
@@ -216,6 +218,14 @@ class _SqliteReader:
     def select(self, query: Query) -> list[tuple[Any, ...]]:
         with _errors(self._path):
             return _select(self._connection, query)
+
+    def columns(self, page: Page) -> list[list[Any]]:
+        with _errors(self._path):
+            found = turned(page.columns, self._connection.execute(*columns_sql(page)).fetchall())
+        for place, column in enumerate(page.columns):
+            if column.kind is bool:
+                found[place] = [None if value is None else bool(value) for value in found[place]]
+        return found
 
     def count(
         self, shape: Shape, conditions: tuple[Condition, ...], by: tuple[Column, ...]

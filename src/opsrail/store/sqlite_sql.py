@@ -15,7 +15,15 @@ from typing import Any
 import orjson
 
 from opsrail.store.forms import Form, Kind
-from opsrail.store.queries import Condition, Query, order_sql, quoted, serving_index, where_sql
+from opsrail.store.page_sql import Page, page_sql
+from opsrail.store.queries import (
+    Condition,
+    Query,
+    order_sql,
+    quoted,
+    serving_index,
+    where_sql,
+)
 from opsrail.store.shapes import Column, Shape, Values
 
 VARIABLES = 32_766
@@ -147,6 +155,11 @@ def count_sql(
     if not by:
         return f'SELECT count(*) FROM "{shape.name}"{where}', bound
     return f'SELECT {quoted(by)}, count(*) FROM "{shape.name}"{where} GROUP BY {quoted(by)}', bound
+
+
+def columns_sql(page: Page) -> tuple[str, list[Any]]:
+    """Return the SQL that reads a page of columns, and what to bind."""
+    return page_sql(page, "?", _any_of)
 
 
 def packed_sql(query: Query) -> tuple[str, list[Any]] | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, get_args
 
 from opsrail.values.canonical import canonical, digest, number, part, written
+from opsrail.values.decision_rows import DecisionRow as DecisionRow
 from opsrail.values.explanations import ReasonCodes
 from opsrail.values.records import (
     UNREADABLE,
@@ -33,36 +34,6 @@ CACHE_STATES: tuple[str, ...] = get_args(CacheState)
 SOURCES: tuple[str, ...] = get_args(Source)
 REQUEST_VIEW = "request"
 """View name under which the request's own fields stand among a decision's features."""
-
-
-class DecisionRow(NamedTuple):
-    """One recorded decision; `record` is the whole of it, the other columns are what queries ask for.
-
-    Attributes:
-        case_id: The case it was made in, NULL when asked for over HTTP.
-        seq: Position in the case's journal, NULL outside a case.
-        score: In [0, 1]; NULL when no score could be had.
-        verdict: What policy says.
-        degraded: True when the version that should have answered could not.
-        latency_us: From request to verdict, microseconds.
-        record: Canonical JSON of every field the answer carries.
-        salt: 32 random bytes as hex: the ledger's leaf commits to sha256(salt || record), so erasing the salt unlinks it.
-    """
-
-    id: str
-    point: str
-    case_id: str | None
-    seq: int | None
-    model_name: str | None
-    model_number: int | None
-    policy_version: str
-    score: float | None
-    verdict: str
-    degraded: bool
-    latency_us: int
-    record: str
-    salt: str
-    at_ms: int
 
 
 class Reason(NamedTuple):

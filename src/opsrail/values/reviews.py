@@ -28,6 +28,7 @@ class ReviewRow(NamedTuple):
         due_at_ms: When the desk should have ruled; NULL: no limit.
         assignee: Who holds it now.
         lease_until_ms: Until when the assignee holds it; then it is open again.
+        claimed_at_ms: When who holds it, or ruled, began to hold it; NULL: nobody did.
         version: Grows with each change, for compare and set.
         ruling: The person's verdict.
         ruling_reason: Why; mandatory for an override.
@@ -47,6 +48,7 @@ class ReviewRow(NamedTuple):
     due_at_ms: int | None
     assignee: str | None
     lease_until_ms: int | None
+    claimed_at_ms: int | None
     version: int
     ruling: str | None
     ruling_reason: str | None

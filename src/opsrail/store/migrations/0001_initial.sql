@@ -107,11 +107,13 @@ CREATE TABLE "decisions" (
   "policy_version" TEXT NOT NULL,
   "score" DOUBLE PRECISION,
   "verdict" TEXT NOT NULL,
+  "source" TEXT NOT NULL,
+  "unknown_count" BIGINT NOT NULL,
   "degraded" BOOLEAN NOT NULL,
   "latency_us" BIGINT NOT NULL,
+  "at_ms" BIGINT NOT NULL,
   "record" TEXT NOT NULL,
   "salt" TEXT NOT NULL,
-  "at_ms" BIGINT NOT NULL,
   PRIMARY KEY ("id")
 );
 CREATE TABLE "reviews" (
@@ -127,6 +129,7 @@ CREATE TABLE "reviews" (
   "due_at_ms" BIGINT,
   "assignee" TEXT,
   "lease_until_ms" BIGINT,
+  "claimed_at_ms" BIGINT,
   "version" BIGINT NOT NULL,
   "ruling" TEXT,
   "ruling_reason" TEXT,

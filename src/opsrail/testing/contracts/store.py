@@ -14,6 +14,7 @@ import pytest
 
 from opsrail.errors import Fenced
 from opsrail.ports import Store
+from opsrail.testing.contracts.store_columns import ColumnsContract
 from opsrail.testing.contracts.store_reads import LifeContract, ReadsContract, TakesContract
 from opsrail.testing.contracts.store_rows import ALIVE, WORKER, inbox, outbox, refused
 from opsrail.testing.contracts.store_values import ValuesContract
@@ -23,7 +24,13 @@ from opsrail.values.rows import Insert, Update, Where
 
 
 class StoreContract(
-    ValuesContract, WritesContract, GroupsContract, ReadsContract, TakesContract, LifeContract
+    ValuesContract,
+    WritesContract,
+    GroupsContract,
+    ReadsContract,
+    ColumnsContract,
+    TakesContract,
+    LifeContract,
 ):
     """Everything that one process may rely on."""
 

@@ -1,0 +1,53 @@
+"""Histories out of the two databases."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from opsrail.lab import history as module
+from opsrail.lab.history import history
+from opsrail.lab.joins import with_outcomes
+from opsrail.ports import Store
+from opsrail.values.rows import Insert
+from tests.support.history import decision, decision_id, outcome, review, stored
+
+
+async def test_a_history_is_the_same_from_the_database_and_from_its_copy(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PART_ROWS", 500)
+    monkeypatch.setattr(module, "PAGE_ROWS", 200)
+    await stored(store, [decision(n) for n in range(1_300)])
+    await store.commit([Insert(review(n)) for n in range(0, 1_300, 3)])
+    await store.commit([Insert(outcome(n, n % 2)) for n in range(0, 1_300, 2)])
+    seen: list[int] = []
+    tables = [
+        await history(store, "fraud-risk", folder=folder, progress=seen.append)
+        for folder in (None, tmp_path, tmp_path)
+    ]
+    told = await with_outcomes(store, tables[0], "fraud")
+
+    assert tables[0].equals(tables[1])
+    assert tables[0].equals(tables[2])
+    assert tables[0]["id"].to_pylist() == [decision_id(n) for n in range(1_300)]
+    assert seen == [600, 1200, 1300] * 3
+    assert told["outcome"].to_pylist() == [None if n % 2 else 0.0 for n in range(1_300)]
+    assert told["ruling"].to_pylist()[:4] == ["approve", None, None, "approve"]
+
+
+async def test_a_history_is_read_while_decisions_are_written(store: Store) -> None:
+    await stored(store, [decision(n) for n in range(400)])
+
+    async def write() -> None:
+        for number in range(400, 480):
+            await stored(store, [decision(number)])
+
+    writing = asyncio.create_task(write())
+    read = [(await history(store, "fraud-risk", fields=[])).num_rows for _ in range(3)]
+    await writing
+
+    assert all(400 <= rows <= 480 for rows in read)
+    assert (await history(store, "fraud-risk")).num_rows == 480
