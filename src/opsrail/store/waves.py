@@ -4,8 +4,9 @@ Theory: writes about different rows commute; writes about one row must keep thei
 wave after every earlier write it does not commute with; all writes of a wave may run in any order, so those of one form
 become one bulk statement. Hot groups (every caller about rows of its own) are a single wave.
 
-Two rules. A write names the cells it stands on: its row, and where a table has deletes by other columns in this group, also
+Rules. A write names the cells it stands on: its row, and where a table has deletes by other columns in this group, also
 what those deletes look at. Writes of one shared mode on a cell commute: requires of a row, deletes, inserts besides deletes.
+Such a delete lies in no wave before an earlier insert into its table: it could free the key that the insert is refused for.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ def plan(ops: Sequence[Op]) -> Plan:
     waves: list[dict[Form, list[Values]]] = [{}]
     asked: set[tuple[Form, Values, int]] = set()
     sweeps = _sweeps(ops)
+    inserted: dict[Shape, int] = {}
     for op in ops:
         form, values, cell = op
         mode = "read" if form.kind is Kind.REQUIRE else ""
@@ -61,7 +63,10 @@ def plan(ops: Sequence[Op]) -> Plan:
                 continue
             if mode and run.mode == mode and (form, values, run.first) in asked:
                 continue  # hot too: every commit of a worker requires the worker to be alive
-        wave = _place(runs, _stands(op, mode, sweeps))
+        least = inserted.get(form.shape, 0) if cell is None else 0
+        wave = _place(runs, _stands(op, mode, sweeps), least)
+        if form.kind is Kind.INSERT:
+            inserted[form.shape] = max(inserted.get(form.shape, 0), wave)
         while wave >= len(waves):
             waves.append({})
         if mode and (form, values, wave) in asked:
@@ -75,9 +80,9 @@ def _kind(statement: tuple[Form, list[Values]]) -> int:
     return statement[0].kind
 
 
-def _place(runs: dict[_Cell | None, _Run], stands: Sequence[tuple[_Cell, str]]) -> int:
-    """Return the wave of a write that stands on these cells, and note it there."""
-    wave = max([_earliest(runs.get(cell), mode) for cell, mode in stands])
+def _place(runs: dict[_Cell | None, _Run], stands: Sequence[tuple[_Cell, str]], least: int) -> int:
+    """Return the wave of a write that stands on these cells, `least` or later, and note it there."""
+    wave = max([least, *[_earliest(runs.get(cell), mode) for cell, mode in stands]])
     for cell, mode in stands:
         run = runs.get(cell)
         if run is None or run.mode != mode or not mode:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from opsrail import faults
@@ -61,6 +61,10 @@ WRITES: st.SearchStrategy[Write] = st.one_of(
     st.builds(lambda key, was: Require(OutboxRow, (key,), was), KEYS, some("owner", OWNERS)),
     st.builds(lambda number: Append("test.made", str(number), 0, b"{}"), NUMBERS),
 )  # fmt: skip
+A = InboxRow("a", "c", "t", "{}", 0)
+UPDATED = Update(InboxRow, ("a",), {"topic": "u"})
+SWEPT_T, SWEPT_U = Delete(InboxRow, {"topic": "t"}), Delete(InboxRow, {"topic": "u"})
+"""The last of these deletes what the insert before it is refused for."""
 COMMITS = st.lists(st.lists(WRITES, min_size=1, max_size=4), min_size=1, max_size=12)
 BEGINNING: list[Write] = [
     Insert(WorkerRow("w1", "h", 1, "alive", 0, 0)),
@@ -146,6 +150,7 @@ class MixContract:
         ],
     )
     @given(commits=COMMITS)
+    @example(commits=[[Insert(A)], [UPDATED, SWEPT_T, Insert(A), SWEPT_U]])
     def test_together_is_as_one_after_another(
         self, runner: asyncio.Runner, store: Store, commits: list[list[Write]]
     ) -> None:
