@@ -18,6 +18,8 @@ from collections.abc import Callable, Coroutine, Generator
 from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar, cast
 
+from opsrail.errors import Fault, InvalidInput
+
 T = TypeVar("T")
 CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = tuple(high + low for high in CROCKFORD for low in CROCKFORD)
@@ -234,3 +236,22 @@ def rfc3339(moment_ms: int) -> str:
     """Return epoch milliseconds as RFC 3339 text in UTC with milliseconds, e.g. `2026-01-31T09:00:00.000Z`."""
     moment = datetime.fromtimestamp(moment_ms / 1000, UTC)
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment_ms % 1000:03d}Z"
+
+
+def epoch_ms(text: str, place: str = "moment") -> int:
+    """Return the moment that a text names as epoch milliseconds; without an offset it is UTC.
+
+    Args:
+        text: ISO 8601, e.g. `2026-05-03 14:03`, `2026-05-03T14:03:00+02:00` or `2026-05-03` for its first instant.
+        place: What it was given for, for the error.
+
+    Raises:
+        InvalidInput: it names no moment. Terminal.
+    """
+    try:
+        moment = datetime.fromisoformat(text.strip())
+        aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+        return round(aware.timestamp() * 1000)
+    except (ValueError, OverflowError):
+        fault = Fault(place, f"{text[:80]!r} is no moment; write it like 2026-05-03T14:03Z")
+        raise InvalidInput("a moment cannot be read", [fault]) from None

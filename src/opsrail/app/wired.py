@@ -32,6 +32,7 @@ from opsrail.connect.catalog import runtimes as known_runtimes
 from opsrail.decide.asking import AskLimits
 from opsrail.decide.decider import Decider
 from opsrail.decide.explainer import Explainer
+from opsrail.decide.outcomes import Outcomes
 from opsrail.documents.reader import DocumentReader
 from opsrail.errors import Conflict, LedgerBroken, Unavailable, WeakDurability
 from opsrail.features.features import Features
@@ -89,6 +90,7 @@ class App:
         self.signer = signer
         self.anchor = anchor
         self.desk = Desk(store, self.clock)
+        self.outcomes = Outcomes(store, self.clock)
         self.is_running = False
         self._alone = alone
         self.held: LedgerBroken | None = None

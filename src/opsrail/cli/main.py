@@ -27,6 +27,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "reviews": ("opsrail.cli.reviews:reviews", "Rule on what waits for a person."),
     "actions": ("opsrail.cli.actions:actions", "See, retry, stop and resume what goes out."),
     "decisions": ("opsrail.cli.decisions:decisions", "Show and explain recorded decisions."),
+    "outcomes": ("opsrail.cli.outcomes:outcomes", "Say what turned out true of decisions."),
     "models": ("opsrail.cli.models:models", "Register and promote model versions."),
     "lab": ("opsrail.cli.lab:lab", "Simulate load, policies and fleets in virtual time."),
     "ledger": ("opsrail.cli.ledger:ledger", "Verify, prove and export the audit ledger."),

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
+
+OutcomeSource = Literal["review", "audit", "late", "import"]
+OUTCOME_SOURCES: tuple[str, ...] = get_args(OutcomeSource)
+OUTCOME_NAME = r"[a-z][a-z0-9-]{0,62}"
+OUTCOME_RECORDED = "outcome.recorded"
+"""Kind of the ledger entry that stands beside each row, about its decision."""
 
 
 class OutcomeRow(NamedTuple):
@@ -28,3 +34,15 @@ class OutcomeRow(NamedTuple):
     by: str
     known_at_ms: int
     at_ms: int
+
+    def entered(self) -> dict[str, Any]:
+        """Return what its ledger entry says beside kind, subject (the decision) and moment."""
+        return {
+            "by": self.by,
+            "known_at_ms": self.known_at_ms,
+            "name": self.name,
+            "outcome": self.id,
+            "ratio": self.ratio,
+            "source": self.source,
+            "value": self.value,
+        }

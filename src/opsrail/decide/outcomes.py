@@ -1,0 +1,191 @@
+"""What turned out true of decisions: written down once it is known, beside a ledger entry, and never changed.
+
+A label is what thresholds, guarantees and alarms rest on, so each says where it comes from and with what probability such a
+decision was looked at: a share of a random sample speaks for all, those that people picked speak for themselves.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from math import isfinite
+from typing import Any
+
+from opsrail.clock import Clock, rfc3339
+from opsrail.errors import Fault, InvalidInput, KeyReused, NotFound, StaleWrite
+from opsrail.ledger.entries import entry
+from opsrail.ports import Store
+from opsrail.values.canonical import canonical, digest
+from opsrail.values.cases import KeyRow
+from opsrail.values.decisions import DecisionRow
+from opsrail.values.outcomes import OUTCOME_NAME, OUTCOME_RECORDED, OUTCOME_SOURCES, OutcomeRow
+from opsrail.values.rows import Insert, Where, Write
+
+BY_CHARACTERS = 200
+CLOCKS_APART_MS = 300_000
+"""How far ahead of ours another's clock may be before a moment is taken for one that has not come. Ours: five minutes."""
+MOST_ROWS = 1_000
+NAMED = re.compile(OUTCOME_NAME)
+KEYS = "outcome:"
+"""How the scopes of idempotency keys begin; the rest is the caller."""
+
+
+class Outcomes:
+    """Outcomes of decisions, over a store."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    async def record(
+        self,
+        decision_id: str,
+        name: str,
+        value: float,
+        *,
+        source: str,
+        by: str,
+        ratio: float = 1.0,
+        known_at_ms: int | None = None,
+        idempotency_key: str | None = None,
+    ) -> OutcomeRow:
+        """Write down what turned out true of a decision, with its ledger entry, in one commit.
+
+        What was written before stays; of one name, what is written last holds.
+
+        Args:
+            value: 1 and 0 for yes and no, or a quantity.
+            source: `review`, `audit`, `late` or `import`; see `OutcomeRow`.
+            by: Who says so, 1..200 characters.
+            ratio: Probability with which such a decision was looked at, in (0, 1].
+            known_at_ms: When it could be known, epoch ms; None: now.
+            idempotency_key: The same key of the same `by` writes once.
+
+        Raises:
+            InvalidInput: all faults at once. Terminal: nothing was written.
+            NotFound: no decision has that id. Terminal.
+            KeyReused: the key came with another outcome before. Conflict.
+        """
+        now_ms = self._clock.now_ms()
+        known_ms = now_ms if known_at_ms is None else known_at_ms
+        row = OutcomeRow(
+            self._clock.new_id(), decision_id, name, value, source, ratio, by, known_ms, now_ms
+        )
+        decision = await self._store.get(DecisionRow, decision_id)
+        if found := list(faults_of(row, None if decision is None else decision.at_ms)):
+            raise InvalidInput(f"nothing was recorded of decision {decision_id[:63]!r}", found)
+        if decision is None:
+            raise NotFound(
+                f"no decision {decision_id[:63]!r}; `opsrail cases show` names the decisions of a case"
+            )
+        row = row._replace(value=float(value), ratio=float(ratio))
+        if idempotency_key is None:
+            await self._store.commit(writes(row))
+            return row
+        return await self._record_once(row, known_at_ms, idempotency_key)
+
+    async def _record_once(
+        self, row: OutcomeRow, known_at_ms: int | None, idempotency_key: str
+    ) -> OutcomeRow:
+        given = {**row.entered(), "decision": row.decision_id, "known_at_ms": known_at_ms}
+        del given["outcome"]
+        key = KeyRow(KEYS + row.by, idempotency_key, digest(canonical(given)), row.id, row.at_ms)
+        try:
+            await self._store.commit([Insert(key), *writes(row)])
+        except StaleWrite:
+            twin = await self._store.get(KeyRow, key.scope, key.key)
+            earlier = None if twin is None else await self._store.get(OutcomeRow, twin.subject_id)
+            if twin is None or earlier is None:
+                raise
+            if twin.body_digest != key.body_digest:
+                raise KeyReused(
+                    f"key {idempotency_key!r} of {row.by} came with another outcome before; use a fresh key"
+                ) from None
+            return earlier
+        return row
+
+    async def of(self, decision_id: str) -> list[OutcomeRow]:
+        """Return what was written of a decision, first to last, at most 1,000 rows; empty where nothing was."""
+        where = Where("decision_id", "=", decision_id)
+        return await self._store.select(OutcomeRow, where, order=("id",), limit=MOST_ROWS)
+
+    async def newest(
+        self,
+        *,
+        decision_id: str | None = None,
+        name: str | None = None,
+        source: str | None = None,
+        limit: int = 100,
+    ) -> list[OutcomeRow]:
+        """Return the outcomes written last, of one decision or of all, newest first."""
+        asked = {"decision_id": decision_id, "name": name, "source": source}
+        where = [Where(column, "=", text) for column, text in asked.items() if text is not None]
+        return await self._store.select(
+            OutcomeRow, *where, order=("id",), descending=True, limit=limit
+        )
+
+
+def standing(rows: Sequence[OutcomeRow]) -> Mapping[str, OutcomeRow]:
+    """Return the row of each name that holds, for the rows of one decision: the one written last."""
+    return {row.name: row for row in sorted(rows, key=lambda row: row.id)}
+
+
+def writes(row: OutcomeRow) -> list[Write]:
+    """Return the writes that make an outcome durable with its ledger entry."""
+    return [Insert(row), entry(OUTCOME_RECORDED, row.decision_id, row.at_ms, row.entered())]
+
+
+def faults_of(row: OutcomeRow, decided_at_ms: int | None) -> Iterator[Fault]:
+    """Yield everything that is wrong with an outcome.
+
+    Args:
+        decided_at_ms: When its decision was made, epoch ms; None: not known, and not checked.
+    """
+    if not NAMED.fullmatch(row.name):
+        yield Fault(
+            "name",
+            f"{row.name[:80]!r}: use a-z, 0-9 and -, starting with a letter, at most 63 characters",
+        )
+    if not _is_finite(row.value):
+        yield Fault(
+            "value", f"{row.value!r} is no number; write 1 for yes, 0 for no, or a quantity"
+        )
+    if row.source not in OUTCOME_SOURCES:
+        yield Fault("source", f"{row.source[:80]!r} is none of {', '.join(OUTCOME_SOURCES)}")
+    if not _is_finite(row.ratio) or not 0 < row.ratio <= 1:
+        yield Fault("ratio", f"{row.ratio!r} is no probability above 0 and up to 1")
+    if not 1 <= len(row.by.strip()) <= len(row.by) <= BY_CHARACTERS or not row.by.isprintable():
+        yield Fault("by", f"say who tells it, in 1 to {BY_CHARACTERS} characters")
+    if row.known_at_ms > row.at_ms + CLOCKS_APART_MS:
+        yield Fault("known_at_ms", f"{_moment(row.known_at_ms)} has not come yet")
+    if decided_at_ms is not None and row.known_at_ms < decided_at_ms:
+        yield Fault(
+            "known_at_ms",
+            f"{_moment(row.known_at_ms)} is before the decision was made, {rfc3339(decided_at_ms)}",
+        )
+
+
+def record_of(row: OutcomeRow) -> dict[str, Any]:
+    """Return an outcome as plain JSON values."""
+    return {
+        "id": row.id,
+        "decision_id": row.decision_id,
+        "name": row.name,
+        "value": row.value,
+        "source": row.source,
+        "ratio": row.ratio,
+        "by": row.by,
+        "known_at": rfc3339(row.known_at_ms),
+        "recorded_at": rfc3339(row.at_ms),
+    }
+
+
+def _is_finite(number: object) -> bool:
+    return isinstance(number, int | float) and isfinite(number)
+
+
+def _moment(at_ms: int) -> str:
+    try:
+        return rfc3339(at_ms)
+    except (ValueError, OverflowError, OSError):
+        return f"moment {at_ms}"
