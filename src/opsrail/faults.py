@@ -24,6 +24,10 @@ POINTS = (
     "commit.done",  # committed, the writers not told
     "decide.before_record",  # score and verdict known, decision not durable
     "decide.after_record",  # decision durable, answer not sent
+    "change.before_apply",  # an approved change is about to take hold, not durable
+    "change.after_apply",  # it holds, whoever applied it not told
+    "change.before_rollback",  # what stood before is about to be restored, not durable
+    "change.after_rollback",  # it stands again, whoever rolled back not told
     "review.before_ruling",  # a ruling arrived, not durable
     "review.after_ruling",  # ruling durable, the case not woken
     "outbox.before_send",  # an action is taken from the outbox, not sent

@@ -20,6 +20,10 @@ LATER = {
 }
 """Further passes at which the process dies: the first commits are those of its start."""
 DRIVEN_ELSEWHERE = {
+    "change.before_apply": "tests/crash/test_changes.py",
+    "change.after_apply": "tests/crash/test_changes.py",
+    "change.before_rollback": "tests/crash/test_changes.py",
+    "change.after_rollback": "tests/crash/test_changes.py",
     "retention.marked": "tests/unit/govern/test_retention.py",
     "retention.removed": "tests/unit/govern/test_retention.py",
     "retention.expired": "tests/unit/decide/test_idempotency.py",

@@ -10,12 +10,11 @@ from opsrail.values.canonical import canonical
 from opsrail.values.decisions import (
     AsOf,
     Decision,
-    FallbackStep,
     ModelRef,
-    Reason,
     ViewRead,
 )
 from opsrail.values.explanations import ReasonCode, ReasonCodes
+from opsrail.values.reasons import FallbackStep, Reason
 
 WHOLE = Decision(
     id="01J0000000000000000000000A",

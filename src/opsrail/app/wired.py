@@ -32,6 +32,7 @@ from opsrail.connect.catalog import runtimes as known_runtimes
 from opsrail.decide.asking import AskLimits
 from opsrail.decide.decider import Decider
 from opsrail.decide.explainer import Explainer
+from opsrail.decide.held import declared_of
 from opsrail.decide.outcomes import Outcomes
 from opsrail.documents.reader import DocumentReader
 from opsrail.errors import Conflict, LedgerBroken, Unavailable, WeakDurability
@@ -41,6 +42,7 @@ from opsrail.ledger.chain import WriterChain
 from opsrail.ledger.keys import Signer, load_or_create_signer
 from opsrail.ledger.sequencer import Sequencer
 from opsrail.ports import ModelRuntime, Store
+from opsrail.registry.changes import Changes
 from opsrail.registry.importer import Importer
 from opsrail.registry.prewarming import Prewarming
 from opsrail.registry.registry import Registry
@@ -102,6 +104,8 @@ class App:
                 functions={model.digest: model.function for model in definitions.models},
             )
         self._wire_decisions(runtimes, runtimes_factory)
+        declared = declared_of(definitions.points)
+        self.changes = Changes(store, self.registry, self.clock, declared)
         self._wire_cases(config.cases, strict=strict)
 
     def _wire_decisions(self, runtimes: Mapping[str, ModelRuntime], factory: str) -> None:

@@ -25,9 +25,10 @@ from opsrail.errors import (
 from opsrail.registry.pools import POOLS, place_of, pools_of
 from opsrail.registry.registry import Route
 from opsrail.registry.rollout import Stage
-from opsrail.values.decisions import CacheState, FallbackStep, ModelRef
+from opsrail.values.decisions import CacheState, ModelRef
 from opsrail.values.models import ModelVersion, Score
 from opsrail.values.pools import LOCAL
+from opsrail.values.reasons import FallbackStep
 
 StandIn = Literal["live", "standby", "pool", "retired"]
 STAND_INS: tuple[str, ...] = get_args(StandIn)

@@ -17,6 +17,7 @@ from opsrail.decide.chain import CURABLE, FREE, Answer, Link, asked_for, routed,
 from opsrail.decide.deadline import Deadline, deadline_of
 from opsrail.decide.figures import Figures
 from opsrail.decide.flights import Flights
+from opsrail.decide.held import HeldPoints, handed_over, left_to
 from opsrail.decide.laps import Laps
 from opsrail.decide.placement import BUDGET_SPENT
 from opsrail.decide.placer import Placer
@@ -43,6 +44,7 @@ from opsrail.registry.registry import Registry, Route
 from opsrail.values.decisions import CacheState, Criticality, Decision, Durability, ViewRead
 from opsrail.values.explanations import ReasonCodes
 from opsrail.values.models import Score
+from opsrail.values.reasons import FallbackStep
 from opsrail.values.rows import Write
 
 M = TypeVar("M", bound=BaseModel)
@@ -123,6 +125,7 @@ class Decider:
         new_scheduler = partial(Scheduler, max_batch)
         self._asker = Asker(registry, clock, limits or AskLimits(), new_scheduler)
         self._placer = Placer(registry, self._asker, clock)
+        self._held = HeldPoints()
         self._recorder = Recorder(
             store, clock, idempotency_ttl_s, linger_s=group_wait_s, most_pending=most_pending
         )
@@ -144,17 +147,21 @@ class Decider:
         asked = _asked(request)
         laps = Laps(self._clock)
         deadline = deadline_of(point.deadline_ms, request.budget_ms, laps.start_s)
-        ticket = _ticket(request, asked.read)
+        ticket = _ticket(request, asked)
         self._recorder.check_room()
         async with self._recorder.once(ticket) as earlier:
             if earlier is not None:
                 return earlier
             laps.begin()
             route = self._known_route(request) or await self._route(request, deadline)
+            if (settings := self._registry.held.of(point.name)) is not None:
+                point = self._held.of(point, settings)
+                request = request._replace(point=point)
+                deadline = deadline_of(point.deadline_ms, request.budget_ms, laps.start_s)
             if (number := request.model_number) is not None:
                 route = asked_for(route, self._registry.standing(point.name), number)
             laps.end("route")
-            features = await self._fetch(request, asked.read, deadline)
+            features = await self._fetch(request, asked, deadline)
             laps.end("features")
             answer = await self._score(request, route, features, deadline)
             laps.end("score")
@@ -166,7 +173,8 @@ class Decider:
                     point, answer.link, features, answer.score, deadline
                 )
                 laps.end("reasons")
-            decision = self._decision(request, asked, features, answer, judgement, laps, codes)
+            reads = (asked,) if isinstance(features, NoScore) else features.reads
+            decision = self._decision(request, reads, answer, judgement, laps, codes)
             stands = await self._recorder.record(decision, ticket, request.also)
             self.figures.add(decision, laps.start_s, self._clock.monotonic_s())
             return stands
@@ -276,8 +284,7 @@ class Decider:
     def _decision(
         self,
         request: Request[Any],
-        asked: _Asked,
-        features: Fetched | NoScore,
+        reads: tuple[ViewRead, ...],
         answer: Answer,
         judgement: Judgement,
         laps: Laps,
@@ -285,7 +292,7 @@ class Decider:
     ) -> Decision:
         point, link, faults = request.point, answer.link, answer.faults
         scored = answer.score if isinstance(answer.score, Score) else None
-        silent = () if scored is not None else ruled(judgement, faults[-1].code)
+        answered = handed_over(judgement, left_to(point, reads[0].values), point.policy.review)
         return Decision(
             id=self._clock.new_id(),
             point=point.name,
@@ -295,32 +302,29 @@ class Decider:
             seq=request.seq,
             actor=request.actor,
             model=None if link is None else link.ref(),
-            policy_version=asked.policy_version,
+            policy_version=point.policy_version,
             score=None if scored is None else scored.value,
             confidence=None if scored is None else scored.confidence,
             unknown=() if scored is None else scored.unknown,
-            verdict=judgement.verdict,
-            reasons=judgement.reasons,
-            features=(asked.read,) if isinstance(features, NoScore) else features.reads,
+            verdict=answered.verdict,
+            reasons=answered.reasons,
+            features=reads,
             cache=answer.cache,
             degraded=bool(faults),
             degraded_why=faults[0].code if faults else None,
-            fallback=(*answer.steps, *silent),
+            fallback=(*answer.steps, *_silent(answer, judgement)),
             cost_usd=answer.cost_usd,
             latency_ms=laps.spent_ms(),
             at_ms=laps.at_ms,
             reason_codes=codes,
             durability=_durability(request),
+            autonomy=answered.autonomy,
+            proposed=answered.proposed,
         )
 
 
-class _Asked(NamedTuple):
-    read: ViewRead
-    policy_version: str
-
-
-def _asked(request: Request[Any]) -> _Asked:
-    """Return what is asked and under which policy, after checking what the caller handed in.
+def _asked(request: Request[Any]) -> ViewRead:
+    """Return what is asked, after checking what the caller handed in.
 
     The first call for a point reads its author's source for the versions, which takes milliseconds: no deadline runs yet.
     """
@@ -329,7 +333,8 @@ def _asked(request: Request[Any]) -> _Asked:
     is_named = key is not None and (request.also is not None or not 1 <= len(key) <= LONGEST_KEY)
     if is_named or type(facts) is not point.request or (budget_ms is not None and budget_ms < 1):
         _refuse_faults(request)
-    return _Asked(request_read(facts, point.request_version), point.policy_version)
+    _ = point.policy_version
+    return request_read(facts, point.request_version)
 
 
 def _refuse_faults(request: Request[Any]) -> None:
@@ -372,6 +377,11 @@ def _no_score(fault: OpsrailError | TimeoutError, late: str) -> NoScore:
 def _silence(point: DecisionPoint[Any], why: NoScore, link: Link | None) -> Answer:
     """Return why no model is asked at all."""
     return Answer(why, "miss" if point.cache_ttl_s else "off", link, [why], ())
+
+
+def _silent(answer: Answer, judgement: Judgement) -> tuple[FallbackStep, ...]:
+    """Return the steps of a verdict that was found without a score; none with one."""
+    return () if isinstance(answer.score, Score) else ruled(judgement, answer.faults[-1].code)
 
 
 def _durability(request: Request[Any]) -> Durability:

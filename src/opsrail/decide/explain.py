@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from opsrail.values.decisions import REQUEST_VIEW, Decision, FallbackStep, ViewRead
+from opsrail.values.decisions import REQUEST_VIEW, Decision, ViewRead
+from opsrail.values.reasons import FallbackStep
 
 
 def explain(decision: Decision) -> list[str]:
@@ -26,6 +27,8 @@ def _of_model(decision: Decision) -> str:
     if model is None:
         return "No model version was live, so none was asked."
     label = f"Model {model.name} version {model.number} ({model.stage})"
+    if decision.score is None and not decision.degraded:
+        return f"{label} was asked; what it said is not shown to those who decide."
     if decision.score is None:
         return f"{label} gave no score ({decision.degraded_why})."
     sure = "" if decision.confidence is None else f" with confidence {decision.confidence:.2f}"

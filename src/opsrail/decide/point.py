@@ -26,13 +26,13 @@ from opsrail.values.decisions import (
     Durability,
     Impact,
 )
+from opsrail.values.settings import LONGEST_DEADLINE_MS, Segment
 
 M = TypeVar("M", bound=BaseModel)
 NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
 VIEW_REF = re.compile(r"[a-z][a-z0-9-]{0,62}@[1-9][0-9]{0,8}")
 DEADLINE_MS = 1_000
 """Ours: a caller who waits for an answer waits about a second."""
-LONGEST_DEADLINE_MS = 600_000
 
 
 class DecisionPoint(Generic[M]):
@@ -94,6 +94,7 @@ class DecisionPoint(Generic[M]):
         self.budget_usd_per_day = budget_usd_per_day
         self.reason_codes = reason_codes
         self.durability: Durability = durability
+        self.autonomy: Sequence[Segment] = ()  # settings say otherwise, see `held.py`
         if found := list(_faults(self)):
             raise InvalidInput(f"decision point {name!r} cannot be defined", found)
 
@@ -103,12 +104,16 @@ class DecisionPoint(Generic[M]):
         return digest(canonical(self.request.model_json_schema())).removeprefix("sha256:")[:12]
 
     @functools.cached_property
+    def _fallback_digest(self) -> str | None:
+        return None if self.fallback is None else code_digest(self.fallback)
+
+    @functools.cached_property
     def policy_version(self) -> str:
         """The policy's version; of a point with a fallback, 16 hex digits over that and the fallback's code."""
-        if self.fallback is None:
+        if self._fallback_digest is None:
             return self.policy.version
         return hashlib.sha256(
-            f"{self.policy.version} {code_digest(self.fallback)}".encode()
+            f"{self.policy.version} {self._fallback_digest}".encode()
         ).hexdigest()[:16]
 
     def __repr__(self) -> str:

@@ -11,9 +11,9 @@ The order, which no score can change:
 
 from __future__ import annotations
 
+import copy
 import functools
 import hashlib
-import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,20 +23,15 @@ from pydantic import BaseModel
 
 from opsrail.decide.code import code_digest, is_plain_function
 from opsrail.errors import Fault, InvalidInput
+from opsrail.values.bands import Band as Band
+from opsrail.values.bands import band_faults, band_of
 from opsrail.values.canonical import canonical
-from opsrail.values.decisions import Reason
 from opsrail.values.models import Score
+from opsrail.values.reasons import Reason
 
 M = TypeVar("M", bound=BaseModel)
 Fallback = Callable[[M], str | tuple[str, str]]
 """Answers when no score can be had: the request -> verdict, or (verdict, reason). A plain function, quick, without I/O."""
-
-
-class Band(NamedTuple):
-    """Scores up to, and not including, `below` get this verdict; a band starts where the one before ends, the first at 0."""
-
-    verdict: str
-    below: float
 
 
 @dataclass(frozen=True)  # no slots: `Rule[Claim](...)` needs a place for its type
@@ -54,6 +49,9 @@ class Rule(Generic[M]):
     when: Callable[[M], bool]
     verdict: str
     reason: str
+
+
+REVIEW = "review"
 
 
 class Judgement(NamedTuple):
@@ -79,6 +77,7 @@ class Policy(Generic[M]):
         on_error: Verdict when a rule raises: the safest there is.
         without_score: Verdict when no score can be had and the point has no fallback, or the fallback fails.
         on_unknown: Verdict when the model met values it was never trained on; None: the bands decide all the same.
+        review: The verdict that sends to a person. It holds wherever people decide instead of the policy.
 
     Raises:
         InvalidInput: it is not total or contradicts itself; all faults at once. Terminal.
@@ -97,13 +96,15 @@ class Policy(Generic[M]):
         on_error: str = "review",
         without_score: str = "review",
         on_unknown: str | None = None,
+        review: str = REVIEW,
     ) -> None:
         self.bands = tuple(bands)
         self.rules = tuple(rules)
         self.on_error = on_error
         self.without_score = without_score
         self.on_unknown = on_unknown
-        if found := [*_band_faults(self.bands), *_rule_faults(self.rules), *_default_faults(self)]:
+        self.review = review
+        if found := [*band_faults(self.bands), *_rule_faults(self.rules), *_default_faults(self)]:
             raise InvalidInput("the policy cannot be used", found)
 
     @functools.cached_property
@@ -118,15 +119,30 @@ class Policy(Generic[M]):
         """16 hex digits over everything that can change a verdict; the same on every machine and after every restart."""
         content = {
             "bands": [[band.verdict, band.below] for band in self.bands],
-            "rules": [
-                [rule.name, rule.verdict, rule.reason, code_digest(rule.when)]
-                for rule in self.rules
-            ],
+            "rules": self._rule_parts,
             "on_error": self.on_error,
             "without_score": self.without_score,
             "on_unknown": self.on_unknown,
         }
+        if self.review != REVIEW:  # as the digests before there was a choice
+            content["review"] = self.review
         return hashlib.sha256(canonical(content)).hexdigest()[:16]
+
+    @functools.cached_property
+    def _rule_parts(self) -> list[list[str]]:
+        return [
+            [rule.name, rule.verdict, rule.reason, code_digest(rule.when)] for rule in self.rules
+        ]
+
+    def with_bands(self, bands: Sequence[Band]) -> Policy[M]:
+        """Return the policy with other bands. Raises InvalidInput: they are not total. Terminal."""
+        if found := list(band_faults(bands)):
+            raise InvalidInput("the policy cannot be used", found)
+        other = copy.copy(self)  # with what was found of the rules' source
+        for derived in ("version", "verdicts"):
+            other.__dict__.pop(derived, None)
+        other.bands = tuple(bands)
+        return other
 
     def judge(
         self, facts: M, score: Score | NoScore, fallback: Fallback[M] | None = None
@@ -153,7 +169,7 @@ class Policy(Generic[M]):
 
     def band(self, score: float) -> Band:
         """Return the band of a score in [0, 1]."""
-        return next(band for band in self.bands if score < band.below)
+        return band_of(self.bands, score)
 
     def _by_rule(self, facts: M) -> Judgement | None:
         for rule in self.rules:
@@ -187,31 +203,6 @@ def _is_text(value: object) -> bool:
     return isinstance(value, str) and bool(value)
 
 
-def _band_faults(bands: Sequence[Band]) -> Iterator[Fault]:
-    if not bands:
-        yield Fault("bands", "there are none; give at least Band('review', below=1.01)")
-        return
-    floor = 0.0
-    for position, band in enumerate(bands):
-        place = f"bands[{position}]"
-        if not _is_text(band.verdict):
-            yield Fault(place, f"the verdict {band.verdict!r} is not a name")
-        if not math.isfinite(band.below):
-            yield Fault(place, f"below={band.below} is not a finite number")
-        elif band.below <= floor:
-            yield Fault(
-                place,
-                f"below={band.below:g} is not above {floor:g}, where the band starts; sort the bands by `below`",
-            )
-        else:
-            floor = band.below
-    if floor <= 1.0:
-        yield Fault(
-            "bands",
-            f"scores from {floor:g} to 1 have no band; the last `below` must be above 1, e.g. 1.01",
-        )
-
-
 def _rule_faults(rules: Sequence[Rule[Any]]) -> Iterator[Fault]:
     for name, count in Counter(rule.name for rule in rules).items():
         if count > 1:
@@ -228,7 +219,11 @@ def _rule_faults(rules: Sequence[Rule[Any]]) -> Iterator[Fault]:
 
 
 def _default_faults(policy: Policy[Any]) -> Iterator[Fault]:
-    verdicts = {"on_error": policy.on_error, "without_score": policy.without_score}
+    verdicts = {
+        "on_error": policy.on_error,
+        "without_score": policy.without_score,
+        "review": policy.review,
+    }
     if policy.on_unknown is not None:
         verdicts["on_unknown"] = policy.on_unknown
     for what, verdict in verdicts.items():

@@ -18,6 +18,7 @@ from opsrail.errors import (
 from opsrail.ports import LoadedModel, ModelRuntime, Store
 from opsrail.registry import rollout
 from opsrail.registry.description import changed, check_description, registered, version_of
+from opsrail.registry.held import HeldSettings
 from opsrail.registry.pools import PoolRuntimes, Pools
 from opsrail.registry.rollout import ANSWERING, Move, Stage
 from opsrail.registry.warming import DRAIN_S, Warming
@@ -60,6 +61,7 @@ class Registry:
     Attributes:
         pools: Where versions run.
         warming: What loads and releases them.
+        held: What holds for points instead of their code; read along with the rollouts.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class Registry:
         self._poll_s = poll_s
         self.pools = Pools(store, [PoolRuntimes(Pool(), runtimes), *pools], clock)
         self.warming = Warming(self.pools, clock, drain_s)
+        self.held = HeldSettings(store)
         self._keeps_retired = frozenset(keeps_retired)
         self._is_serving = False
         self._read: Mapping[str, Sequence[RolloutRow]] = {}
@@ -177,6 +180,7 @@ class Registry:
         reason: str,
         share: float = 0.0,
         revision: int | None = None,
+        also: Sequence[Write] = (),
     ) -> RolloutChangeRow:
         """Move a version to a stage of a decision point.
 
@@ -186,6 +190,7 @@ class Registry:
         Args:
             share: For a canary, part of the requests it answers.
             revision: The point's revision the caller looked at; a change since then refuses this one.
+            also: What goes into the same commit.
 
         Raises:
             Conflict: somebody changed the rollout first (StaleWrite), or the version cannot go there from where it stands.
@@ -206,7 +211,7 @@ class Registry:
         if self._is_serving and move.stage in ANSWERING:
             await self.warming.load(version, LOAD_S)
         try:
-            await self._store.commit([*writes, changed(change, version)])
+            await self._store.commit([*writes, changed(change, version), *also])
         except StaleWrite as lost:
             raise StaleWrite(
                 f"somebody else changed the rollout of {point!r} first; look at it again"
@@ -300,6 +305,7 @@ class Registry:
         return (
             self._changed is None
             or self._changed.is_set()
+            or self.held.is_changed
             or self._clock.monotonic_s() >= self._fresh_until_s
         )
 
@@ -321,6 +327,7 @@ class Registry:
         changed = self._changed or self._store.changed(RolloutRow)
         changed.clear()
         fresh_until_s = self._clock.monotonic_s() + self._poll_s
+        await self.held.read()
         rollouts: dict[str, list[RolloutRow]] = {}
         for row in await self._store.select(RolloutRow, limit=MOST_ROLLOUTS):
             rollouts.setdefault(row.point, []).append(row)

@@ -16,6 +16,8 @@ UNRULED = (
     "assignee", "lease_until_ms", "claimed_at_ms", "ruling", "ruling_reason", "ruled_by", "ruled_at_ms",
 )  # fmt: skip
 """Columns that a person fills."""
+HIDDEN = ("score", "confidence", "proposed", "reason_codes")
+"""What a person who decides without the machine does not see."""
 
 
 def opened(
@@ -36,7 +38,7 @@ def opened(
     """
     subject: dict[str, Any] = {
         "input": from_json(case.input),
-        "decision": None if decision is None else decision.record(),
+        "decision": None if decision is None else shown_of(decision),
         "show": show,
     }
     row = ReviewRow(
@@ -46,7 +48,7 @@ def opened(
         queue,
         decision_id=None if decision is None else decision.id,
         subject=to_json(subject).decode(),
-        verdict=None if decision is None else decision.verdict,
+        verdict=None if decision is None else asked_about(decision),
         state=ReviewState.OPEN,
         priority=priority,
         due_at_ms=None if due_ms is None else now_ms + due_ms,
@@ -57,3 +59,21 @@ def opened(
     )
     fields = {"case": case.id, "decision": row.decision_id, "queue": queue}
     return [Insert(row), entry("review.opened", review_id, now_ms, fields)]
+
+
+def asked_about(decision: Decision) -> str | None:
+    """Return the verdict that a ruling may override; None where people decide without being told one."""
+    if decision.autonomy == "observe":
+        return None
+    if decision.proposed is None:
+        return decision.verdict
+    return "review" if decision.proposed == decision.verdict else decision.proposed
+
+
+def shown_of(decision: Decision) -> dict[str, Any]:
+    """Return what the person sees of a decision: where people decide for themselves, nothing that was predicted."""
+    record = decision.record()
+    if decision.autonomy == "observe":
+        reasons = [each for each in record["reasons"] if each["source"] == "autonomy"]
+        record |= {**dict.fromkeys(HIDDEN), "reasons": reasons, "unknown": [], "fallback": []}
+    return record

@@ -53,7 +53,8 @@ class ApprovalRow(NamedTuple):
     """What one person said to one change; the same person speaks once.
 
     Attributes:
-        verdict: `approve` or `reject`.
+        by: Who, as `registry.change.key_of` names people: two ways to write a name leave room for one row.
+        verdict: `approve` or `reject`; `author` of who planned it, whose row leaves no room for their approval.
     """
 
     change_id: str

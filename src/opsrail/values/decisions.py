@@ -10,6 +10,8 @@ from typing import Any, Literal, NamedTuple, get_args
 from opsrail.values.canonical import canonical, digest, number, part, written
 from opsrail.values.decision_rows import DecisionRow as DecisionRow
 from opsrail.values.explanations import ReasonCodes
+from opsrail.values.reasons import FallbackStep as FallbackStep
+from opsrail.values.reasons import Reason as Reason
 from opsrail.values.records import (
     UNREADABLE,
     codes_read,
@@ -21,34 +23,18 @@ from opsrail.values.records import (
     tree_of,
     unreadable,
 )
+from opsrail.values.settings import AUTONOMIES, Autonomy
 
 Impact = Literal["low", "medium", "high"]
 Criticality = Literal["high", "normal", "low"]
 CacheState = Literal["hit", "shared", "miss", "off"]
-Source = Literal["rule", "band", "fallback", "policy"]
 Durability = Literal["synced", "grouped", "async"]
 IMPACTS: tuple[str, ...] = get_args(Impact)
 CRITICALITIES: tuple[str, ...] = get_args(Criticality)
 DURABILITIES: tuple[str, ...] = get_args(Durability)
 CACHE_STATES: tuple[str, ...] = get_args(CacheState)
-SOURCES: tuple[str, ...] = get_args(Source)
 REQUEST_VIEW = "request"
 """View name under which the request's own fields stand among a decision's features."""
-
-
-class Reason(NamedTuple):
-    """Why a verdict is what it is.
-
-    Attributes:
-        code: Stable name for machines: a rule's name, `score-in-band`, `fallback`, or what went wrong (`deadline-passed`).
-        text: One sentence for people.
-        source: What spoke: a `rule` of the policy, the score's `band`, the author's `fallback`, or the `policy`'s own
-            default for silence and errors.
-    """
-
-    code: str
-    text: str
-    source: Source
 
 
 class ModelRef(NamedTuple):
@@ -65,21 +51,6 @@ class ModelRef(NamedTuple):
     digest: str
     stage: str
     pool: str | None = None
-
-
-class FallbackStep(NamedTuple):
-    """One step from who could not answer to who was asked next.
-
-    Attributes:
-        what: Who was asked next: the model version at `live`, `standby` or `retired`, the routed one in another `pool`, the
-            point's `fallback`, or the `policy` itself.
-        model: `name/number` of a version, with the pool where that tells it apart; None for fallback and policy.
-        why: Code of why the one before could not answer, e.g. `breaker-open`.
-    """
-
-    what: str
-    model: str | None
-    why: str
 
 
 class AsOf(NamedTuple):
@@ -202,6 +173,9 @@ class Decision:
             answer, by one that waited up to 2 ms for others; `async`: the answer did not wait for the disk.
         is_repeat: Whether it was made for an earlier request with the same idempotency key; stands in no record.
         reason_codes: Which features moved the score most; None where the point does not ask for that.
+        autonomy: How much was left to the machine: `automate`: policy's verdict holds; `assist`: a person sees it and
+            confirms; `observe`: a person decides without being told. In the last two `verdict` sends to a person.
+        proposed: What policy said where a person decides instead; None where its verdict holds.
     """
 
     id: str
@@ -228,6 +202,8 @@ class Decision:
     fallback: tuple[FallbackStep, ...] = ()
     reason_codes: ReasonCodes | None = None
     durability: Durability = "grouped"
+    autonomy: Autonomy = "automate"
+    proposed: str | None = None
     is_repeat: bool = field(default=False, init=False, repr=False, compare=False)
     _written: bytes | None = field(default=None, init=False, repr=False, compare=False)
 
@@ -292,8 +268,7 @@ class Decision:
             "unknown": list(self.unknown),
             "verdict": self.verdict,
             "reasons": [
-                {"code": code, "text": text, "source": source}
-                for code, text, source in self.reasons
+                {"code": why.code, "text": why.text, "source": why.source} for why in self.reasons
             ],
             "features": features,
             "cache": self.cache,
@@ -305,6 +280,8 @@ class Decision:
             "at_ms": self.at_ms,
             "reason_codes": reason_codes,
             "durability": self.durability,
+            "autonomy": self.autonomy,
+            "proposed": self.proposed,
         }
 
     @classmethod
@@ -350,6 +327,8 @@ class Decision:
                 at_ms=int(record["at_ms"]),
                 reason_codes=codes_read(record.get("reason_codes")),
                 durability=one_of(DURABILITIES, record.get("durability", "synced")),
+                autonomy=one_of(AUTONOMIES, record.get("autonomy", "automate")),
+                proposed=_proposed(record),
             )
         except UNREADABLE as wrong:
             raise unreadable(wrong) from wrong
@@ -359,6 +338,10 @@ class Decision:
 def _model_part(model: ModelRef) -> Any:
     """Return a model version as `written` takes it; few answer most decisions."""
     return part(canonical(model._asdict()))
+
+
+def _proposed(record: Mapping[str, Any]) -> str | None:
+    return None if record.get("proposed") is None else text_of(record, "proposed")
 
 
 def _view_read(record: Mapping[str, Any]) -> ViewRead:

@@ -23,7 +23,7 @@ class ReviewRow(NamedTuple):
         queue: Desk that rules on it.
         decision_id: The decision it is about, if any.
         subject: JSON shown to the person: the case's input, the decision's score, verdict and reasons.
-        verdict: What policy said; a ruling that differs is an override.
+        verdict: What policy said; a ruling that differs is an override. NULL: nothing, or the person is not to know.
         priority: Smaller first; 0..9, 5 is normal.
         due_at_ms: When the desk should have ruled; NULL: no limit.
         assignee: Who holds it now.

@@ -136,7 +136,7 @@ class Reason(Shape):
 
     code: str
     text: str
-    source: Literal["rule", "band", "fallback", "policy"]
+    source: Literal["rule", "band", "fallback", "policy", "autonomy"]
 
 
 class ViewRead(Shape):
@@ -207,6 +207,8 @@ class Decision(Shape):
     at_ms: int
     reason_codes: ReasonCodes | None
     durability: Literal["synced", "grouped", "async"]
+    autonomy: Literal["observe", "assist", "automate"]
+    proposed: str | None
 
 
 class Contributions(Shape):

@@ -17,8 +17,8 @@ from opsrail.decide.deadline import deadline_of
 from opsrail.decide.latency import LEAST_COUNT, WINDOW_COUNT, Latency
 from opsrail.decide.policy import Band, NoScore, Policy, Rule
 from opsrail.decide.retry_budget import SLICES, RetryBudget
-from opsrail.values.decisions import SOURCES
 from opsrail.values.models import Score
+from opsrail.values.reasons import SOURCES
 from tests.support.decisions import Claim
 
 LIMITS = Limits()

@@ -16,12 +16,9 @@ from opsrail.values.canonical import LARGEST_INTEGER, canonical
 from opsrail.values.decisions import (
     CACHE_STATES,
     IMPACTS,
-    SOURCES,
     AsOf,
     Decision,
-    FallbackStep,
     ModelRef,
-    Reason,
     ViewRead,
 )
 from opsrail.values.explanations import (
@@ -32,6 +29,8 @@ from opsrail.values.explanations import (
     ReasonCode,
     ReasonCodes,
 )
+from opsrail.values.reasons import SOURCES, FallbackStep, Reason
+from opsrail.values.settings import AUTONOMIES
 
 stages = st.sampled_from(("route", "features", "score", "verdict", "reasons", "total"))
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -99,8 +98,16 @@ decisions = st.builds(
         st.builds(FallbackStep, what=texts, model=st.none() | texts, why=texts), max_size=3
     ).map(tuple),
     reason_codes=st.none() | reason_codes,
+    autonomy=st.sampled_from(AUTONOMIES),
+    proposed=st.none() | texts,
 )
-GREW = {"fallback": (), "reason_codes": None, "durability": "synced"}
+GREW = {
+    "fallback": (),
+    "reason_codes": None,
+    "durability": "synced",
+    "autonomy": "automate",
+    "proposed": None,
+}
 """Fields that records of earlier versions lack, and what stands for them then."""
 
 

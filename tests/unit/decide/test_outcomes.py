@@ -33,7 +33,22 @@ async def store(clock: StillClock) -> AsyncIterator[MemoryStore]:
     store = MemoryStore(WriterChain(clock), clock=clock)
     await store.open()
     row = DecisionRow(
-        ID, "fraud-risk", None, None, "m", 1, "p", 0.5, "approve", False, 9, "{}", "", 1_000
+        ID,
+        "fraud-risk",
+        None,
+        None,
+        "m",
+        1,
+        "p",
+        0.5,
+        "approve",
+        "band",
+        0,
+        False,
+        9,
+        1_000,
+        "{}",
+        "",
     )
     await store.commit([Insert(row)])
     yield store

@@ -1,0 +1,74 @@
+"""What a person sees of a decision, and what a ruling on it may override."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from opsrail.decide.explain import explain
+from opsrail.review.opening import asked_about, shown_of
+from opsrail.values.decisions import Decision, ModelRef
+from opsrail.values.reasons import Reason
+
+OWN = Reason("autonomy-observe", "People decide here.", "autonomy")
+BAND = Reason("score-in-band", "The score 0.3 is below 0.5, the limit of 'approve'.", "band")
+
+
+def decision(**fields: Any) -> Decision:
+    told: dict[str, Any] = {
+        "id": "01J0000000000000000000000A",
+        "point": "fraud-risk",
+        "impact": "low",
+        "correlation_id": "0" * 32,
+        "case_id": "c",
+        "seq": 0,
+        "actor": "automation:claims",
+        "model": ModelRef("fraud", 7, "sha256:" + "0" * 64, "live"),
+        "policy_version": "0" * 16,
+        "score": 0.3,
+        "confidence": 0.9,
+        "unknown": ("make",),
+        "verdict": "review",
+        "reasons": (OWN, BAND),
+        "features": (),
+        "cache": "off",
+        "degraded": False,
+        "degraded_why": None,
+        "cost_usd": 0.0,
+        "latency_ms": {"total": 1.0},
+        "at_ms": 0,
+        **fields,
+    }
+    return Decision(**told)
+
+
+def test_who_observes_sees_nothing_of_what_was_predicted() -> None:
+    shown = shown_of(decision(autonomy="observe", proposed="approve"))
+
+    back = Decision.from_record(shown)
+    assert (back.score, back.confidence, back.proposed, back.unknown) == (None, None, None, ())
+    assert back.reasons == (OWN,)
+    assert not any(hint in str(shown) for hint in ("0.3", "0.9", "approve", "make"))
+    assert "not shown to those who decide" in " ".join(explain(back))
+
+
+def test_who_assists_sees_all_of_it() -> None:
+    one = decision(autonomy="assist", proposed="approve")
+
+    assert shown_of(one) == one.record()
+
+
+@pytest.mark.parametrize(
+    ("autonomy", "proposed", "verdict"),
+    [
+        ("observe", "approve", None),
+        ("assist", "approve", "approve"),
+        ("assist", "review", "review"),
+        ("automate", None, "review"),
+    ],
+)
+def test_a_ruling_overrides_what_was_proposed_and_only_that(
+    autonomy: Any, proposed: str | None, verdict: str | None
+) -> None:
+    assert asked_about(decision(autonomy=autonomy, proposed=proposed)) == verdict
