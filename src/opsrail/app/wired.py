@@ -104,8 +104,8 @@ class App:
                 functions={model.digest: model.function for model in definitions.models},
             )
         self._wire_decisions(runtimes, runtimes_factory)
-        declared = declared_of(definitions.points)
-        self.changes = Changes(store, self.registry, self.clock, declared)
+        declared, most = declared_of(definitions.points), config.changes.direct_up_to
+        self.changes = Changes(store, self.registry, self.clock, declared, direct_up_to=most)
         self._wire_cases(config.cases, strict=strict)
 
     def _wire_decisions(self, runtimes: Mapping[str, ModelRuntime], factory: str) -> None:

@@ -86,6 +86,12 @@ def list_(invocation: Invocation) -> None:
 @click.option(
     "--revision", type=click.IntRange(0), help="Only if the rollout is still at this revision."
 )
+@click.option(
+    "--break-glass",
+    "breaks_glass",
+    is_flag=True,
+    help="Without the approvals that the point asks for; the ledger keeps who did it and why.",
+)
 @operator
 @common
 def promote(
@@ -97,17 +103,28 @@ def promote(
     share: float,
     reason: str,
     revision: int | None,
+    breaks_glass: bool,
     by: str,
 ) -> None:
-    """Move a version to a stage of a decision point. It holds within a second in every process."""
+    """Move a version to a stage of a decision point. It holds within a second in every process.
+
+    Where a wrong verdict costs much, this takes approvals: `opsrail changes plan POINT --promote NAME/NUMBER`.
+    """
     from opsrail.cli.render import print_json
     from opsrail.cli.session import on_app
     from opsrail.registry.rollout import Stage
 
     async def work(app: App) -> RolloutChangeRow:
         version = await app.registry.version(name, number)
-        return await app.registry.promote(
-            point, version, Stage(stage), by=by, reason=reason, share=share, revision=revision
+        return await app.changes.promote(
+            point,
+            version,
+            Stage(stage),
+            by=by,
+            reason=reason,
+            share=share,
+            revision=revision,
+            breaks_glass=breaks_glass,
         )
 
     change = on_app(invocation, work)

@@ -194,6 +194,15 @@ class ModelsConfig(Part):
         return tuple(name.strip() for name in self.trusted_types.split(",") if name.strip())
 
 
+class ChangesConfig(Part):
+    """Changes of live behaviour."""
+
+    direct_up_to: Literal["none", "low", "medium", "high"] = Field(
+        "medium",
+        description="highest tier at which `opsrail models promote` acts without approvals; above, `opsrail changes`",
+    )
+
+
 class LedgerConfig(Part):
     """The audit ledger."""
 
@@ -254,6 +263,7 @@ class Config(Part):
         default_factory=dict
     )
     models: ModelsConfig = ModelsConfig()
+    changes: ChangesConfig = ChangesConfig()
     ledger: LedgerConfig = LedgerConfig()
     documents: DocumentsConfig = DocumentsConfig()
     web: WebConfig = WebConfig()

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from opsrail.clock import ulid_text
+from opsrail.clock import rfc3339, ulid_text
 from opsrail.ports import Store
 from opsrail.registry.rollout import is_in_canary
 from opsrail.values.bands import Band, band_of
@@ -73,7 +73,7 @@ def counted(lately: Lately, touch: Touch, segments: Sequence[str]) -> dict[str, 
     looked_at = len(lately.records)
     return {
         "days": lately.days,
-        "since_ms": lately.since_ms,
+        "since": rfc3339(lately.since_ms),
         "decisions": lately.total,
         "looked_at": looked_at,
         "touched": moves.total(),

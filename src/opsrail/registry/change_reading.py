@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from opsrail.clock import rfc3339
 from opsrail.errors import NotFound
 from opsrail.ledger.entries import entry
 from opsrail.ports import Store
@@ -45,6 +46,49 @@ class ChangeView(NamedTuple):
     def explain(self) -> list[str]:
         """Return what people should know of it before they agree, in plain sentences."""
         return sentences(self.row, self.plan, missing=self.missing)
+
+    def record(self) -> dict[str, Any]:
+        """Return it as plain JSON values."""
+        told = ("from", "to", "affected", "risks", "needs", "backtest")
+        return {
+            **change_record(self.row),
+            **{name: self.plan[name] for name in told},
+            "approvals": [
+                {
+                    "by": one.by,
+                    "verdict": one.verdict,
+                    "reason": one.reason,
+                    "at": rfc3339(one.at_ms),
+                }
+                for one in self.approvals
+            ],
+            "missing": self.missing,
+            "explained": self.explain(),
+        }
+
+
+def change_record(row: ChangeRow) -> dict[str, Any]:
+    """Return a change as plain JSON values, without its plan."""
+    return {
+        "id": row.id,
+        "point": row.point,
+        "kind": row.kind,
+        "state": str(row.state),
+        "tier": row.tier,
+        "author": row.author,
+        "reason": row.reason,
+        "base_revision": row.base_revision,
+        "created_at": rfc3339(row.created_at_ms),
+        "applied_by": row.applied_by,
+        "applied_at": _moment(row.applied_at_ms),
+        "ended_by": row.ended_by,
+        "ended_at": _moment(row.ended_at_ms),
+        "why": row.why,
+    }
+
+
+def _moment(at_ms: int | None) -> str | None:
+    return None if at_ms is None else rfc3339(at_ms)
 
 
 async def view_of(store: Store, change_id: str) -> ChangeView:

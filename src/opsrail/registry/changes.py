@@ -9,8 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import orjson
+
 from opsrail.clock import Clock
-from opsrail.errors import Conflict, StaleWrite
+from opsrail.errors import Conflict, Denied, StaleWrite
+from opsrail.ledger.entries import entry
 from opsrail.ports import Store
 from opsrail.registry import applying, change
 from opsrail.registry.affected import DAYS, recent
@@ -24,10 +27,11 @@ from opsrail.registry.rollout import Stage
 from opsrail.registry.wishes import Declared, Wish, asked_version, check, check_word
 from opsrail.values.canonical import canonical
 from opsrail.values.changes import ApprovalRow, ChangeRow, ChangeState, SettingsRow
+from opsrail.values.decisions import IMPACTS, DecisionRow
 from opsrail.values.models import ModelVersion
-from opsrail.values.registry import RolloutRow
+from opsrail.values.registry import RolloutChangeRow, RolloutRow
 from opsrail.values.rollouts import RolloutRunRow, RunState
-from opsrail.values.rows import Insert, Value, Where, equals
+from opsrail.values.rows import Insert, Value, Where, Write, equals
 from opsrail.values.settings import settings_of
 
 ATTEMPTS = 20
@@ -39,15 +43,23 @@ class Changes:
 
     Args:
         declared: What the code says of points, where it is at hand.
+        direct_up_to: Highest tier of what `promote` does without approvals: `none`, `low`, `medium` or `high`.
     """
 
     def __init__(
-        self, store: Store, registry: Registry, clock: Clock, declared: Mapping[str, Declared]
+        self,
+        store: Store,
+        registry: Registry,
+        clock: Clock,
+        declared: Mapping[str, Declared],
+        *,
+        direct_up_to: str = "medium",
     ) -> None:
         self._store = store
         self._registry = registry
         self._clock = clock
         self._declared = declared
+        self._direct_up_to = direct_up_to
         self._applier = Applier(store, registry, clock)
 
     async def plan(
@@ -169,6 +181,54 @@ class Changes:
         await self._applier.rollback(await self.get(change_id), self._deed(by, reason), over)
         return await self.get(change_id)
 
+    async def promote(
+        self,
+        point: str,
+        version: ModelVersion,
+        stage: Stage,
+        *,
+        by: str,
+        reason: str,
+        share: float = 0.0,
+        revision: int | None = None,
+        breaks_glass: bool = False,
+    ) -> RolloutChangeRow:
+        """Move a version to a stage without approvals, where the tier of point and model allows that.
+
+        A shadow answers nobody and is always allowed; so is everything at a point that nobody has asked yet.
+
+        Args:
+            breaks_glass: Whether to do it all the same, in an emergency; the ledger says who did, and why.
+
+        Raises:
+            Denied: it takes approvals: `opsrail changes plan`. Terminal; nothing was changed.
+            InvalidInput, NotFound, Conflict, ModelUnavailable: see `Registry.promote`.
+        """
+        tier = await self._tier(point, version)
+        ranks = ("none", *IMPACTS)
+        is_free = stage == Stage.SHADOW or tier is None
+        is_direct = is_free or ranks.index(tier or "low") <= ranks.index(self._direct_up_to)
+        also: list[Write] = []
+        if not is_direct and not breaks_glass:
+            raise Denied(
+                f"{point} is of tier {tier}, where changes need {change.APPROVERS[tier or 'high']} approvals; plan it: "
+                f"`opsrail changes plan {point} --promote {version.name}/{version.number}`, or break the glass and say why"
+            )
+        if not is_direct:
+            fields = {"by": by, "reason": reason, "stage": str(stage), "tier": str(tier)}
+            fields["model"] = f"{version.name}/{version.number}"
+            also = [entry("change.bypassed", point, self._clock.now_ms(), fields)]
+        return await self._registry.promote(
+            point,
+            version,
+            stage,
+            by=by,
+            reason=reason,
+            share=share,
+            revision=revision,
+            also=also,
+        )
+
     async def get(self, change_id: str) -> ChangeView:
         """Return a change. Raises NotFound."""
         return await view_of(self._store, change_id)
@@ -226,6 +286,20 @@ class Changes:
             await recent(self._store, point, self._clock.now_ms(), days),
             self._declared.get(point),
         )
+
+    async def _tier(self, point: str, version: ModelVersion) -> str | None:
+        """Return how much a promotion matters; None: nobody has asked the point yet, and its code is not at hand."""
+        declared = self._declared.get(point)
+        impact: str | None = None if declared is None else declared.impact
+        if impact is None:
+            newest = await self._store.select(
+                DecisionRow, *equals(point=point), order=("id",), descending=True, limit=1
+            )
+            if not newest:
+                return None
+            impact = orjson.loads(newest[0].record)["impact"]
+        told = version.card.get("risk_tier")
+        return change.tier_of(impact, told if isinstance(told, str) else None)
 
     async def _live(self, rows: Sequence[RolloutRow]) -> ModelVersion | None:
         live = next((row for row in rows if row.stage == Stage.LIVE), None)

@@ -12,6 +12,7 @@ from opsrail.config import resolved
 from opsrail.decide.asks import LOW
 from opsrail.web.bulk import Bulk
 from opsrail.web.cases import Cases
+from opsrail.web.changes import ChangesDoor
 from opsrail.web.decisions import Decisions
 from opsrail.web.door import Door, Operation
 from opsrail.web.envelope import RAW_LINES, Envelope
@@ -49,7 +50,7 @@ def create_asgi(
     )
     inference = Inference(door, health, Points(app))
     trades = (Cases(door), Decisions(door), Bulk(door), Explanations(door), Reviews(door))
-    others = (Ledger(door), Processes(door), inference)
+    others = (ChangesDoor(door), Ledger(door), Processes(door), inference)
     for trade in (health, LiveStats(door), *trades, *others):
         operations += trade.operations()
     open_paths = frozenset(operation.path for operation in operations if operation.is_open)

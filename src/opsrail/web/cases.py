@@ -29,6 +29,7 @@ from opsrail.web.door import (
     id_parameter,
 )
 from opsrail.web.idempotency import REPEAT_HEADER, REPEATED, idempotency_parameter
+from opsrail.web.paging import after_parameter, choice, next_page
 from opsrail.web.reading import (
     LONGEST_WAIT_S,
     SAYS_SOMETHING,
@@ -75,10 +76,10 @@ class Cases:
         """Return what is served: one path an automation, the cases by id, the lists."""
         automations = self._door.app.definitions.automations.values()
         which = (
-            _choice("automation", NAME),
-            _choice("state", STATE),
+            choice("automation", NAME),
+            choice("state", STATE),
             LIMIT_PARAMETER,
-            _after("id"),
+            after_parameter("id"),
         )
         listed = Answer("Cases, newest first.", answers.Cases)
         actions = Answer("Actions, newest case first.", answers.Actions)
@@ -88,7 +89,7 @@ class Cases:
             *self._by_id("/v1/cases/{case_id}"),
             Operation(
                 "GET", "/v1/actions", "actions", "List actions.", self.actions, {200: actions},
-                parameters=(_choice("state", ACTION_STATE), LIMIT_PARAMETER, _after("key")),
+                parameters=(choice("state", ACTION_STATE), LIMIT_PARAMETER, after_parameter("key")),
             ),
         ]  # fmt: skip
 
@@ -163,7 +164,7 @@ class Cases:
         return answer(
             {
                 "cases": [case_record(row) for row in shown],
-                "next": _next(request, rows, shown, "id"),
+                "next": next_page(request, rows, shown, "id"),
             }
         )
 
@@ -195,7 +196,7 @@ class Cases:
         return answer(
             {
                 "actions": [action_record(row) for row in shown],
-                "next": _next(request, rows, shown, "key"),
+                "next": next_page(request, rows, shown, "key"),
             }
         )
 
@@ -213,29 +214,3 @@ def _id(request: Request) -> str:
     if not answers.is_ulid(case_id):
         raise NotFound(f"no case {case_id[:63]!r}")
     return case_id
-
-
-def _choice(name: str, pattern: re.Pattern[str]) -> Parameter:
-    return Parameter(
-        name,
-        "query",
-        {"type": "string", "pattern": f"^(?:{pattern.pattern})$"},
-        f"Only of this {name}.",
-    )
-
-
-def _after(name: str) -> Parameter:
-    pattern = {"type": "string", "pattern": "^[0-9A-Z-]{1,64}$"}
-    return Parameter(
-        "after", "query", pattern, f"The {name} of the last row of the page before; see `next`."
-    )
-
-
-def _next(request: Request, rows: Any, shown: Any, name: str) -> str | None:
-    if len(rows) == len(shown):
-        return None
-    return str(
-        request.url.include_query_params(after=getattr(shown[-1], name)).replace(
-            scheme="", netloc=""
-        )
-    )

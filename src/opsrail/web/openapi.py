@@ -31,7 +31,7 @@ HEADERS: Mapping[str, Mapping[str, Any]] = {
         "schema": {"type": "string", "enum": ["true"]},
     },
     "Link": {"description": "What the problem means (RFC 8288).", "schema": {"type": "string"}},
-    "Location": {"description": "Where the case is found.", "schema": {"type": "string"}},
+    "Location": {"description": "Where it is found.", "schema": {"type": "string"}},
     "Preference-Applied": {
         "description": "How long was waited at most (RFC 7240).",
         "schema": {"type": "string"},

@@ -10,6 +10,7 @@ import orjson
 import pytest
 
 from opsrail.errors import Conflict, Denied, InvalidInput, NotFound
+from opsrail.registry.changes import Changes
 from opsrail.registry.rollout import Stage
 from opsrail.values.changes import ApprovalRow, ChangeState
 from opsrail.values.models import ModelVersion
@@ -431,3 +432,50 @@ async def test_changes_are_listed_newest_first_by_point_and_state(road: Changing
 
     assert [one.id for one in every] == [row.id, first.row.id]
     assert [one.id for one in planned] == [one.id for one in older] == [first.row.id]
+
+
+# -- without approvals -------------------------------------------------------------------------------------------------
+
+
+async def promoted(road: Changing, stage: Stage = Stage.LIVE, **how: Any) -> None:
+    version = await road.registered(linear(bias=9.0, amount=0.001))
+    await road.changes.promote("fraud-risk", version, stage, by="ann", reason="now", **how)
+
+
+async def test_where_little_is_at_stake_a_version_is_promoted_at_once(road: Changing) -> None:
+    await promoted(road)
+
+    assert await standing(road) == {"live": 2, "retired": 1}
+
+
+async def test_where_much_is_at_stake_it_takes_approvals(high: Changing) -> None:
+    before = await high.live_rows()
+    with pytest.raises(Denied, match="opsrail changes plan fraud-risk --promote fraud/2"):
+        await promoted(high)
+
+    assert await high.live_rows() == before
+
+
+async def test_a_shadow_takes_no_approvals(high: Changing) -> None:
+    await promoted(high, Stage.SHADOW)
+
+    assert await standing(high) == {"live": 1, "shadow": 2}
+
+
+async def test_who_breaks_the_glass_is_in_the_ledger(high: Changing) -> None:
+    await promoted(high, breaks_glass=True)
+
+    assert await standing(high) == {"live": 2, "retired": 1}
+    assert "change.bypassed" in await high.entries("fraud-risk")
+
+
+async def test_without_the_code_the_last_decision_says_how_much_is_at_stake() -> None:
+    async with Changing(fraud_point(impact="high")).opened() as road:
+        version = await road.registered(linear(bias=9.0))
+        bare = Changes(road.store, road.registry, road.clock, {})
+        await bare.promote("fraud-risk", version, Stage.CANARY, by="a", reason="x", share=0.1)
+        await road.asked()
+        with pytest.raises(Denied):
+            await bare.promote("fraud-risk", version, Stage.LIVE, by="a", reason="x")
+        lenient = Changes(road.store, road.registry, road.clock, {}, direct_up_to="high")
+        await lenient.promote("fraud-risk", version, Stage.LIVE, by="a", reason="x")
