@@ -138,6 +138,14 @@ class Store(Protocol):
         ...
 
 
+class RowReader(Protocol):
+    """The part of a store that reads single rows; every `Store` is one."""
+
+    async def get(self, table: type[R], *key: Value) -> R | None:
+        """Return the row with that primary key. Raises StoreUnavailable."""
+        ...
+
+
 class EntryChain(Protocol):
     """Links ledger entries of one process in commit order; pure but for its head. Driven by the store's group commit."""
 

@@ -14,13 +14,17 @@ from typing import Any
 from pydantic import BaseModel
 
 from opsrail.clock import next_ulid, ulid_text
+from opsrail.decide.backlog import Limits
 from opsrail.decide.decider import Decider, Request
 from opsrail.decide.point import DecisionPoint
 from opsrail.decide.policy import Band, Policy, Rule
+from opsrail.decide.scheduler import Threads
+from opsrail.decide.shadow import Shadows
+from opsrail.decide.shadow_store import ShadowStore
 from opsrail.features.features import Features
 from opsrail.features.view import FeatureView
 from opsrail.ledger.chain import WriterChain
-from opsrail.registry.pools import PoolRuntimes
+from opsrail.registry.pools import PoolRuntimes, Pools
 from opsrail.registry.registry import Registry
 from opsrail.registry.rollout import Stage
 from opsrail.store.memory import MemoryStore
@@ -168,6 +172,7 @@ class Road:
         self,
         *views: FeatureView[Any],
         pools: Callable[[Road], Sequence[PoolRuntimes]] = lambda road: (),
+        shadow: Limits | None = None,
         **options: Any,
     ) -> None:
         self.clock = StillClock()
@@ -178,6 +183,19 @@ class Road:
         spare = PoolRuntimes(Pool("spare", runtime="spare"), runtimes)
         self.registry = Registry(self.store, runtimes, self.clock, pools=[spare, *pools(self)])
         self.features = Features(self.store, views, self.clock)
+        self.is_full = False
+        self.challenging = LinearRuntime()  # what challengers run in
+        handle = ShadowStore(self.store)
+        own = [PoolRuntimes(Pool(), {"linear": self.challenging})]
+        self.shadows = Shadows(
+            handle,
+            self.registry,
+            Pools(handle, own, self.clock, Threads("load challengers")),
+            self.clock,
+            shadow,
+            is_full=lambda: self.is_full,
+        )
+        options = {"shadow": self.shadows, **options}
         self.decider = Decider(self.store, self.registry, self.features, self.clock, **options)
 
     async def registered(
@@ -198,6 +216,13 @@ class Road:
     ) -> ModelVersion:
         version = await self.registered(artifact or linear(amount=0.001), **card)
         await self.promoted(version, Stage.LIVE, point=point)
+        return version
+
+    async def challenged(
+        self, artifact: bytes | None = None, *, point: str = "fraud-risk", **card: Any
+    ) -> ModelVersion:
+        version = await self.registered(artifact or linear(bias=3.0), **card)
+        await self.promoted(version, Stage.SHADOW, point=point)
         return version
 
     async def promoted(

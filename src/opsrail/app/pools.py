@@ -8,8 +8,9 @@ from typing import Any
 from opsrail.clock import Clock
 from opsrail.config import Config, PoolConfig
 from opsrail.connect.catalog import child_runtimes
-from opsrail.ports import ModelRuntime
-from opsrail.registry.pools import PoolRuntimes, pool_of
+from opsrail.decide.scheduler import Threads
+from opsrail.ports import ModelRuntime, RowReader
+from opsrail.registry.pools import PoolRuntimes, Pools, pool_of
 from opsrail.values.pools import LOCAL
 
 
@@ -25,6 +26,26 @@ def pools_of(
         )
         for name, pool in {LOCAL: PoolConfig(), **config.pools}.items()
     ]
+
+
+def shadow_pools(
+    store: RowReader,
+    config: Config,
+    runtimes: Mapping[str, ModelRuntime],
+    factory: str,
+    clock: Clock,
+) -> Pools:
+    """Return the same pools for challengers: models, processes and costs of their own, one process each, loaded one by one.
+
+    Args:
+        store: What artifacts are read from.
+    """
+    alone = {
+        name: pool.model_copy(update={"warm": 1, "devices": 1})
+        for name, pool in config.pools.items()
+    }
+    own = pools_of(config.model_copy(update={"pools": alone}), runtimes, factory, clock)
+    return Pools(store, own, clock, Threads("load challengers"))
 
 
 def runtime_options(config: Config) -> dict[str, Any]:

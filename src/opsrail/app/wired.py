@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from opsrail import faults
-from opsrail.app.pools import pools_of, runtime_options
+from opsrail.app.pools import pools_of, runtime_options, shadow_pools
 from opsrail.cases.dispatcher import Dispatcher
 from opsrail.cases.intake import Intake
 from opsrail.cases.journal import Road
@@ -30,10 +30,14 @@ from opsrail.config import CasesConfig, Config, crash_points
 from opsrail.connect.catalog import FACTORY, formats, page_reader
 from opsrail.connect.catalog import runtimes as known_runtimes
 from opsrail.decide.asking import AskLimits
+from opsrail.decide.asks import LOW
+from opsrail.decide.backlog import Limits
 from opsrail.decide.decider import Decider
 from opsrail.decide.explainer import Explainer
 from opsrail.decide.held import declared_of
 from opsrail.decide.outcomes import Outcomes
+from opsrail.decide.shadow import Shadows
+from opsrail.decide.shadow_store import ShadowStore
 from opsrail.documents.reader import DocumentReader
 from opsrail.errors import Conflict, LedgerBroken, Unavailable, WeakDurability
 from opsrail.features.features import Features
@@ -103,12 +107,13 @@ class App:
                 **runtime_options(config),
                 functions={model.digest: model.function for model in definitions.models},
             )
-        self._wire_decisions(runtimes, runtimes_factory)
+        self._wire_models(runtimes, runtimes_factory)
+        self._wire_decisions()
         declared, most = declared_of(definitions.points), config.changes.direct_up_to
         self.changes = Changes(store, self.registry, self.clock, declared, direct_up_to=most)
         self._wire_cases(config.cases, strict=strict)
 
-    def _wire_decisions(self, runtimes: Mapping[str, ModelRuntime], factory: str) -> None:
+    def _wire_models(self, runtimes: Mapping[str, ModelRuntime], factory: str) -> None:
         store, clock, config = self.store, self.clock, self.config
         self.registry = Registry(
             store,
@@ -122,6 +127,17 @@ class App:
             ],
         )
         self.importer = Importer(formats(config.models.trusted), self.registry)
+        self.shadows = Shadows(
+            ShadowStore(store),
+            self.registry,
+            shadow_pools(ShadowStore(store), config, runtimes, factory, clock),
+            clock,
+            Limits(**config.shadow.model_dump(), max_batch=config.decide.max_batch),
+            is_full=lambda: self.decider.admission.is_full(LOW),
+        )
+
+    def _wire_decisions(self) -> None:
+        store, clock, config = self.store, self.clock, self.config
         decide = config.decide
         self.features = Features(
             store,
@@ -141,6 +157,7 @@ class App:
             idempotency_ttl_s=decide.idempotency_ttl_s,
             group_wait_s=decide.group_wait_ms / 1000,
             most_pending=decide.records_waiting,
+            shadow=self.shadows,
         )
         self.explainer = Explainer(self.registry, clock, self.features, budget_ms=decide.explain_ms)
         documents = config.documents
@@ -191,6 +208,7 @@ class App:
         finally:
             await self.decider.drain()
             self.decider.close()
+            await self.shadows.close()
             self.explainer.close()
             await self.registry.close()
             await self.documents.close()

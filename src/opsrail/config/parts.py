@@ -203,6 +203,32 @@ class ChangesConfig(Part):
     )
 
 
+class ShadowConfig(Part):
+    """Challengers that score along: what they may take of one process."""
+
+    rows_waiting: int = Field(
+        1_000,
+        ge=1,
+        le=1_000_000,
+        description="requests that wait for one challenger at once; more are dropped and counted",
+    )
+    at_once: int = Field(
+        1, ge=1, le=64, description="calls of all challengers together that are under way at once"
+    )
+    time_ratio: float = Field(
+        0.25,
+        ge=0.001,
+        le=64,
+        description="seconds that calls of all challengers together may take in each second",
+    )
+    call_s: float = Field(
+        5.0,
+        ge=0.01,
+        le=3_600,
+        description="time of one call, then it is given up and its challenger left alone",
+    )
+
+
 class LedgerConfig(Part):
     """The audit ledger."""
 
@@ -262,6 +288,7 @@ class Config(Part):
     pools: Mapping[Annotated[str, Field(pattern=POOL_NAME)], PoolConfig] = Field(
         default_factory=dict
     )
+    shadow: ShadowConfig = ShadowConfig()
     models: ModelsConfig = ModelsConfig()
     changes: ChangesConfig = ChangesConfig()
     ledger: LedgerConfig = LedgerConfig()

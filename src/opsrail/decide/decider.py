@@ -26,6 +26,7 @@ from opsrail.decide.policy import Judgement, NoScore
 from opsrail.decide.reasoner import Reasoner
 from opsrail.decide.recorder import KEY_TTL_S, Recorder, Ticket
 from opsrail.decide.scheduler import Scheduler
+from opsrail.decide.shadow import Shadows
 from opsrail.decide.stats import DeciderStats, stats_of
 from opsrail.errors import (
     AuthorError,
@@ -97,6 +98,7 @@ class Decider:
         idempotency_ttl_s: Time for which an idempotency key stands for its decision.
         group_wait_s: How long a decision waits for others to be committed with, at most.
         most_pending: Decisions that wait to be durable, at most.
+        shadow: Has challengers score along; None: nobody does.
 
     Attributes:
         admission: How many may be asked for at once; whoever takes requests from outside asks it first.
@@ -116,6 +118,7 @@ class Decider:
         idempotency_ttl_s: int = KEY_TTL_S,
         group_wait_s: float = 0.002,
         most_pending: int = 10_000,
+        shadow: Shadows | None = None,
     ) -> None:
         self._registry = registry
         self._features = features
@@ -130,6 +133,7 @@ class Decider:
             store, clock, idempotency_ttl_s, linger_s=group_wait_s, most_pending=most_pending
         )
         self._reasoner = Reasoner(registry, clock)
+        self._shadow = shadow
         self.admission = Admission()
         self.figures = Figures(clock.monotonic_s())
 
@@ -177,11 +181,15 @@ class Decider:
             decision = self._decision(request, reads, answer, judgement, laps, codes)
             stands = await self._recorder.record(decision, ticket, request.also)
             self.figures.add(decision, laps.start_s, self._clock.monotonic_s())
+            if self._shadow is not None and stands is decision:
+                self._shadow.offer(decision, point.policy, judgement, features)
             return stands
 
     async def drain(self) -> None:
         """Wait until every decision that was answered is durable; call it before the store is closed."""
         await self._recorder.drain()
+        if self._shadow is not None:
+            await self._shadow.drain()
 
     def close(self) -> None:
         """End the threads that score; call it when no request is under way."""
@@ -192,7 +200,8 @@ class Decider:
         """Return what cache and models did since the process began, and how they are now."""
         cache = self._cache.stats(self._flights.shared)
         pools = self._registry.pools
-        return stats_of(self.admission, cache, self._asker, pools, self._recorder)
+        shadows = () if self._shadow is None else self._shadow.stats()
+        return stats_of(self.admission, cache, self._asker, pools, self._recorder, shadows)
 
     def _known_route(self, request: Request[Any]) -> Route | None:
         key = request.arm_key or request.case_id or request.correlation_id

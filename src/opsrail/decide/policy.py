@@ -30,6 +30,7 @@ from opsrail.values.models import Score
 from opsrail.values.reasons import Reason
 
 M = TypeVar("M", bound=BaseModel)
+RULE_FAILED = "rule-failed"
 Fallback = Callable[[M], str | tuple[str, str]]
 """Answers when no score can be had: the request -> verdict, or (verdict, reason). A plain function, quick, without I/O."""
 
@@ -59,6 +60,12 @@ class Judgement(NamedTuple):
 
     verdict: str
     reasons: tuple[Reason, ...]
+
+    @property
+    def is_ruled(self) -> bool:
+        """Whether a rule gave the verdict, or failed: then no score could have changed it."""
+        first = self.reasons[0]
+        return first.source == "rule" or first.code == RULE_FAILED
 
 
 class NoScore(NamedTuple):
@@ -157,6 +164,10 @@ class Policy(Generic[M]):
             return ruled
         if isinstance(score, NoScore):
             return self._without(facts, score, fallback)
+        return self.by_score(score)
+
+    def by_score(self, score: Score) -> Judgement:
+        """Return the verdict on a request that no rule matched."""
         band = self.band(score.value)
         text = (
             f"The score {score.value:.4g} is below {band.below:g}, the limit of {band.verdict!r}."
@@ -178,7 +189,7 @@ class Policy(Generic[M]):
                     return Judgement(rule.verdict, (Reason(rule.name, rule.reason, "rule"),))
             except Exception as fault:
                 text = f"Rule {rule.name!r} failed ({type(fault).__name__}), so the safe verdict {self.on_error!r} holds."
-                return Judgement(self.on_error, (Reason("rule-failed", text, "policy"),))
+                return Judgement(self.on_error, (Reason(RULE_FAILED, text, "policy"),))
         return None
 
     def _without(self, facts: M, score: NoScore, fallback: Fallback[M] | None) -> Judgement:

@@ -233,7 +233,7 @@ class _Driver:
 
     def _run_here(self, batch: Batch, rows: list[Row], now_s: float) -> None:
         begun_s = SystemClock.cpu_s()
-        results, is_whole = _results(self.model, rows)
+        results, is_whole = results_of(self.model, rows)
         took_s, ended_s = SystemClock.cpu_s() - begun_s, self._now_s()
         if self._inline is not None:
             self._inline.observe(len(rows), took_s, ended_s, ended_s - now_s)
@@ -246,7 +246,7 @@ class _Driver:
         self._running.append(batch)
         self._watch(min([ask.last_s for ask in batch.asks]), now_s)
         loop = asyncio.get_running_loop()
-        scored = loop.run_in_executor(self._threads, _results, self.model, rows)
+        scored = loop.run_in_executor(self._threads, results_of, self.model, rows)
         scored.add_done_callback(partial(self._end, batch))
 
     def _end(self, batch: Batch, scored: asyncio.Future[tuple[list[Result], bool]]) -> None:
@@ -356,7 +356,7 @@ def _work(calls: SimpleQueue[Callable[[], None] | None]) -> None:
         call()
 
 
-def _results(model: LoadedModel, rows: list[Row]) -> tuple[list[Result], bool]:
+def results_of(model: LoadedModel, rows: list[Row]) -> tuple[list[Result], bool]:
     """Return a score or an error for each row, and whether the call was whole; else it says nothing about its time.
 
     A row that spoils its batch is found by scoring each alone.
@@ -379,7 +379,7 @@ def _results(model: LoadedModel, rows: list[Row]) -> tuple[list[Result], bool]:
     if is_nobodys and not isinstance(fault, Terminal):
         # no row is to blame; asking again is the retry budget's to allow
         return [fault] * len(rows), False
-    return [result for row in rows for result in _results(model, [row])[0]], False
+    return [result for row in rows for result in results_of(model, [row])[0]], False
 
 
 def _are_scores(scores: object, count: int) -> bool:

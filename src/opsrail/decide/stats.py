@@ -8,6 +8,7 @@ from opsrail.decide.admission import Admission, AdmissionStats
 from opsrail.decide.asking import Asker, ModelStats
 from opsrail.decide.cache import CacheStats
 from opsrail.decide.recorder import Recorder
+from opsrail.decide.shadow_figures import ShadowStats
 from opsrail.registry.pools import Pools, PoolStats
 
 
@@ -43,6 +44,7 @@ class DeciderStats(NamedTuple):
         unwritten: Decisions answered ahead of the disk (`async`) that the database then refused.
         pools: Where models run.
         processes: The models that run in processes of their own.
+        shadows: The challengers that score along.
     """
 
     admission: AdmissionStats
@@ -53,10 +55,16 @@ class DeciderStats(NamedTuple):
     unwritten: int
     pools: tuple[PoolStats, ...]
     processes: tuple[ProcessStats, ...]
+    shadows: tuple[ShadowStats, ...]
 
 
 def stats_of(
-    admission: Admission, cache: CacheStats, asker: Asker, pools: Pools, recorder: Recorder
+    admission: Admission,
+    cache: CacheStats,
+    asker: Asker,
+    pools: Pools,
+    recorder: Recorder,
+    shadows: tuple[ShadowStats, ...],
 ) -> DeciderStats:
     """Return it all."""
     return DeciderStats(
@@ -71,4 +79,5 @@ def stats_of(
             ProcessStats(f"{version.name}/{version.number}", pool, *health)
             for pool, version, health in pools.health()
         ),
+        shadows,
     )

@@ -7,12 +7,13 @@ has to be kept in child processes wherever it runs.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from typing import NamedTuple
 
 from opsrail.clock import Clock
 from opsrail.config import PoolConfig
 from opsrail.errors import Fault, ModelUnavailable
-from opsrail.ports import LoadedModel, ModelHealth, ModelRuntime, Store
+from opsrail.ports import LoadedModel, ModelHealth, ModelRuntime, RowReader
 from opsrail.registry.priced import Priced, supervised
 from opsrail.registry.shelf import Shelf
 from opsrail.registry.spending import Budget
@@ -61,12 +62,14 @@ class PoolStats(NamedTuple):
 class _Placed:
     """A pool as this process has it."""
 
-    def __init__(self, store: Store, given: PoolRuntimes, clock: Clock) -> None:
+    def __init__(
+        self, store: RowReader, given: PoolRuntimes, clock: Clock, executor: Executor | None
+    ) -> None:
         self.pool = pool = given.pool
         self.budget = Budget(pool.budget_usd_per_hour, pool.budget_usd_per_day)
         self._given = given
         self._clock = clock
-        self.shelf = Shelf(store, self.runtime_of, clock, self._priced)
+        self.shelf = Shelf(store, self.runtime_of, clock, self._priced, executor)
 
     def runtime_of(self, version: ModelVersion) -> ModelRuntime:
         """Return what loads a version here. Raises ModelUnavailable: this process has no such runtime."""
@@ -88,11 +91,21 @@ class _Placed:
 
 
 class Pools:
-    """All pools of this process."""
+    """All pools of this process.
 
-    def __init__(self, store: Store, pools: Sequence[PoolRuntimes], clock: Clock) -> None:
+    Args:
+        executor: Where models are loaded; None: in the event loop's own threads.
+    """
+
+    def __init__(
+        self,
+        store: RowReader,
+        pools: Sequence[PoolRuntimes],
+        clock: Clock,
+        executor: Executor | None = None,
+    ) -> None:
         self._clock = clock
-        self._placed = {each.pool.name: _Placed(store, each, clock) for each in pools}
+        self._placed = {each.pool.name: _Placed(store, each, clock, executor) for each in pools}
         self.local = self._placed[LOCAL].shelf
 
     def shelf(self, pool: str) -> Shelf:

@@ -84,7 +84,8 @@ class Registry:
         self._keeps_retired = frozenset(keeps_retired)
         self._is_serving = False
         self._read: Mapping[str, Sequence[RolloutRow]] = {}
-        self._standing: Mapping[str, Mapping[str, Route]] = {}
+        self._standing: dict[str, Mapping[str, Route]] = {}
+        self._shadows: dict[str, tuple[Route, ...]] = {}
         self._versions: dict[tuple[str, int], ModelVersion] = {}
         self._rollouts: Mapping[str, Sequence[RolloutRow]] = {}
         self._changed: asyncio.Event | None = None
@@ -265,8 +266,16 @@ class Registry:
         return None if row is None else self.standing(point).get(row.stage)
 
     def standing(self, point: str) -> Mapping[str, Route]:
-        """Return the version at each stage of a point, as last read by `route`."""
+        """Return the version at each stage of a point, as last read by `route`: of the retired the last; no shadows."""
         return self._standing.get(point, {})
+
+    def shadows(self, point: str) -> tuple[Route, ...]:
+        """Return the versions that score along at a point, as last read by `route`, the first to come first."""
+        return self._shadows.get(point, ())
+
+    def every_shadow(self) -> list[ModelVersion]:
+        """Return the versions that score along at some point, as last read."""
+        return [route.version for routes in self._shadows.values() for route in routes]
 
     async def model(self, version: ModelVersion, wait_s: float, pool: str = LOCAL) -> LoadedModel:
         """Return a version's model in a pool, loaded.
@@ -361,26 +370,30 @@ class Registry:
                 point: rollout.held_back(rows, before.get(point, ()), self._is_ready)
                 for point, rows in self._read.items()
             }
-            answering = [row for rows in self._rollouts.values() for row in rows]
-            routed = [self._versions.get((row.model_name, row.model_number)) for row in answering]
-            self.warming.keep(
-                {
-                    version.digest
-                    for version, row in zip(routed, answering, strict=True)
-                    if version is not None
-                    and (row.stage != Stage.RETIRED or row.point in self._keeps_retired)
-                }
-                | {version.digest for version in self._answering()}
-            )
-        self._standing = {point: self._routes(rows) for point, rows in self._rollouts.items()}
+        self._standing, self._shadows = {}, {}
+        for point, rows in self._rollouts.items():
+            routes = self._routes(rows)
+            self._standing[point] = {
+                route.stage: route for route in routes if route.stage != Stage.SHADOW
+            }
+            self._shadows[point] = tuple(route for route in routes if route.stage == Stage.SHADOW)
+        if self._is_serving:
+            routed = {
+                route.version.digest
+                for point, standing in self._standing.items()
+                for route in standing.values()
+                if route.stage != Stage.RETIRED or point in self._keeps_retired
+            }
+            self.warming.keep(routed | {version.digest for version in self._answering()})
 
     def _is_ready(self, row: RolloutRow) -> bool:
         version = self._versions.get((row.model_name, row.model_number))
         return version is None or self.warming.is_settled(version)
 
-    def _routes(self, rows: Sequence[RolloutRow]) -> dict[str, Route]:
-        return {
-            row.stage: Route(version, Stage(row.stage), row.revision)
-            for row in rows
+    def _routes(self, rows: Sequence[RolloutRow]) -> list[Route]:
+        """Return where versions stand, who came last at the end."""
+        return [
+            Route(version, Stage(row.stage), row.revision)
+            for row in sorted(rows, key=lambda row: row.revision)
             if (version := self._versions.get((row.model_name, row.model_number))) is not None
-        }
+        ]

@@ -6,8 +6,9 @@
     standby   answers when the one that should cannot
     retired   stood at a stage before; may come back (a roll-back is a promotion of a retired version)
 
-Each stage holds one version a point. A version that moves in retires the one that stood there. Every change takes the next
-revision of its point; two that start from the same revision cannot both be written.
+Of a point's versions any number may be `shadow` and any number `retired`; each other stage holds one, and a version that
+moves in retires the one that stood there. Every change takes the next revision of its point; two that start from the same
+revision cannot both be written.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import NamedTuple
 
 from opsrail.errors import Conflict, Fault, InvalidInput
 from opsrail.values.registry import RolloutChangeRow, RolloutRow
-from opsrail.values.rows import Delete, Insert, Write
+from opsrail.values.rows import Insert, Update, Value, Write
 
 
 class Stage(StrEnum):
@@ -44,6 +45,9 @@ TRANSITIONS: Mapping[Stage | None, frozenset[Stage]] = {
 
 ANSWERING = frozenset({Stage.LIVE, Stage.CANARY, Stage.STANDBY})
 """Stages whose versions are loaded before anybody asks them."""
+
+SHARED = frozenset({Stage.SHADOW, Stage.RETIRED})
+"""Stages that hold any number of versions."""
 
 
 class Move(NamedTuple):
@@ -98,32 +102,36 @@ def writes_of(
         move.reason,
         at_ms,
     )
-    version = (move.model_name, move.model_number)
     share = {Stage.CANARY: move.share, Stage.LIVE: 1.0}.get(move.stage, 0.0)
-    kept = [
-        row
-        for row in rows
-        if (row.model_name, row.model_number) != version and row.stage != move.stage
-    ]
-    fresh = [RolloutRow(move.point, move.stage, *version, share, change.revision, at_ms)]
-    displaced = [
-        row
-        for row in rows
-        if row.stage == move.stage and (row.model_name, row.model_number) != version
-    ]
-    if displaced and move.stage != Stage.RETIRED:
-        kept = [row for row in kept if row.stage != Stage.RETIRED]
-        fresh.append(
-            displaced[0]._replace(
-                stage=Stage.RETIRED, share=0.0, revision=change.revision, at_ms=at_ms
-            )
-        )
-    gone = [
-        Delete(RolloutRow, {"point": row.point, "stage": row.stage})
-        for row in rows
-        if row not in kept
-    ]
-    return change, [Insert(change), *gone, *(Insert(row) for row in fresh)]
+    moved = RolloutRow(
+        move.point,
+        move.stage,
+        move.model_name,
+        move.model_number,
+        share,
+        change.revision,
+        at_ms,
+    )
+    stood = next((row for row in rows if row[2:4] == moved[2:4]), None)
+    writes: list[Write] = [Insert(change)]
+    for row in rows:
+        if row.stage == move.stage and row is not stood and move.stage not in SHARED:
+            gone = row._replace(stage=Stage.RETIRED, share=0.0, revision=change.revision)
+            writes.append(_moved(row, gone._replace(at_ms=at_ms)))
+    writes.append(Insert(moved) if stood is None else _moved(stood, moved))
+    return change, writes
+
+
+def _moved(before: RolloutRow, now: RolloutRow) -> Update:
+    """Return the write that moves a version which stands at a stage; refused when it was moved since."""
+    key = (now.point, now.model_name, now.model_number)
+    changed: dict[str, Value] = {
+        "stage": now.stage,
+        "share": now.share,
+        "revision": now.revision,
+        "at_ms": now.at_ms,
+    }
+    return Update(RolloutRow, key, changed, {"revision": before.revision})
 
 
 def _check(rows: Sequence[RolloutRow], move: Move) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 
 from opsrail.clock import Clock
 from opsrail.errors import ArtifactRefused, ModelUnavailable, OpsrailError
-from opsrail.ports import ClosableModel, LoadedModel, ModelRuntime, Store, warm_up
+from opsrail.ports import ClosableModel, LoadedModel, ModelRuntime, RowReader, warm_up
 from opsrail.values.canonical import digest
 from opsrail.values.models import ModelVersion
 from opsrail.values.registry import ArtifactRow
@@ -33,15 +35,18 @@ class Shelf:
     Args:
         runtime_of: Returns what loads a version here; raises ModelUnavailable when there is none.
         finished: Returns a loaded model as it is to be asked.
+        executor: Where models are loaded; None: in the event loop's own threads.
     """
 
     def __init__(
         self,
-        store: Store,
+        store: RowReader,
         runtime_of: Callable[[ModelVersion], ModelRuntime],
         clock: Clock,
         finished: Callable[[LoadedModel], LoadedModel] = lambda model: model,
+        executor: Executor | None = None,
     ) -> None:
+        self._executor = executor
         self._store = store
         self._runtime_of = runtime_of
         self._clock = clock
@@ -141,7 +146,8 @@ class Shelf:
                 raise ArtifactRefused(
                     f"artifact {version.digest} of {version.name}/{version.number} is not in the store"
                 )
-            model = await asyncio.to_thread(self._warmed, place, row.content)
+            load = partial(self._warmed, place, row.content)
+            model = await asyncio.get_running_loop().run_in_executor(self._executor, load)
         except BaseException as fault:
             place.failed_at_s = self._clock.monotonic_s()
             if isinstance(fault, OpsrailError) or not isinstance(fault, Exception):

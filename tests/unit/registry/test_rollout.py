@@ -5,6 +5,8 @@ from __future__ import annotations
 from itertools import product
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from opsrail.errors import Conflict, InvalidInput
 from opsrail.registry.rollout import (
@@ -17,7 +19,7 @@ from opsrail.registry.rollout import (
     writes_of,
 )
 from opsrail.values.registry import RolloutRow
-from opsrail.values.rows import Delete, Insert
+from opsrail.values.rows import Insert, Update, Value
 
 
 def row(stage: Stage, number: int, share: float = 1.0) -> RolloutRow:
@@ -28,17 +30,24 @@ def move(stage: Stage, number: int, share: float = 0.5) -> Move:
     return Move("p", "fraud", number, stage, share, "ann", "because")
 
 
-def after(rows: list[RolloutRow], wish: Move, revision: int = 1) -> dict[str, int]:
+def after(rows: list[RolloutRow], wish: Move, revision: int = 1) -> dict[str, set[int]]:
     """Return who stands where after a move, by applying its writes."""
-    table = {one.stage: one for one in rows}
+    table = {one.model_number: one for one in rows}
     _, writes = writes_of(rows, revision, wish, at_ms=5)
     for write in writes:
-        if isinstance(write, Delete):
-            table.pop(str(write.where["stage"]))
+        if isinstance(write, Update):
+            point, name, number = write.key
+            stood = table[int(str(number))]
+            assert (point, name) == ("p", "fraud")
+            assert write.where == {"revision": stood.revision}
+            table[stood.model_number] = RolloutRow(*(stood._asdict() | dict(write.set)).values())
         elif isinstance(write, Insert) and isinstance(write.row, RolloutRow):
-            assert write.row.stage not in table
-            table[write.row.stage] = write.row
-    return {stage: one.model_number for stage, one in table.items()}
+            assert write.row.model_number not in table
+            table[write.row.model_number] = write.row
+    return {
+        stage: {one.model_number for one in table.values() if one.stage == stage}
+        for stage in {str(one.stage) for one in table.values()}
+    }
 
 
 @pytest.mark.parametrize(("now", "stage"), list(product([None, *Stage], Stage)))
@@ -47,22 +56,43 @@ def test_the_table_answers_every_move(now: Stage | None, stage: Stage) -> None:
     rows += [row(now, 1)] if now is not None else []
 
     if stage in TRANSITIONS[now]:
-        assert after(rows, move(stage, 1))[stage] == 1
+        assert 1 in after(rows, move(stage, 1))[stage]
     else:
         with pytest.raises(Conflict, match="cannot become"):
             after(rows, move(stage, 1))
 
 
 def test_a_version_that_moves_in_retires_the_one_that_stood_there() -> None:
-    rows = [row(Stage.LIVE, 1), row(Stage.CANARY, 2, 0.1), row(Stage.RETIRED, 0)]
+    rows = [row(Stage.LIVE, 1), row(Stage.CANARY, 2, 0.1), row(Stage.RETIRED, 9)]
 
-    assert after(rows, move(Stage.LIVE, 2)) == {"live": 2, "retired": 1}
+    assert after(rows, move(Stage.LIVE, 2)) == {"live": {2}, "retired": {1, 9}}
 
 
 def test_a_retired_version_may_come_back() -> None:
     rows = [row(Stage.LIVE, 2), row(Stage.RETIRED, 1)]
 
-    assert after(rows, move(Stage.LIVE, 1)) == {"live": 1, "retired": 2}
+    assert after(rows, move(Stage.LIVE, 1)) == {"live": {1}, "retired": {2}}
+
+
+def test_any_number_of_versions_may_be_shadows_and_retired() -> None:
+    rows = [row(Stage.LIVE, 1), row(Stage.SHADOW, 2), row(Stage.SHADOW, 3), row(Stage.RETIRED, 4)]
+
+    assert after(rows, move(Stage.SHADOW, 5)) == {"live": {1}, "shadow": {2, 3, 5}, "retired": {4}}
+    assert after(rows, move(Stage.RETIRED, 3)) == {"live": {1}, "shadow": {2}, "retired": {3, 4}}
+
+
+@given(st.lists(st.tuples(st.sampled_from(Stage), st.integers(1, 4)), max_size=30))
+def test_every_other_stage_holds_one_version_whatever_moves(moves: list[tuple[Stage, int]]) -> None:
+    rows: list[RolloutRow] = []
+    for stage, number in moves:
+        try:
+            held = after(rows, move(stage, number))
+        except Conflict:
+            continue
+        rows = [row(Stage(stage), one) for stage, numbers in held.items() for one in numbers]
+
+        assert all(len(held.get(stage, ())) <= 1 for stage in ("live", "canary", "standby"))
+        assert sum(map(len, held.values())) == len({one.model_number for one in rows})
 
 
 def test_a_canary_may_change_its_share() -> None:
@@ -70,17 +100,16 @@ def test_a_canary_may_change_its_share() -> None:
 
     change, writes = writes_of(rows, 4, move(Stage.CANARY, 2, 0.4), at_ms=5)
 
-    fresh = [
-        write.row
-        for write in writes
-        if isinstance(write, Insert) and isinstance(write.row, RolloutRow)
+    moved: dict[str, Value] = {"stage": "canary", "share": 0.4, "revision": 5, "at_ms": 5}
+    assert writes == [
+        Insert(change),
+        Update(RolloutRow, ("p", "fraud", 2), moved, {"revision": 1}),
     ]
     assert change.revision == 5
-    assert fresh == [RolloutRow("p", "canary", "fraud", 2, 0.4, 5, 5)]
 
 
 def test_a_live_version_may_be_stopped_with_nothing_in_its_place() -> None:
-    assert after([row(Stage.LIVE, 1)], move(Stage.RETIRED, 1)) == {"retired": 1}
+    assert after([row(Stage.LIVE, 1)], move(Stage.RETIRED, 1)) == {"retired": {1}}
 
 
 def test_a_canary_needs_a_live_version_beside_it() -> None:
