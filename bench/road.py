@@ -5,7 +5,8 @@ with the garbage collector's settings of `opsrail serve`. The whole road is the
 HTTP interface's own ASGI app, called without a socket, `in_flight` requests at once, each with facts of its own, so that no
 score comes from the cache; every answer is checked, and afterwards the records and their ledger entries are counted. A stage
 is its leaf alone with the same facts; what waits (schedule, record) is asked as many at once as the whole. What the stages
-leave of the whole is `rest`: routes, envelope, deadlines, the event loop, the ledger's sequencer.
+leave of the whole is `rest`: routes, envelope, deadlines, the event loop, the ledger's sequencer. `one_shadow` is what a
+decision costs more with one challenger, the same model once more: offered, scored, judged and written, all threads together.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,14 +40,17 @@ from opsrail.decide.decider import Request
 from opsrail.decide.recorder import Recorder
 from opsrail.decide.scheduler import Scheduler
 from opsrail.features.request import request_read
+from opsrail.registry.rollout import Stage
 from opsrail.values.decisions import Decision, DecisionRow
 from opsrail.values.ledger import LedgerEntryRow
 from opsrail.values.models import Score
+from opsrail.values.registry import ArtifactRow
 from opsrail.web.asgi import create_asgi
 from opsrail.web.reading import check_json, model_of
 from opsrail.web.server import seldom_collecting
 
 WARM = 200
+TURNS = 12
 SCORE = Score(value=0.5, confidence=0.9, digest="sha256:" + "0" * 64)
 TARGETS = {"whole_without_model_us": "<= 150"}
 STAGES = (
@@ -69,6 +74,9 @@ FIGURES = {
     "whole_without_model": "us",
     "decisions": "per_s",
     "lone_p50": "ms",
+    "offer_no_shadow": "us",
+    "offer_one_shadow": "us",
+    "one_shadow": "us",
 }
 
 
@@ -131,9 +139,11 @@ async def measure(folder: Path, decisions: int, in_flight: int, lone: int) -> di
     meter = Metered()
     async with app.running():
         await asyncio.gather(ensure_model(app, rows), ensure_history(app, rows))
-        facts = facts_of(app, rows, WARM + decisions + lone)
+        facts = facts_of(app, rows, WARM + 2 * decisions + lone)
+        beside = [facts.pop() for _ in range(decisions)]
         found = await whole(app, facts, meter, decisions, in_flight)
         found |= await stages(app, facts[WARM : WARM + decisions], in_flight)
+        found |= await shadowed(app, beside, in_flight)
         await check(app, decisions + WARM + lone)
     found["rest"] = found["whole_without_model"] - sum(found[f"stage_{name}"] for name in STAGES)
     return found
@@ -251,6 +261,52 @@ async def stages(app: App, facts: Sequence[BaseModel], in_flight: int) -> dict[s
     return {
         **{f"stage_{name}": us for name, us in found.items()},
         "model_alone": alone(200, lambda n: model.score([fetched[n].row])),
+    }
+
+
+async def shadowed(app: App, facts: Sequence[BaseModel], in_flight: int) -> dict[str, float]:
+    """Return what a decision costs more with one challenger, and what it costs to find out that there is none."""
+    point, live, shadows = (
+        app.definitions.points[POINT],
+        await app.registry.route(POINT, ""),
+        app.shadows,
+    )
+    made = await app.decider.decide(Request(point, facts[0], "0" * 32, "bench"))
+    reads = request_read(facts[0], point.request_version)
+    fetched = await app.features.fetch(reads, facts[0], point.features)
+    judged = point.policy.judge(facts[0], SCORE, point.fallback)
+    offer = partial(shadows.offer, made, point.policy, judged, fetched)
+    none_us = alone(len(facts), lambda number: offer())
+    artifact = await app.store.get(ArtifactRow, live.version.digest)
+    assert artifact is not None
+    version = await app.registry.register(
+        "claims-challenger", artifact.content, runtime=live.version.runtime,
+        training_digest=live.version.training_digest, by="bench", card=live.version.card,
+    )  # fmt: skip
+    asgi, bodies = create_asgi(app), [one.model_dump_json().encode() for one in facts]
+    size = len(bodies) // TURNS
+
+    async def answer_all(begin: int) -> None:
+        await together(size, in_flight, lambda number: ask(asgi, bodies[begin + number]))
+        await app.decider.drain()
+
+    spent_us: dict[Stage, list[float]] = {Stage.RETIRED: [], Stage.SHADOW: []}
+    one_us = []
+    for turn in range(TURNS):
+        stage = (Stage.RETIRED, Stage.SHADOW)[turn % 2]
+        if turn:
+            await app.registry.promote(POINT, version, stage, by="bench", reason="to be measured")
+        await answer_all(turn * size)  # its model is loaded, this process warm
+        took_us = await together(1, 1, lambda _: answer_all(turn * size))  # noqa: B023
+        spent_us[stage].append(took_us / size)
+        if stage == Stage.SHADOW:
+            one_us.append(alone(size, lambda number: offer()))
+            await app.decider.drain()
+    pairs = zip(spent_us[Stage.SHADOW], spent_us[Stage.RETIRED], strict=True)
+    return {
+        "offer_no_shadow": none_us,
+        "offer_one_shadow": sum(one_us) / len(one_us),
+        "one_shadow": percentile([beside - alone for beside, alone in pairs], 0.5),
     }
 
 
