@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from opsrail.cli.lab_compare import compare
 from opsrail.cli.options import Invocation, common, examples
 
 if TYPE_CHECKING:
@@ -28,7 +29,10 @@ DEVICE_COLUMNS = (
 
 @click.group()
 def lab() -> None:
-    """Simulate load, policies and fleets in virtual time."""
+    """Simulate load, policies and fleets in virtual time; compare models with each other and with people."""
+
+
+lab.add_command(compare)
 
 
 @lab.command(

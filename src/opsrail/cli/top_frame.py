@@ -20,7 +20,7 @@ STAGES = ("request", "route", "features", "score", "verdict", "reasons", "record
 """In the order of the road; `total` stands last."""
 BAR = 24
 KNOWN = frozenset({"version", "at", "counted_s", "windows", "points"})
-ALARMING = frozenset({"open", "half_open", "quarantined", "failed", "down"})
+ALARMING = frozenset({"open", "half_open", "quarantined", "failed", "down", "hung"})
 HEAD, DIM, ALARM = "bold", "dim", "bold red"
 
 

@@ -57,6 +57,8 @@ class DecisionPoint(Generic[M]):
         durability: `grouped`: durable before the answer, with others that come within 2 ms; `synced`: waits for no others;
             `async`: the answer does not wait for the disk, a crash may lose the record; refused for impact `high`.
         reason_codes: How many of the features that moved the score each decision names, 0..10, computed within the deadline.
+        segments: Names of request fields to tell decisions apart by, where models and people are compared; numbers are cut
+            into ranges.
 
     Raises:
         InvalidInput: something contradicts itself; all faults at once. Terminal.
@@ -79,6 +81,7 @@ class DecisionPoint(Generic[M]):
         budget_usd_per_day: float = 0.0,
         reason_codes: int = 0,
         durability: Durability = "grouped",
+        segments: Sequence[str] = (),
     ) -> None:
         self.name = name
         self.request = request
@@ -95,6 +98,7 @@ class DecisionPoint(Generic[M]):
         self.reason_codes = reason_codes
         self.durability: Durability = durability
         self.autonomy: Sequence[Segment] = ()  # settings say otherwise, see `held.py`
+        self.segments = tuple(segments)
         if found := list(_faults(self)):
             raise InvalidInput(f"decision point {name!r} cannot be defined", found)
 
@@ -155,6 +159,7 @@ def _faults(point: DecisionPoint[Any]) -> Iterator[Fault]:
             yield Fault(name, f"{usd} is not an amount in US dollars from 0 on")
     if not 0 <= point.reason_codes <= MOST_CODES:
         yield Fault("reason_codes", f"{point.reason_codes} is outside 0..{MOST_CODES}")
+    yield from _wrong_segments(point)
 
 
 def _wrong_words(point: DecisionPoint[Any]) -> Iterator[Fault]:
@@ -170,6 +175,15 @@ def _wrong_words(point: DecisionPoint[Any]) -> Iterator[Fault]:
             "durability",
             "'async' may lose a record in a crash, which an impact of 'high' does not allow; use 'grouped'",
         )
+
+
+def _wrong_segments(point: DecisionPoint[Any]) -> Iterator[Fault]:
+    known = point.request.model_fields if _is_model(point.request) else {}
+    for name, count in Counter(point.segments).items():
+        if known and name not in known:
+            yield Fault("segments", f"{name!r} is no field of the request: {', '.join(known)}")
+        if count > 1:
+            yield Fault("segments", f"{name!r} stands {count} times")
 
 
 def _is_model(value: object) -> bool:

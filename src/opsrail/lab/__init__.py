@@ -1,16 +1,27 @@
-"""Offline: what would happen, found out in virtual time.
+"""Offline: what would happen, found out in virtual time; how judges of the same requests disagree.
 
 `scenario.py` is what is simulated, `engine.py` runs it with the very queues that serve, `tally.py` is what comes out. A
 notebook needs nothing else: no server, no store, no event loop.
 
     from opsrail.lab import read, simulate
     print(simulate(read(Path("scenario.toml"))).whole)
+
+    from opsrail.lab import disagree
+    print(disagree(challenger_verdicts, champion_verdicts, fields={"age": ages}).worst)
+
+What computes over arrays needs the extra `lab`, and is imported when it is first asked for.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from opsrail.errors import MissingExtra
 from opsrail.lab.arrivals import Bursts as Bursts
 from opsrail.lab.arrivals import Daily as Daily
 from opsrail.lab.arrivals import Poisson as Poisson
 from opsrail.lab.arrivals import Replay as Replay
+from opsrail.lab.rates import Rate as Rate
+from opsrail.lab.rates import rate as rate
 from opsrail.lab.reading import read as read
 from opsrail.lab.scenario import Devices as Devices
 from opsrail.lab.scenario import Model as Model
@@ -24,3 +35,35 @@ from opsrail.lab.simulator import compare as compare
 from opsrail.lab.simulator import simulate as simulate
 from opsrail.lab.simulator import size as size
 from opsrail.lab.tally import Report as Report
+
+if TYPE_CHECKING:
+    from opsrail.lab.agreement import confusion as confusion
+    from opsrail.lab.agreement import kappa as kappa
+    from opsrail.lab.agreement import paired as paired
+    from opsrail.lab.disagreement import Disagreement as Disagreement
+    from opsrail.lab.disagreement import disagree as disagree
+    from opsrail.lab.segments import segments_of as segments_of
+    from opsrail.lab.segments import worst_segments as worst_segments
+    from opsrail.lab.shifts import shift as shift
+
+LATER = {
+    "Disagreement": "disagreement",
+    "confusion": "agreement",
+    "disagree": "disagreement",
+    "kappa": "agreement",
+    "paired": "agreement",
+    "segments_of": "segments",
+    "shift": "shifts",
+    "worst_segments": "segments",
+}
+"""What needs the extra, and in which file it is."""
+
+
+def __getattr__(name: str) -> Any:
+    """Return what needs the extra `lab`. Raises MissingExtra."""
+    if name not in LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        return getattr(import_module(f"{__name__}.{LATER[name]}"), name)
+    except ModuleNotFoundError as missing:
+        raise MissingExtra(f"opsrail.lab.{name}", "lab") from missing

@@ -25,6 +25,7 @@ from opsrail.web.points import Points
 from opsrail.web.processes import Processes
 from opsrail.web.reviews import Reviews
 from opsrail.web.routing import Paths
+from opsrail.web.shadows import Challengers
 from opsrail.web.stats import LiveStats
 from opsrail.web.unheard import Unheard
 
@@ -50,7 +51,13 @@ def create_asgi(
     )
     inference = Inference(door, health, Points(app))
     trades = (Cases(door), Decisions(door), Bulk(door), Explanations(door), Reviews(door))
-    others = (ChangesDoor(door), Ledger(door), Processes(door), inference)
+    others = (
+        ChangesDoor(door),
+        Challengers(door),
+        Ledger(door),
+        Processes(door),
+        inference,
+    )
     for trade in (health, LiveStats(door), *trades, *others):
         operations += trade.operations()
     open_paths = frozenset(operation.path for operation in operations if operation.is_open)

@@ -1,0 +1,135 @@
+"""How two judges of the same requests agree: their verdicts against each other, beyond chance, and who errs where."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats
+
+from opsrail.lab.rates import CONFIDENCE
+
+
+@dataclass(frozen=True, slots=True)
+class Kappa:
+    """Agreement beyond chance: 1 is perfect, 0 is what two judges reach who know only how often each verdict is given.
+
+    Attributes:
+        value: None where it is not defined: both always give the same one verdict.
+        low, high: Interval.
+    """
+
+    value: float | None
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Confusion:
+    """How often one gave a verdict where the other gave another.
+
+    Attributes:
+        verdicts: In the order of rows and columns.
+        counts: counts[i][j]: one says verdicts[i], the other verdicts[j].
+    """
+
+    verdicts: tuple[str, ...]
+    counts: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Paired:
+    """Two judges held against the same truth on the same decisions.
+
+    Attributes:
+        decisions: How many.
+        only_mine: Those on which only the first is wrong.
+        only_theirs: Those on which only the second is.
+        both: Those on which both are.
+        p_value: Probability of so uneven a split, or a more uneven one, were both wrong equally often.
+    """
+
+    decisions: int
+    only_mine: int
+    only_theirs: int
+    both: int
+    p_value: float
+
+
+def confusion(mine: Sequence[str], theirs: Sequence[str], order: Sequence[str] = ()) -> Confusion:
+    """Return verdict against verdict.
+
+    Args:
+        mine, theirs: [n], of the same requests in the same order.
+        order: Verdicts that come first, in this order; the others follow by name.
+
+    Example:
+        >>> confusion(["a", "a", "b"], ["a", "b", "b"]).counts
+        ((1, 1), (0, 1))
+    """
+    given = set(mine) | set(theirs)
+    verdicts = [one for one in dict.fromkeys(order) if one in given]
+    verdicts += sorted(given - set(verdicts))
+    place = {verdict: position for position, verdict in enumerate(verdicts)}
+    counts = np.zeros((len(verdicts), len(verdicts)), dtype=np.int64)
+    np.add.at(counts, ([place[one] for one in mine], [place[one] for one in theirs]), 1)
+    return Confusion(tuple(verdicts), tuple(tuple(row) for row in counts.tolist()))
+
+
+def kappa(counts: ArrayLike, *, confidence: float = CONFIDENCE) -> Kappa:
+    """Return Cohen's kappa with its interval.
+
+    Args:
+        counts: Confusion, int [k, k].
+
+    Source:
+        Cohen 1960, Educational and Psychological Measurement 20; the error for large samples of Fleiss, Cohen, Everitt
+        1969, Psychological Bulletin 72. It depends on how often each verdict is given: two rates beside it say more.
+
+    Example:
+        >>> round(kappa([[20, 5], [10, 15]]).value, 3)
+        0.4
+    """
+    table = np.asarray(counts, dtype=np.float64)
+    count = table.sum()
+    if not count:
+        return Kappa(None, -1.0, 1.0)
+    shares = table / count
+    mine, theirs = shares.sum(axis=1), shares.sum(axis=0)
+    observed, chance = float(np.trace(shares)), float(mine @ theirs)
+    if chance >= 1.0:
+        return Kappa(None, -1.0, 1.0)
+    value = (observed - chance) / (1 - chance)
+    weights = (theirs[:, None] + mine[None, :]) * (1 - value)
+    same = np.diag(shares) * (1 - np.diag(weights)) ** 2
+    different = shares * weights**2
+    spread = (
+        same.sum() + different.sum() - np.trace(different) - (value - chance * (1 - value)) ** 2
+    )
+    error = float(np.sqrt(max(0.0, spread) / count)) / (1 - chance)
+    half = NormalDist().inv_cdf((1 + confidence) / 2) * error
+    return Kappa(float(value), max(-1.0, float(value) - half), min(1.0, float(value) + half))
+
+
+def paired(mine_wrong: ArrayLike, theirs_wrong: ArrayLike) -> Paired:
+    """Return who is wrong where the other is not, and whether that is chance.
+
+    Args:
+        mine_wrong, theirs_wrong: bool [n], of the same decisions in the same order.
+
+    Source:
+        McNemar 1947, Psychometrika 12, with the exact binomial test.
+
+    Example:
+        >>> paired([True, False, False, False], [False, True, True, False]).p_value
+        1.0
+    """
+    first = np.asarray(mine_wrong, dtype=np.bool_)
+    second = np.asarray(theirs_wrong, dtype=np.bool_)
+    only_mine, only_theirs = int((first & ~second).sum()), int((second & ~first).sum())
+    uneven = only_mine + only_theirs
+    p_value = stats.binomtest(only_mine, uneven).pvalue if uneven else 1.0
+    return Paired(len(first), only_mine, only_theirs, int((first & second).sum()), float(p_value))
