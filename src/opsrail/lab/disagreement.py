@@ -11,12 +11,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from opsrail.errors import Fault, InvalidInput
 from opsrail.lab.agreement import Confusion, Kappa, confusion, kappa
 from opsrail.lab.rates import CONFIDENCE, LEAST, Rate, rate
-from opsrail.lab.segments import FALSE_DISCOVERY, SegmentRate, worst_segments
+from opsrail.lab.segments import (
+    FALSE_DISCOVERY,
+    Flags,
+    SegmentRate,
+    Words,
+    worst_segments,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,38 +89,32 @@ def disagree(
     told = fields or {}
     _check(len(mine), theirs=theirs, **told)
     first, second = np.array(list(mine), dtype=object), np.array(list(theirs), dtype=object)
-    is_known = np.array(
-        [one is not None and other is not None for one, other in zip(first, second, strict=True)],
-        dtype=np.bool_,
-    )
-    left = (
-        np.isin(first, list(referred)) | np.isin(second, list(referred))
-        if referred
-        else np.zeros(len(first), np.bool_)
-    )
-    is_compared = is_known & ~left
-    own, other = first[is_compared], second[is_compared]
-    differs: NDArray[np.bool_] = np.array(own != other, dtype=np.bool_)
-    known = confusion(first[is_known].tolist(), second[is_known].tolist(), order)
-    compared = confusion(own.tolist(), other.tolist(), order)
+    known, left = _known(first) & _known(second), _are(first, referred) | _are(second, referred)
+    is_compared = known & ~left
+    own, other = first[is_compared].tolist(), second[is_compared].tolist()
+    differs = [one != another for one, another in zip(own, other, strict=True)]
     places = np.flatnonzero(is_compared).tolist()
+    inside = {name: [values[place] for place in places] for name, values in told.items()}
+    segments = worst_segments(
+        differs, inside, least=least, false_discovery=false_discovery, confidence=confidence
+    )
     return Disagreement(
-        rate(int(differs.sum()), len(differs), confidence=confidence),
-        int((is_known & left).sum()),
-        int((~is_known).sum()),
-        known,
-        kappa(compared.counts, confidence=confidence),
-        tuple(
-            worst_segments(
-                differs,
-                {name: [values[place] for place in places] for name, values in told.items()},
-                least=least,
-                false_discovery=false_discovery,
-                confidence=confidence,
-            )
-        ),
+        rate(sum(differs), len(differs), confidence=confidence),
+        int((known & left).sum()),
+        int((~known).sum()),
+        confusion(first[known].tolist(), second[known].tolist(), order),
+        kappa(confusion(own, other).counts, confidence=confidence),
+        tuple(segments),
         least,
     )
+
+
+def _known(verdicts: Words) -> Flags:
+    return np.array([one is not None for one in verdicts], dtype=np.bool_)
+
+
+def _are(verdicts: Words, words: Sequence[str]) -> Flags:
+    return np.array([one in words for one in verdicts], dtype=np.bool_)
 
 
 def _check(count: int, **columns: Sequence[Any]) -> None:
