@@ -186,7 +186,7 @@ async def test_half_a_minute_of_five_times_the_load(
 
 
 async def test_who_is_refused_is_told_when_to_come_again(url: str) -> None:
-    limits = httpx.Limits(max_connections=400)
+    limits = httpx.Limits(max_connections=700)
     async with httpx.AsyncClient(base_url=url, limits=limits, timeout=30) as client:
 
         async def ask(number: int) -> httpx.Response:
@@ -197,7 +197,7 @@ async def test_who_is_refused_is_told_when_to_come_again(url: str) -> None:
             )
 
         await ask(0)
-        answers = await asyncio.gather(*(ask(number) for number in range(1, 300)))
+        answers = await asyncio.gather(*(ask(number) for number in range(1, 600)))
 
     refused = [answer for answer in answers if answer.status_code == 503]
     assert refused

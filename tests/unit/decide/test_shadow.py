@@ -117,7 +117,9 @@ async def test_decisions_are_scored_in_batches_and_written_in_groups(road: Road)
     await said(road)
 
     batches = road.challenging.batches
-    assert (sum(batches), max(batches)) == (150, 64)
+    assert sum(batches) == 150
+    assert 32 <= max(batches) <= 64
+    assert len(batches) <= 10
 
 
 async def test_what_a_rule_ruled_stands_for_a_challengers_score_too(road: Road) -> None:
