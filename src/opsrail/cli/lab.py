@@ -1,4 +1,4 @@
-"""`opsrail lab`: what would happen, in virtual time; needs no installation."""
+"""`opsrail lab`: what would happen, in virtual time, and what would have happened, out of what is recorded."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import click
 
 from opsrail.cli.lab_compare import compare
 from opsrail.cli.options import Invocation, common, examples
+from opsrail.cli.replay import replay
 
 if TYPE_CHECKING:
     from opsrail.lab.scenario import Scenario
@@ -29,10 +30,11 @@ DEVICE_COLUMNS = (
 
 @click.group()
 def lab() -> None:
-    """Simulate load, policies and fleets in virtual time; compare models with each other and with people."""
+    """Ask what would happen, and what would have happened."""
 
 
 lab.add_command(compare)
+lab.add_command(replay)
 
 
 @lab.command(

@@ -30,7 +30,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "outcomes": ("opsrail.cli.outcomes:outcomes", "Say what turned out true of decisions."),
     "models": ("opsrail.cli.models:models", "Register and promote model versions."),
     "changes": ("opsrail.cli.changes:changes", "Plan, approve, apply and roll back changes."),
-    "lab": ("opsrail.cli.lab:lab", "Simulate load, policies and fleets in virtual time."),
+    "lab": ("opsrail.cli.lab:lab", "Compare, tune, replay, try policies on history, simulate."),
     "ledger": ("opsrail.cli.ledger:ledger", "Verify, prove and export the audit ledger."),
     "retention": ("opsrail.cli.retention:retention", "Hold cases, and remove old ones."),
     "config": ("opsrail.cli.config:config", "Show every setting and where it comes from."),

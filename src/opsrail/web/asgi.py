@@ -23,6 +23,7 @@ from opsrail.web.ledger import Ledger
 from opsrail.web.openapi import document
 from opsrail.web.points import Points
 from opsrail.web.processes import Processes
+from opsrail.web.replays import Replays
 from opsrail.web.reviews import Reviews
 from opsrail.web.routing import Paths
 from opsrail.web.shadows import Challengers
@@ -56,6 +57,7 @@ def create_asgi(
         Challengers(door),
         Ledger(door),
         Processes(door),
+        Replays(door),
         inference,
     )
     for trade in (health, LiveStats(door), *trades, *others):

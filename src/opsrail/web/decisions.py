@@ -78,7 +78,7 @@ class Decisions:
 
     def _question(self, point: DecisionPoint[Any]) -> Operation:
         of_id = {"decision_id": "$response.body#/id"}
-        led_to = {"decision": of_id, "explanation": of_id, "nearest": of_id}
+        led_to = dict.fromkeys(("decision", "explanation", "nearest", "replay"), of_id)
         headers = ("Content-Location", REPEAT_HEADER)
         whole = Answer("The decision, whole.", answers.Decision, headers, led_to)
         return Operation(
