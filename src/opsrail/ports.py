@@ -206,6 +206,29 @@ class ColumnedModel(Protocol):
     columns: tuple[Column, ...]
 
 
+@runtime_checkable
+class ArrayModel(Protocol):
+    """A loaded model that also takes the numbers that its columns make of rows. Optional: others get rows.
+
+    Attributes:
+        kind: What it computes with, `float32` or `float64`.
+    """
+
+    columns: tuple[Column, ...]
+    kind: str
+
+    def score_array(self, numbers: Any) -> list[float]:
+        """Return the probability of each row: the same as `LoadedModel.score` gives. Blocking.
+
+        Args:
+            numbers: As `Column.code` gives them, of `kind` [rows, columns], not empty.
+
+        Raises:
+            ModelUnavailable: the runtime failed, or answered something that is no probability.
+        """
+        ...
+
+
 TRIAL_ROWS = (1, 8, 64)
 """Sizes of the batches that warm a model. Ours: a lone request, a few, and a full batch at the usual limit."""
 

@@ -56,6 +56,7 @@ def decision(number: int, **changes: Any) -> Decision:
 
 
 def row(made: Decision) -> DecisionRow:
+    own = next(one for one in made.reasons if one.source != "autonomy")
     return DecisionRow(
         made.id,
         made.point,
@@ -66,7 +67,9 @@ def row(made: Decision) -> DecisionRow:
         made.policy_version,
         made.score,
         made.verdict,
-        made.reasons[0].source,
+        made.proposed,
+        own.source,
+        own.code,
         len(made.unknown),
         made.degraded,
         round(made.latency_ms["total"] * 1000),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from opsrail.cli.backtest import backtest
 from opsrail.cli.lab_compare import compare
 from opsrail.cli.options import Invocation, common, examples
 from opsrail.cli.replay import replay
@@ -34,6 +35,7 @@ def lab() -> None:
 
 
 lab.add_command(compare)
+lab.add_command(backtest)
 lab.add_command(replay)
 
 

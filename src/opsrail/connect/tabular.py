@@ -34,6 +34,7 @@ class TabularModel:
     ) -> None:
         self.digest = digest
         self.columns = tuple(columns)
+        self.kind: str = kind
         self._encoder = Encoder(self.columns, digest, kind)
         self._confidence = confidence
 
@@ -55,6 +56,10 @@ class TabularModel:
                 self._run(numbers), self._encoder.unknown(numbers), strict=True
             )
         ]
+
+    def score_array(self, numbers: Any) -> list[float]:
+        """Return the probability of each row of numbers, as `opsrail.ports.ArrayModel` says."""
+        return self._run(numbers)
 
     def try_out(self) -> None:
         """Score two rows of zeros. Raises ArtifactRefused when what comes out are not two probabilities."""

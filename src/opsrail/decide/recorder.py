@@ -273,7 +273,9 @@ def _check_body(ticket: Ticket, body_digest: str) -> None:
 def _written(decision: Decision, salt: str) -> tuple[DecisionRow, Append]:
     """Return the row of a decision and its ledger entry, which commits to the record and shows no personal values."""
     record = decision.written()
-    model = decision.model
+    model, reason = decision.model, decision.reasons[0]
+    if reason.source == "autonomy":  # policy's own stand behind it
+        reason = decision.reasons[1]
     row = DecisionRow(
         decision.id,
         decision.point,
@@ -284,7 +286,9 @@ def _written(decision: Decision, salt: str) -> tuple[DecisionRow, Append]:
         decision.policy_version,
         decision.score,
         decision.verdict,
-        decision.reasons[0].source,
+        decision.proposed,
+        reason.source,
+        reason.code,
         len(decision.unknown),
         decision.degraded,
         round(decision.latency_ms["total"] * 1000),

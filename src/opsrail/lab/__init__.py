@@ -40,14 +40,20 @@ if TYPE_CHECKING:
     from opsrail.lab.agreement import confusion as confusion
     from opsrail.lab.agreement import kappa as kappa
     from opsrail.lab.agreement import paired as paired
+    from opsrail.lab.backtested import Backtest as Backtest
+    from opsrail.lab.backtested import Wrong as Wrong
     from opsrail.lab.disagreement import Disagreement as Disagreement
     from opsrail.lab.disagreement import disagree as disagree
     from opsrail.lab.segments import segments_of as segments_of
     from opsrail.lab.segments import worst_segments as worst_segments
     from opsrail.lab.shifts import shift as shift
+    from opsrail.lab.whatif import backtest as backtest
 
 LATER = {
+    "Backtest": "backtested",
     "Disagreement": "disagreement",
+    "Wrong": "backtested",
+    "backtest": "whatif",
     "confusion": "agreement",
     "disagree": "disagreement",
     "kappa": "agreement",

@@ -10,7 +10,7 @@ copied as columns (`lab/copies.py`). Reading holds up no writer: each page is on
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 
 import pyarrow
@@ -34,6 +34,23 @@ SLACK_MS = 660_000
 SETTLED_MS = 3_600_000
 """Age from which decisions are copied. Ours: one that is not written within an hour was lost with its process; what comes
 later all the same is seen by the count."""
+ROW_COLUMNS: Mapping[str, str] = {
+    "id": "id",
+    "at_ms": "at_ms",
+    "case_id": "case_id",
+    "model_name": "model_name",
+    "model_number": "model_number",
+    "score": "score",
+    "verdict": "verdict",
+    "proposed": "proposed",
+    "degraded": "degraded",
+    "unknown_count": "unknown_count",
+    "policy_source": "source",
+    "policy_code": "reason",
+    "policy_version": "policy_version",
+    "latency_us": "latency_us",
+}
+"""Columns of a history that stand in columns of the row: no record is read for them."""
 Progress = Callable[[int], None]
 
 
@@ -94,7 +111,7 @@ async def parts(
     now_ms = await store.now_ms()
     until_ms = now_ms if until_ms is None else until_ms
     walk = _Walk(store, point, None if folder is None else Copies(folder, point), names, now_ms)
-    after, end = _bound(since_ms - SLACK_MS), _bound(until_ms + SLACK_MS)
+    after, end = id_from(since_ms - SLACK_MS), id_from(until_ms + SLACK_MS)
     done = 0
     async for part in walk.parts(after, end):
         done += part.num_rows
@@ -107,7 +124,7 @@ async def parts(
             yield inside
 
 
-def _bound(at_ms: int) -> str:
+def id_from(at_ms: int) -> str:
     """Return an id that all ids made from a moment on come behind."""
     return ulid_text(min(max(at_ms, 0), 2**48 - 1) << 80)
 
@@ -127,7 +144,8 @@ class _Walk:
         self._point = point
         self._copies = copies
         self._names = names
-        self._settled = _bound(now_ms - SETTLED_MS)
+        self._settled = id_from(now_ms - SETTLED_MS)
+        self._is_narrow = names is not None and set(names) <= ROW_COLUMNS.keys()
 
     async def parts(self, after: str, end: str) -> AsyncIterator[pyarrow.Table]:
         known = [] if self._copies is None else await asyncio.to_thread(self._copies.parts)
@@ -136,7 +154,10 @@ class _Walk:
             if held is None:
                 begins = [part.after for part in known if part.after < end]
                 until = min([end, *begins])
-                table, after = await self._fresh(after, until, closes=bool(begins))
+                if self._is_narrow:
+                    table, after = await self._narrow(after, until)
+                else:
+                    table, after = await self._fresh(after, until, closes=bool(begins))
             elif (copied := await self._copied(held)) is None:
                 continue
             else:
@@ -185,6 +206,19 @@ class _Walk:
         if (is_full or closes) and last < self._settled:
             await self._keep(after, last, part)
         return part.select(chosen(part.column_names, self._names)), last
+
+    async def _narrow(self, after: str, until: str) -> tuple[pyarrow.Table, str]:
+        """Return the next part from the rows' own columns, and up to which id it reaches; nothing is copied."""
+        names = list(self._names or ())
+        columns = await self._store.columns(
+            DecisionRow, ["id", *(ROW_COLUMNS[name] for name in names)],
+            Where("point", "=", self._point), Where("id", "<=", until), after=(after,), limit=PART_ROWS,
+        )  # fmt: skip
+        arrays = {
+            name: pyarrow.array(column, FIXED[name])
+            for name, column in zip(names, columns[1:], strict=True)
+        }
+        return pyarrow.table(arrays), columns[0][-1] if len(columns[0]) == PART_ROWS else until
 
     async def _page(self, after: str, until: str) -> tuple[list[str], list[str]]:
         """Return ids and records of the decisions that come next."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pyarrow
-import pyarrow.compute
+import pyarrow.compute as compute
 
 from opsrail.ports import Store
 from opsrail.values.outcomes import OutcomeRow
@@ -38,6 +39,76 @@ SHADOW = {
 }
 
 
+class Told:
+    """What is told of decisions: columns by decision id, of which the last row of a decision holds.
+
+    Args:
+        ids: Of decisions, in the order in which they were told.
+        columns: By name, as long.
+    """
+
+    def __init__(self, ids: pyarrow.Array, columns: Mapping[str, pyarrow.Array]) -> None:
+        keys = pyarrow.table({"id": ids, "place": pyarrow.array(range(len(ids)), pyarrow.int64())})
+        order = compute.sort_indices(keys, [("id", "ascending"), ("place", "descending")])
+        self._ids = ids.take(order)
+        self._columns = {name: column.take(order) for name, column in columns.items()}
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def beside(self, table: pyarrow.Table) -> pyarrow.Table:
+        """Return a part of a history with these columns; null where nothing is told."""
+        first = last = 0
+        if table.num_rows:
+            span = compute.min_max(table.column("id")).as_py()
+            first, last = (
+                self._place(span["min"], bisect_left),
+                self._place(span["max"], bisect_right),
+            )
+        ids = self._ids.slice(first, last - first)
+        places = compute.index_in(table.column("id"), value_set=ids).combine_chunks()
+        for name, column in self._columns.items():
+            if name in table.column_names:
+                table = table.drop_columns([name])
+            table = table.append_column(name, column.slice(first, last - first).take(places))
+        return table
+
+    def _place(self, decision_id: str, by: Callable[..., int]) -> int:
+        return by(self._ids, decision_id, key=lambda one: one.as_py())
+
+
+async def rulings(store: Store, first: str, last: str) -> Told:
+    """Return the rulings on decisions from one id to another: `ruling`, `ruling_is_override`, `reviewed_s`."""
+    names = ("decision_id", "verdict", "ruling", "claimed_at_ms", "ruled_at_ms")
+    ids, verdicts, ruled, claimed, ended = await _read(
+        store, ReviewRow, names, first, last, Where("ruling", "null", False)
+    )
+    overrides = [
+        verdict not in (None, UNDECIDED, ruling)
+        for verdict, ruling in zip(verdicts, ruled, strict=True)
+    ]
+    held_s = [
+        None if begun_ms is None else (ended_ms - begun_ms) / 1000
+        for begun_ms, ended_ms in zip(claimed, ended, strict=True)
+    ]
+    return _told(ids, RULING, (ruled, overrides, held_s))
+
+
+async def outcomes(store: Store, name: str, first: str, last: str) -> Told:
+    """Return what turned out of decisions from one id to another: `outcome`, `ratio`, `outcome_source`."""
+    names = ("decision_id", "value", "ratio", "source")
+    ids, *columns = await _read(store, OutcomeRow, names, first, last, *equals(name=name))
+    return _told(ids, OUTCOME, columns)
+
+
+async def shadows(store: Store, model_name: str, model_number: int, first: str, last: str) -> Told:
+    """Return what a challenger said of decisions from one id to another: columns `shadow_*`."""
+    names = ("decision_id", "score", "confidence", "verdict", "code", "latency_us", "cost_usd")
+    version = equals(model_name=model_name, model_number=model_number)
+    ids, *columns = await _read(store, ShadowScoreRow, names, first, last, *version)
+    return _told(ids, SHADOW, columns)
+
+
 async def with_rulings(store: Store, table: pyarrow.Table) -> pyarrow.Table:
     """Return a history with the last ruling on each decision.
 
@@ -45,15 +116,7 @@ async def with_rulings(store: Store, table: pyarrow.Table) -> pyarrow.Table:
         Beside what was there `ruling` (null: none), `ruling_is_override`, and `reviewed_s`: from claim to ruling, seconds;
         null where it was ruled without a claim.
     """
-    names = ("decision_id", "verdict", "ruling", "claimed_at_ms", "ruled_at_ms", "opened_at_ms")
-    told: dict[str, tuple[Any, ...]] = {}
-    ruled = Where("ruling", "null", False)
-    async for page in _pages(store, ReviewRow, names, table, ruled):
-        for decision_id, verdict, ruling, claimed_at_ms, ruled_at_ms, _ in page:
-            is_override = verdict not in (None, UNDECIDED, ruling)
-            held_s = None if claimed_at_ms is None else (ruled_at_ms - claimed_at_ms) / 1000
-            told[decision_id] = (ruling, is_override, held_s)
-    return _joined(table, told, RULING)
+    return (await rulings(store, *_span(table))).beside(table)
 
 
 async def with_outcomes(store: Store, table: pyarrow.Table, name: str) -> pyarrow.Table:
@@ -66,12 +129,7 @@ async def with_outcomes(store: Store, table: pyarrow.Table, name: str) -> pyarro
         Beside what was there `outcome` (null: not known), `ratio` (the probability with which it was looked at) and
         `outcome_source`; of several rows of a decision the last one holds.
     """
-    names = ("decision_id", "value", "ratio", "source")
-    told: dict[str, tuple[Any, ...]] = {}
-    async for page in _pages(store, OutcomeRow, names, table, *equals(name=name)):
-        for decision_id, *values in page:
-            told[decision_id] = tuple(values)
-    return _joined(table, told, OUTCOME)
+    return (await outcomes(store, name, *_span(table))).beside(table)
 
 
 async def with_shadows(
@@ -83,53 +141,41 @@ async def with_shadows(
         Beside what was there `shadow_score`, `shadow_confidence`, `shadow_verdict`, `shadow_code` (why it has no score),
         `shadow_latency_us` and `shadow_cost_usd`; all null where it was not asked.
     """
-    names = ("decision_id", "score", "confidence", "verdict", "code", "latency_us", "cost_usd")
-    version = equals(model_name=model_name, model_number=model_number)
-    told: dict[str, tuple[Any, ...]] = {}
-    async for page in _pages(store, ShadowScoreRow, names, table, *version):
-        for decision_id, *values in page:
-            told[decision_id] = tuple(values)
-    return _joined(table, told, SHADOW)
+    return (await shadows(store, model_name, model_number, *_span(table))).beside(table)
 
 
-async def _pages(
+def _span(table: pyarrow.Table) -> tuple[str, str]:
+    span = compute.min_max(table.column("id")).as_py()
+    return span["min"] or "", span["max"] or ""
+
+
+async def _read(
     store: Store,
     row_type: type[tuple[Any, ...]],
     names: Sequence[str],
-    table: pyarrow.Table,
+    first: str,
+    last: str,
     *where: Where,
-) -> AsyncIterator[list[tuple[Any, ...]]]:
-    """Yield rows that speak of a history's decisions, by key."""
-    if not table.num_rows:
-        return
-    span = pyarrow.compute.min_max(table.column("id")).as_py()
-    about = (
-        Where("decision_id", ">=", span["min"]),
-        Where("decision_id", "<=", span["max"]),
-        *where,
-    )
+) -> list[list[Any]]:
+    """Return columns of the rows that speak of these decisions, by key."""
+    about = (Where("decision_id", ">=", first), Where("decision_id", "<=", last), *where)
     key = TABLES[row_type].key
     after: tuple[Any, ...] = ()
+    found: list[list[Any]] = [[] for _ in names]
     while True:
-        columns = await store.columns(
-            row_type, (*key, *names), *about, after=after, limit=PAGE_ROWS
-        )
-        yield list(zip(*columns[len(key) :], strict=True))
-        if len(columns[0]) < PAGE_ROWS:
-            return
-        after = tuple(column[-1] for column in columns[: len(key)])
+        page = await store.columns(row_type, (*key, *names), *about, after=after, limit=PAGE_ROWS)
+        for column, more in zip(found, page[len(key) :], strict=True):
+            column += more
+        if len(page[0]) < PAGE_ROWS:
+            return found
+        after = tuple(column[-1] for column in page[: len(key)])
 
 
-def _joined(
-    table: pyarrow.Table, told: dict[str, tuple[Any, ...]], kinds: dict[str, pyarrow.DataType]
-) -> pyarrow.Table:
-    """Return a table with further columns, by decision; null where nothing is told."""
-    ids = pyarrow.array(list(told), pyarrow.string())
-    places = pyarrow.compute.index_in(table.column("id"), value_set=ids)
-    columns = zip(*told.values(), strict=True) if told else [()] * len(kinds)
-    for (name, kind), column in zip(kinds.items(), columns, strict=True):
-        values = pyarrow.array(list(column), kind).take(places.combine_chunks())
-        if name in table.column_names:
-            table = table.drop_columns([name])
-        table = table.append_column(name, values)
-    return table
+def _told(
+    ids: list[str], kinds: Mapping[str, pyarrow.DataType], columns: Sequence[list[Any]]
+) -> Told:
+    arrays = {
+        name: pyarrow.array(column, kind)
+        for (name, kind), column in zip(kinds.items(), columns, strict=True)
+    }
+    return Told(pyarrow.array(ids, pyarrow.string()), arrays)

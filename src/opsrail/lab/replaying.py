@@ -18,6 +18,7 @@ from typing import Any
 import orjson
 from pydantic import BaseModel, ValidationError
 
+from opsrail.decide.held import held
 from opsrail.decide.point import DecisionPoint
 from opsrail.decide.policy import NoScore
 from opsrail.errors import InvalidInput, LedgerBroken, NotFound, OpsrailError
@@ -29,11 +30,13 @@ from opsrail.ledger.commitment import check_record
 from opsrail.ports import LoadedModel, Store, is_remote
 from opsrail.registry.registry import Registry
 from opsrail.values.canonical import canonical, digest
+from opsrail.values.changes import SettingsChangeRow
 from opsrail.values.decisions import Decision, DecisionRow, ModelRef, Reason, ViewRead
 from opsrail.values.models import Score
 from opsrail.values.pools import LOCAL
 from opsrail.values.records import tree_of
-from opsrail.values.rows import Where
+from opsrail.values.rows import Where, equals
+from opsrail.values.settings import settings_of
 
 Row = dict[str, object]
 AUTONOMY = "autonomy"
@@ -176,7 +179,10 @@ class Replayer:
 
     async def _settled(self, point: DecisionPoint[Any]) -> list[DecisionPoint[Any]]:
         """Return the point under each of the settings that it ever had."""
-        return []
+        rows = await self._store.select(
+            SettingsChangeRow, *equals(point=point.name), order=("revision",), descending=True
+        )
+        return [held(point, settings_of(row.content, row.revision)) for row in rows]
 
     async def _reread(self, decision: Decision, found: _Found) -> dict[str, str]:
         """Read the features of views again and note what is not as it was; returns where each view's were had."""
@@ -363,9 +369,12 @@ def _judged(
 ) -> str:
     """Return what policy says again, and note what is not as it was."""
     judgement = point.policy.judge(facts, score, point.fallback)
-    proposed = getattr(decision, "proposed", None)
-    found.compare("verdict", proposed or decision.verdict, judgement.verdict)
-    own = tuple(one for one in decision.reasons if str(one.source) != AUTONOMY)
+    if decision.autonomy == "automate":
+        found.compare("verdict", decision.verdict, judgement.verdict)
+    else:
+        found.compare("verdict", decision.proposed, judgement.verdict, "that policy proposed")
+        found.compare("verdict", decision.verdict, point.policy.review)
+    own = tuple(one for one in decision.reasons if one.source != AUTONOMY)
     if own != judgement.reasons:
         found.differs("reasons", "", _told(own), _told(judgement.reasons))
     return judgement.verdict

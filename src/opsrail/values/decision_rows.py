@@ -13,7 +13,9 @@ class DecisionRow(NamedTuple):
         seq: Position in the case's journal, NULL outside a case.
         score: In [0, 1]; NULL when no score could be had.
         verdict: What policy says.
-        source: What the verdict rests on: the `source` of its first reason.
+        proposed: What policy said where a person decides instead; NULL where its verdict holds.
+        source: What policy's verdict rests on: the `source` of its first reason.
+        reason: That reason's `code`.
         unknown_count: Features whose value the model was never trained on, or that were missing.
         degraded: True when the version that should have answered could not.
         latency_us: From request to verdict, microseconds.
@@ -31,7 +33,9 @@ class DecisionRow(NamedTuple):
     policy_version: str
     score: float | None
     verdict: str
+    proposed: str | None
     source: str
+    reason: str
     unknown_count: int
     degraded: bool
     latency_us: int

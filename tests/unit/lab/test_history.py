@@ -55,6 +55,7 @@ async def test_a_decision_becomes_a_row_of_its_own_values(store: MemoryStore) ->
     assert told == {
         "id": decision_id(7), "at_ms": FIRST_MS + 7 * EVERY_MS, "case_id": None,
         "model_name": "fraud", "model_number": 1, "score": 0.59, "confidence": 0.9, "unknown": [],
+        "unknown_count": 0,
         "verdict": "review", "proposed": None, "autonomy": "automate", "degraded": False,
         "degraded_why": None, "reason_source": "band", "policy_source": "band",
         "policy_code": "score-in-band", "policy_version": "0" * 16, "latency_us": 2500,
@@ -78,17 +79,15 @@ async def test_a_decision_without_model_and_score_is_a_row_with_nothing_there(
 
 
 def test_where_a_person_was_to_decide_the_policys_own_reason_is_told_beside() -> None:
-    reasons = (Reason("assist", "A person decides.", "band"), Reason("large", "Large.", "rule"))
-    record = decision(1, reasons=reasons).written().decode()
-    record = record.replace('"source":"band"', '"source":"autonomy"')
-    record = record[:-1] + ',"autonomy":"assist","proposed":"approve"}'
-    (told,) = parsed([record]).to_pylist()
-
-    assert (told["reason_source"], told["policy_source"], told["policy_code"]) == (
-        "autonomy",
-        "rule",
-        "large",
+    reasons = (
+        Reason("autonomy-assist", "A person.", "autonomy"),
+        Reason("large", "Large.", "rule"),
     )
+    made = decision(1, reasons=reasons, autonomy="assist", proposed="approve", verdict="review")
+    (told,) = parsed([made.written().decode()]).to_pylist()
+
+    assert [told[f"{whose}_source"] for whose in ("reason", "policy")] == ["autonomy", "rule"]
+    assert (told["policy_code"], row(made).reason) == ("large", "large")
     assert (told["autonomy"], told["proposed"]) == ("assist", "approve")
 
 
@@ -355,4 +354,5 @@ def test_the_row_of_a_decision_repeats_what_its_record_says() -> None:
         "latency_us",
     ):
         assert getattr(kept, name) == told[name]
-    assert (kept.source, kept.unknown_count) == (told["reason_source"], len(told["unknown"]))
+    assert (kept.source, kept.reason) == (told["policy_source"], told["policy_code"])
+    assert kept.unknown_count == told["unknown_count"] == 1
