@@ -12,6 +12,7 @@ import click
 
 from opsrail.cli.backtest import backtest
 from opsrail.cli.lab_compare import compare
+from opsrail.cli.lab_tune import tune
 from opsrail.cli.options import Invocation, common, examples
 from opsrail.cli.replay import replay
 
@@ -31,12 +32,13 @@ DEVICE_COLUMNS = (
 
 @click.group()
 def lab() -> None:
-    """Ask what would happen, and what would have happened."""
+    """Ask what would happen, what would have happened, and what may be promised."""
 
 
 lab.add_command(compare)
 lab.add_command(backtest)
 lab.add_command(replay)
+lab.add_command(tune)
 
 
 @lab.command(

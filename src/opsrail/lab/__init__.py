@@ -1,4 +1,4 @@
-"""Offline: what would happen, found out in virtual time; how judges of the same requests disagree.
+"""Offline: what would happen, found out in virtual time; how judges of the same requests disagree; which bands may be promised.
 
 `scenario.py` is what is simulated, `engine.py` runs it with the very queues that serve, `tally.py` is what comes out. A
 notebook needs nothing else: no server, no store, no event loop.
@@ -8,6 +8,9 @@ notebook needs nothing else: no server, no store, no event loop.
 
     from opsrail.lab import disagree
     print(disagree(challenger_verdicts, champion_verdicts, fields={"age": ages}).worst)
+
+    from opsrail.lab import tune
+    print(tune(scores, labels, risks=["approved is fraud <= 1%"]).bands)
 
 What computes over arrays needs the extra `lab`, and is imported when it is first asked for.
 """
@@ -35,6 +38,9 @@ from opsrail.lab.simulator import compare as compare
 from opsrail.lab.simulator import simulate as simulate
 from opsrail.lab.simulator import size as size
 from opsrail.lab.tally import Report as Report
+from opsrail.lab.tuned import Costs as Costs
+from opsrail.lab.tuned import Tuned as Tuned
+from opsrail.lab.tuning import tune as tune
 
 if TYPE_CHECKING:
     from opsrail.lab.agreement import confusion as confusion
