@@ -119,7 +119,7 @@ class Application(BaseModel):
 class RollBack(Word):
     """Who takes a change back, and why; `over`: the point's revision up to which later changes may be undone with it."""
 
-    over: Annotated[int, Field(ge=1, le=2**53)] | None = None
+    over: Annotated[int, Field(ge=1, lt=2**53)] | None = None
 
 
 class ChangesDoor:
