@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 from opsrail.clock import Clock
 from opsrail.decide.approximate import contributions_of
 from opsrail.decide.aside import Aside
+from opsrail.decide.held import HeldPoints
 from opsrail.decide.point import DecisionPoint
 from opsrail.decide.reasons import code_of, label_of
 from opsrail.decide.turning import Nearest, Turning, turned
@@ -129,6 +130,7 @@ class Explainer:
         self._budget_s = budget_ms / 1000
         self._aside = Aside("opsrail-explain", clock, MOST_WAITING)
         self._closed = threading.Event()
+        self._held = HeldPoints()
 
     async def contributions(
         self, decision: Decision, point: DecisionPoint[Any] | None = None
@@ -176,6 +178,7 @@ class Explainer:
             InvalidInput: the policy never gives that verdict. Terminal.
             Overloaded: too many explanations are asked for. Ask again.
         """
+        point = await self._today(point)
         wanted = _wanted(decision, point, towards)
         pace = _Pace(self._clock, SEARCH_SHARE * self._budget_s, self._closed)
         try:
@@ -188,6 +191,13 @@ class Explainer:
             return Nearest(towards, absent=(DeadlinePassed.code, text))
         except (NotExplainable, ModelUnavailable) as fault:
             return Nearest(towards, absent=(fault.code, str(fault)))
+
+    async def _today(self, point: DecisionPoint[Any]) -> DecisionPoint[Any]:
+        """Return the point as its settings hold it now."""
+        if self._registry.held.is_changed:
+            await self._registry.held.read()
+        settings = self._registry.held.of(point.name)
+        return point if settings is None else self._held.of(point, settings)
 
     def close(self) -> None:
         """End the thread, and the search that it may be at."""
@@ -260,7 +270,8 @@ def _wanted(decision: Decision, point: DecisionPoint[Any], towards: str | None) 
     """Return the verdicts that would do. Raises InvalidInput."""
     verdicts = point.policy.verdicts
     if towards is None:
-        return frozenset(verdicts) - {decision.verdict}
+        said = decision.verdict if decision.proposed is None else decision.proposed
+        return frozenset(verdicts) - {said}
     if towards not in verdicts:
         wrong = f"{towards[:63]!r} is none of {', '.join(verdicts)}"
         raise InvalidInput(

@@ -88,7 +88,7 @@ def declared_of(points: Mapping[str, DecisionPoint[Any]]) -> dict[str, Declared]
             point.policy.verdicts,
             point.policy.review,
             frozenset(point.request.model_fields),
-            tuple(getattr(point, "segments", ())),
+            point.segments,
         )
         for name, point in points.items()
     }

@@ -126,13 +126,18 @@ class Applier:
 
     async def _unpromoted(self, view: ChangeView, deed: Deed, over: int | None) -> list[Write]:
         row, point = view.row, view.row.point
-        history = await self._registry.history(point, limit=1)
+        history = await self._registry.history(point, limit=MOST_ROWS)
         current = history[0].revision if history else 0
         run = await self._store.get(RolloutRunRow, row.id)
         own = row.base_revision + 1 if run is None else run.revision
-        _refuse_later(row, current, own, over)
+        about = applying.concerned(row, view.plan)
+        later = [one for one in history if one.revision > own]
+        if not all(applying.is_aside(one, about) for one in later):
+            _refuse_later(row, current, own, over)
         before = [RolloutRow(**each) for each in view.plan["rollout"]]
         now = await self._registry.rollout(point)
+        stood = {each[2:4] for each in before} | about
+        before += [one for one in now if one.stage == Stage.SHADOW and one[2:4] not in stood]
         why = deed._replace(reason=f"change {row.id} rolled back: {deed.reason}")
         changes, writes = applying.rollout_restored(point, now, current, before, why)
         for one in changes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import orjson
@@ -16,6 +16,8 @@ from opsrail.values.rollouts import GuaranteeRow, RolloutRunRow, RunState
 from opsrail.values.rows import Delete, Insert, Require, Update, Value, Write
 from opsrail.values.settings import content_of
 
+Version = tuple[str, int]
+KEY = ("point", "model_name", "model_number")
 AUTHOR, APPROVE, REJECT = "author", "approve", "reject"
 """What an approval's row says. The author has one from the start, so that its key leaves no room for their approval."""
 
@@ -144,6 +146,22 @@ def _ended(one: GuaranteeRow, at_ms: int | None) -> Update:
     return Update(GuaranteeRow, (one.id,), ended, {"version": one.version})
 
 
+def is_aside(one: RolloutChangeRow, concerned: Collection[Version]) -> bool:
+    """Return whether a later change of a rollout stands in no roll-back's way: it let some other version score along."""
+    return one.stage == Stage.SHADOW and (one.model_name, one.model_number) not in concerned
+
+
+def concerned(row: ChangeRow, plan: Mapping[str, Any]) -> set[Version]:
+    """Return the versions that a promotion is about: the one it moved, and those that stood where requests are answered."""
+    name, _, number = plan["to"]["model"].partition("/")
+    answering = {
+        (each["model_name"], each["model_number"])
+        for each in plan["rollout"]
+        if each["stage"] not in (Stage.SHADOW, Stage.RETIRED)
+    }
+    return {(name, int(number)), *answering}
+
+
 def rollout_restored(
     point: str,
     now: Sequence[RolloutRow],
@@ -162,31 +180,33 @@ def rollout_restored(
     """
     stood = {(row.model_name, row.model_number): row for row in before}
     stands = {(row.model_name, row.model_number): row for row in now}
-    moves: list[tuple[tuple[str, int], Stage]] = [
-        (version, Stage.RETIRED)
-        for version in sorted(stands.keys() - stood.keys())
-        if stands[version].stage != Stage.RETIRED
-    ]
+    gone = sorted(stands.keys() - stood.keys())
+    moves = [(each, Stage.RETIRED) for each in gone if stands[each].stage != Stage.RETIRED]
     moves += [
-        (version, Stage(row.stage))
-        for version, row in sorted(stood.items(), key=lambda one: one[1].stage == Stage.LIVE)
-        if _place(row) != _place(stands.get(version))
+        (each, Stage(row.stage))
+        for each, row in sorted(stood.items(), key=lambda one: one[1].stage == Stage.LIVE)
+        if _place(row) != _place(stands.get(each))
     ]
-    changes = [
-        RolloutChangeRow(
-            point, revision + position, stage, *version, deed.by, deed.reason, deed.at_ms
-        )
-        for position, (version, stage) in enumerate(moves, 1)
-    ]
-    moved_to = {(one.model_name, one.model_number): one for one in changes}
-    fresh = [
-        row._replace(revision=moved_to[version].revision, at_ms=deed.at_ms)
-        if version in moved_to
-        else row
-        for version, row in stood.items()
-    ]
-    writes: list[Write] = [*map(Insert, changes), Delete(RolloutRow, {"point": point})]
-    return changes, [*writes, *map(Insert, fresh)]
+    changes: list[RolloutChangeRow] = []
+    writes: list[Write] = []
+    for position, (each, stage) in enumerate(moves, revision + 1):
+        one = RolloutChangeRow(point, position, stage, *each, deed.by, deed.reason, deed.at_ms)
+        changes.append(one)
+        writes.append(Insert(one))
+    writes += [Delete(RolloutRow, dict(zip(KEY, (point, *each), strict=True))) for each in gone]
+    for one in changes:
+        each = (one.model_name, one.model_number)
+        if (row := stood.get(each)) is not None:
+            row = row._replace(revision=one.revision, at_ms=deed.at_ms)
+            writes.append(_put(row) if each in stands else Insert(row))
+    return changes, writes
+
+
+def _put(row: RolloutRow) -> Update:
+    fresh: dict[str, Value] = {
+        name: value for name, value in row._asdict().items() if name not in KEY
+    }
+    return Update(RolloutRow, (row.point, row.model_name, row.model_number), fresh)
 
 
 def _place(row: RolloutRow | None) -> tuple[str, float] | None:

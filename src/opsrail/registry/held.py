@@ -31,6 +31,11 @@ class HeldSettings:
         """Return what holds for a point; None: all is as its code says."""
         return self._settings.get(point)
 
+    def deadline_ms(self, point: str, declared_ms: int) -> int:
+        """Return the time that a point gives for an answer, where its code declares this one."""
+        settings = self._settings.get(point)
+        return (settings.deadline_ms if settings is not None else None) or declared_ms
+
     async def read(self) -> None:
         """Read all settings. What cannot be read leaves standing what was read of it before.
 

@@ -121,6 +121,7 @@ class Decisions:
 
     def _decider_of(self, point: DecisionPoint[Any]) -> Any:
         admission, now_s = self._door.app.decider.admission, self._door.app.clock.monotonic_s
+        held = self._door.app.registry.held
 
         async def decide(request: Request) -> Response:
             query_of(request)
@@ -144,7 +145,8 @@ class Decisions:
                 on_model_s = decision.latency_ms.get("score", 0.0) / 1000
                 took_s = None if decision.is_repeat else now_s() - begun_s - on_model_s
             finally:
-                admission.leave(took_s, (budget_ms or point.deadline_ms) / 1000)
+                allowed_ms = budget_ms or held.deadline_ms(point.name, point.deadline_ms)
+                admission.leave(took_s, allowed_ms / 1000)
             place = (b"content-location", b"/v1/decisions/" + decision.id.encode())
             if decision.is_repeat:
                 return Rendered(decision.written(), place, RAW_REPEATED)

@@ -72,8 +72,8 @@ class Points:
         return {"name": "opsrail", "version": __version__, "extensions": ["binary_tensor_data"]}
 
     def deadline_ms(self, name: str) -> int:
-        """Return the time that a point declares for an answer. Raises NotFound."""
-        return self._point(name).deadline_ms
+        """Return the time that a point gives for an answer. Raises NotFound."""
+        return self._app.registry.held.deadline_ms(name, self._point(name).deadline_ms)
 
     async def metadata(self, name: str, version: str) -> dict[str, Any]:
         """Return a point's versions, inputs and outputs.

@@ -362,6 +362,26 @@ async def test_a_roll_back_never_goes_past_what_somebody_decided_later(road: Cha
     assert (settings.bands, settings.deadline_ms) == (None, 900)
 
 
+async def test_a_challenger_that_came_later_stands_in_no_roll_backs_way_and_stays(
+    road: Changing,
+) -> None:
+    await second(road)
+    row = await road.applied("promote", {"model": "fraud/2"})
+    await road.promoted(await road.registered(linear(bias=3.0)), Stage.SHADOW)
+    await road.changes.rollback(row.id, by="guard", reason="worse")
+
+    assert await standing(road) == {"live": 1, "shadow": 3}
+
+
+async def test_who_took_the_version_aside_later_is_not_overruled(road: Changing) -> None:
+    version = await second(road)
+    row = await road.applied("promote", {"model": "fraud/2", "stage": "canary", "share": 0.1})
+    await road.promoted(version, Stage.SHADOW)
+
+    with pytest.raises(Conflict, match="--over"):
+        await road.changes.rollback(row.id, by="guard", reason="worse")
+
+
 async def test_a_rollout_under_way_is_rolled_back_with_its_change(road: Changing) -> None:
     await second(road)
     row = await road.applied("promote", {"model": "fraud/2", "steps": STEPS})
