@@ -1,4 +1,4 @@
-"""Offline: what would happen, found out in virtual time; how judges of the same requests disagree; which bands may be promised.
+"""Offline: what would happen, found out in virtual time; how judges of the same requests disagree; what may be promised.
 
 `scenario.py` is what is simulated, `engine.py` runs it with the very queues that serve, `tally.py` is what comes out. A
 notebook needs nothing else: no server, no store, no event loop.

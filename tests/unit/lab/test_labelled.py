@@ -29,7 +29,7 @@ async def store() -> AsyncIterator[MemoryStore]:
     await store.close()
 
 
-def told(found: Labelled) -> list[tuple[float, float | None, float | None]]:
+def told(found: Labelled) -> list[tuple[float | None, ...]]:
     return [
         (score, *(None if math.isnan(one) else one for one in (label, ratio)))
         for score, label, ratio in zip(found.scores, found.labels, found.ratios, strict=True)

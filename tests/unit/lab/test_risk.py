@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from opsrail.errors import InvalidInput
-from opsrail.lab.risk import Risk, Words, read_risks
+from opsrail.lab.risk import Risk, Verdict, Words, read_risks
 
-BOTH = ("approve", "decline")
+BOTH: tuple[Verdict, ...] = ("approve", "decline")
 
 
 @pytest.mark.parametrize(
