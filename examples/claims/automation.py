@@ -225,6 +225,7 @@ fraud = DecisionPoint(
     fallback=claim_rules,
     deadline_ms=2_000,
     impact="high",
+    labels={"fraud": {"decline": 1, "approve": 0}},
 )
 
 # -- what is done ------------------------------------------------------------------------------------------------------
@@ -259,8 +260,10 @@ async def intake(case: Case, claim: Claim) -> Settlement:
     amount_usd = claim.estimate_usd if receipt.total_usd is None else receipt.total_usd
     decision = await case.decide(fraud, ClaimFacts.of(claim, receipt))
     ruling: Ruling | None = None
-    if decision.verdict == "review" or await case.random() < SPOT_CHECK_RATIO:
-        ruling = await case.review("claims-desk", decision, due="4h", show=receipt)
+    is_doubtful = decision.verdict == "review"
+    if is_doubtful or await case.random() < SPOT_CHECK_RATIO:
+        sampled = None if is_doubtful else SPOT_CHECK_RATIO
+        ruling = await case.review("claims-desk", decision, due="4h", show=receipt, sampled=sampled)
         if ruling.verdict != "approve":
             return Settlement(
                 verdict="declined",

@@ -173,3 +173,20 @@ def test_what_was_settled_is_history_for_the_next_claim_of_that_make() -> None:
         history = claims.decisions(second)[0].features[1]
         assert history.name == "vehicle-history@1"
         assert history.values["vehicle-history.fraud_ratio"] == 0.1
+
+
+def test_rulings_are_labels_and_spot_checks_say_with_what_probability_they_were_drawn() -> None:
+    with rehearsal(score=0.5) as claims:
+        doubtful = claims.submit("claims-intake", a_claim())
+        claims.rule(doubtful, "decline", by="ana", reason="Forged.")
+        (told,) = claims.outcomes(doubtful)
+    with rehearsal(score=0.001) as claims:
+        cases = [
+            claims.submit("claims-intake", a_claim(PolicyNumber=number)) for number in range(1, 101)
+        ]
+        drawn = next(case for case in cases if case.state == "waiting")
+        claims.rule(drawn, "approve", by="ana")
+        (checked,) = claims.outcomes(drawn)
+
+    assert told[2:6] == ("fraud", 1.0, "review", 1.0)
+    assert checked[2:6] == ("fraud", 0.0, "audit", 0.05)

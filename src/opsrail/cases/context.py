@@ -34,6 +34,7 @@ from opsrail.errors import (
 )
 from opsrail.ledger.commitment import record_commitment
 from opsrail.ledger.entries import entry
+from opsrail.review.labels import Labels, Sampled, is_ratio
 from opsrail.review.opening import opened
 from opsrail.values.cases import CaseRow, InboxRow, JournalRow, OutboxRow, OutboxState
 from opsrail.values.decisions import Decision, DecisionRow
@@ -68,6 +69,7 @@ class Case:
         self._journal = Journal(row, entries, inbox, road)
         self._topics: list[str] = []
         self._due_at_ms: int | None = None
+        self._labels: dict[str, Labels] = {}
         self._beside = Beside()
 
     # -- what authors call -------------------------------------------------------------------------------------------
@@ -128,6 +130,7 @@ class Case:
         due: Span | None = None,
         priority: int = 5,
         show: object = None,
+        sampled: float | None = None,
     ) -> Coroutine[Any, Any, Ruling]:
         """Put the question to a person and park; nothing but rows is kept until the ruling arrives.
 
@@ -137,8 +140,15 @@ class Case:
             due: When the desk should have ruled, e.g. `"4h"`.
             priority: Smaller is sooner, 0..9.
             show: Further facts for the person; a model or plain values.
+            sampled: Where chance put the decision to a person, the probability of that, in (0, 1]: what the ruling tells
+                then speaks for all that might have been drawn. None: there was another reason.
         """
-        return self._review(self._journal.number(queue), queue, decision, due, priority, show)
+        if sampled is not None and not is_ratio(sampled):
+            raise AuthorError(
+                f"case {self.id}: case.review(sampled={sampled!r}) is no probability above 0 and up to 1"
+            )
+        number, spoken = self._journal.number(queue), self._spoken(decision, sampled)
+        return self._review(number, queue, decision, due, priority, show, spoken)
 
     def act(
         self, action: Action[P], /, *args: P.args, **kwargs: P.kwargs
@@ -239,6 +249,7 @@ class Case:
 
     async def _decide(self, seq: int, point: DecisionPoint[Any], facts: BaseModel) -> Decision:
         journal = self._journal
+        self._labels[point.name] = point.labels
         digest = digest_of((facts,), {})
         if (known := journal.recorded(seq, "decide", point.name, digest)) is not None:
             row = await self._read(DecisionRow, from_json(known.result))
@@ -278,6 +289,7 @@ class Case:
         due: Span | None,
         priority: int,
         show: object,
+        spoken: Sampled,
     ) -> Ruling:
         journal = self._journal
         if (known := journal.recorded(seq, "review", queue)) is not None:
@@ -291,8 +303,8 @@ class Case:
         if journal.is_fresh or await self._read(ReviewRow, review_id) is None:
             due_ms = None if due is None else span_ms(due)
             now_ms = self._road.clock.now_ms()
-            writes = opened(self._row, review_id, queue, decision, due_ms, priority, show, now_ms)
-            journal.later(seq, *writes)
+            given = (decision, due_ms, priority, show, now_ms, spoken)
+            journal.later(seq, *opened(self._row, review_id, queue, *given))
         self._topics.append(topic)
         await self._beside.park()
 
@@ -356,6 +368,10 @@ class Case:
                 return await self._road.store.get(table, key)
         except Unavailable as cause:
             raise Interrupted(cause) from cause
+
+    def _spoken(self, decision: Decision | None, ratio: float | None) -> Sampled:
+        """Return what a ruling on a decision will tell of it, as its point declares."""
+        return Sampled({} if decision is None else self._labels.get(decision.point, {}), ratio)
 
     def _ruled(self, text: str) -> Ruling:
         ruling = Ruling(**from_json(text))

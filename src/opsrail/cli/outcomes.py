@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -10,6 +12,8 @@ from opsrail.cli.options import Invocation, common, examples, operator
 
 if TYPE_CHECKING:
     from opsrail.app import App
+    from opsrail.cli.progress import Ticker
+    from opsrail.decide.outcome_import import Defaults, Imported
     from opsrail.values.outcomes import OutcomeRow
 
 ID = "01K8ZC2V7N3T9D4M6Q0RWXYABC"
@@ -87,6 +91,77 @@ def record(
         click.echo(
             f"{row.name} of decision {row.decision_id} is {row.value:g}, source {row.source}"
         )
+
+
+@outcomes.command(
+    "import",
+    epilog=examples(
+        "opsrail outcomes import frauds.csv --name fraud",
+        "opsrail outcomes import frauds.csv --name fraud --automation claims-intake --point fraud-risk",
+        "opsrail outcomes import audit.jsonl --source audit --ratio 0.05",
+    ),
+)
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--name", help="What turned out, where the file has no column `name`.")
+@click.option(
+    "--source", type=click.Choice(SOURCES), default="import", show_default=True, help="Likewise."
+)
+@click.option("--ratio", type=float, default=1.0, metavar="P", help="Likewise. [default: 1]")
+@click.option("--automation", help="Whose case keys the column `case_key` holds.")
+@click.option("--point", help="Of a case's decisions, those made here.")
+@operator
+@common
+def import_(
+    invocation: Invocation,
+    file: Path,
+    name: str | None,
+    source: str,
+    ratio: float,
+    automation: str | None,
+    point: str | None,
+    by: str,
+) -> None:
+    """Write down the outcomes of a file: CSV, JSON Lines (also gzipped) or Parquet.
+
+    Columns: decision_id or case_key; value; and where the options do not say it name, source, ratio, known_at, by.
+
+    Every row is checked first; nothing is written unless all are right. What stands as the file says is passed over, so the
+    same command goes on after an interruption.
+    """
+    from opsrail.cli.progress import Ticker
+    from opsrail.cli.render import print_json
+    from opsrail.cli.session import on_app
+    from opsrail.decide.outcome_import import Defaults
+
+    defaults = Defaults(by, name, source, ratio, automation, point)
+    invocation.interrupted = "Interrupted; what was written stays. The same command goes on."
+
+    with Ticker("passes over rows") as ticker:
+        done = on_app(invocation, lambda app: _imported(app, file, defaults, ticker))
+    if invocation.is_json:
+        print_json({"import": done._asdict()})
+        return
+    click.echo(
+        f"{done.recorded:,} of {done.rows:,} outcomes recorded, {done.unchanged:,} stood already"
+    )
+
+
+async def _imported(app: App, file: Path, defaults: Defaults, ticker: Ticker) -> Imported:
+    from opsrail.cases.rows import opened_rows
+    from opsrail.decide.outcome_import import GivenRow, OutcomeImport
+
+    counts = {"checked": 0, "written": 0}
+
+    def read() -> Iterator[GivenRow]:
+        with opened_rows(file) as opened:
+            for row in opened.rows:
+                yield GivenRow(row.line, row.values, row.faults)
+
+    def tell(what: str, count: int) -> None:
+        counts[what] = count
+        ticker.tick(sum(counts.values()), 2 * counts["checked"], f"{what} {count:,} rows")
+
+    return await OutcomeImport(app.store, app.clock, read, defaults, tell).run()
 
 
 @outcomes.command(

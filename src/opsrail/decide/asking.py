@@ -342,9 +342,11 @@ async def _first_score(tasks: set[asyncio.Task[Score | NoScore]]) -> Score | NoS
             return scores[0] if scores else answers[-1]
 
 
-def no_score(fault: OpsrailError) -> NoScore:
-    """Return an error as a reason for silence."""
-    return NoScore(fault.code, f"No score: {fault}.")
+def no_score(fault: OpsrailError | TimeoutError, late: str = "it came too late") -> NoScore:
+    """Return an error as a reason for silence; `late` is what to say of one that ran out of time."""
+    if isinstance(fault, OpsrailError):
+        return NoScore(fault.code, f"No score: {fault}.")
+    return NoScore(DeadlinePassed.code, f"No score: {late}.")
 
 
 def _left_alone(guard: _Guard, now_s: float) -> NoScore:

@@ -30,10 +30,8 @@ from opsrail.decide.shadow import Shadows
 from opsrail.decide.stats import DeciderStats, stats_of
 from opsrail.errors import (
     AuthorError,
-    DeadlinePassed,
     Fault,
     InvalidInput,
-    OpsrailError,
     Overloaded,
     Unavailable,
     UnknownName,
@@ -68,7 +66,8 @@ class Request(NamedTuple, Generic[M]):
         criticality: Who goes first and is shed last, and whether speed or cost chooses the pool, if that is less than the
             point declares.
         tenant: Whose request it is; no score is shared with another's.
-        arm_key: What the canary's choice hangs on; None: the case, without one the correlation id.
+        arm_key: What the canary's choice hangs on where the point names no entity; None: the case, without one the
+            correlation id.
         model_number: Number of the version that is to answer, if it is live or canary; None: whichever the rollout says.
         also: The decision -> writes that go into the same commit. Not together with a key.
     """
@@ -203,17 +202,18 @@ class Decider:
         shadows = () if self._shadow is None else self._shadow.stats()
         return stats_of(self.admission, cache, self._asker, pools, self._recorder, shadows)
 
-    def _known_route(self, request: Request[Any]) -> Route | None:
-        key = request.arm_key or request.case_id or request.correlation_id
-        return self._registry.known_route(request.point.name, key)
+    def _known_route(self, request: Request[Any]) -> Route | NoScore | None:
+        try:
+            return self._registry.known_route(request.point.name, _arm_key(request))
+        except AuthorError as fault:
+            return no_score(fault)
 
     async def _route(self, request: Request[Any], deadline: Deadline) -> Route | NoScore:
-        key = request.arm_key or request.case_id or request.correlation_id
         try:
-            route = self._registry.route(request.point.name, key)
+            route = self._registry.route(request.point.name, _arm_key(request))
             return await in_time(route, deadline.left_s(self._clock.monotonic_s()))
         except (Unavailable, TimeoutError) as fault:
-            return _no_score(fault, "the rollout could not be read in time")
+            return no_score(fault, "the rollout could not be read in time")
 
     async def _fetch(
         self, request: Request[Any], asked: ViewRead, deadline: Deadline
@@ -227,7 +227,7 @@ class Decider:
         except UnknownName:
             raise
         except (Unavailable, AuthorError, TimeoutError) as fault:
-            return _no_score(fault, "the features could not be read in time")
+            return no_score(fault, "the features could not be read in time")
 
     async def _score(
         self,
@@ -377,10 +377,9 @@ def _ticket(request: Request[Any], asked: ViewRead) -> Ticket | None:
     return Ticket(scope, request.idempotency_key, asked.digest)
 
 
-def _no_score(fault: OpsrailError | TimeoutError, late: str) -> NoScore:
-    if isinstance(fault, OpsrailError):
-        return no_score(fault)
-    return NoScore(DeadlinePassed.code, f"No score: {late}.")
+def _arm_key(request: Request[Any]) -> str:
+    other = request.arm_key or request.case_id or request.correlation_id
+    return request.point.entity_of(request.facts, other)
 
 
 def _silence(point: DecisionPoint[Any], why: NoScore, link: Link | None) -> Answer:

@@ -9,17 +9,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from math import isfinite
-from typing import Any
+from typing import Any, NamedTuple
 
 from opsrail.clock import Clock, rfc3339
 from opsrail.errors import Fault, InvalidInput, KeyReused, NotFound, StaleWrite
-from opsrail.ledger.entries import entry
 from opsrail.ports import Store
+from opsrail.review.labels import is_ratio, writes
 from opsrail.values.canonical import canonical, digest
 from opsrail.values.cases import KeyRow
 from opsrail.values.decisions import DecisionRow
-from opsrail.values.outcomes import OUTCOME_NAME, OUTCOME_RECORDED, OUTCOME_SOURCES, OutcomeRow
-from opsrail.values.rows import Insert, Where, Write
+from opsrail.values.outcomes import OUTCOME_NAME, OUTCOME_SOURCES, OutcomeRow
+from opsrail.values.rows import Insert, Where
 
 BY_CHARACTERS = 200
 CLOCKS_APART_MS = 300_000
@@ -28,6 +28,26 @@ MOST_ROWS = 1_000
 NAMED = re.compile(OUTCOME_NAME)
 KEYS = "outcome:"
 """How the scopes of idempotency keys begin; the rest is the caller."""
+
+
+class Told(NamedTuple):
+    """What somebody says turned out true of a decision.
+
+    Attributes:
+        value: 1 and 0 for yes and no, or a quantity.
+        source: `review`, `audit`, `late` or `import`; see `OutcomeRow`.
+        by: Who says so, 1..200 characters.
+        ratio: Probability with which such a decision was looked at, in (0, 1].
+        known_at_ms: When it could be known, epoch ms; None: now.
+    """
+
+    decision_id: str
+    name: str
+    value: float
+    source: str
+    by: str
+    ratio: float = 1.0
+    known_at_ms: int | None = None
 
 
 class Outcomes:
@@ -47,62 +67,60 @@ class Outcomes:
         by: str,
         ratio: float = 1.0,
         known_at_ms: int | None = None,
-        idempotency_key: str | None = None,
     ) -> OutcomeRow:
-        """Write down what turned out true of a decision, with its ledger entry, in one commit.
+        """Write down what turned out true of a decision, with its ledger entry, in one commit; see `Told`.
 
         What was written before stays; of one name, what is written last holds.
-
-        Args:
-            value: 1 and 0 for yes and no, or a quantity.
-            source: `review`, `audit`, `late` or `import`; see `OutcomeRow`.
-            by: Who says so, 1..200 characters.
-            ratio: Probability with which such a decision was looked at, in (0, 1].
-            known_at_ms: When it could be known, epoch ms; None: now.
-            idempotency_key: The same key of the same `by` writes once.
 
         Raises:
             InvalidInput: all faults at once. Terminal: nothing was written.
             NotFound: no decision has that id. Terminal.
+        """
+        told = Told(decision_id, name, value, source, by, ratio, known_at_ms)
+        row = await self._checked(told)
+        await self._store.commit(writes(row))
+        return row
+
+    async def record_once(self, told: Told, scope: str, key: str) -> tuple[OutcomeRow, bool]:
+        """As `record`, once a key; return what stands, and whether it is new.
+
+        Args:
+            scope: Who asks: the keys of two never meet.
+            key: The caller's idempotency key; it stands as long as the outcome.
+
+        Raises:
+            InvalidInput, NotFound: as `record`.
             KeyReused: the key came with another outcome before. Conflict.
         """
-        now_ms = self._clock.now_ms()
-        known_ms = now_ms if known_at_ms is None else known_at_ms
-        row = OutcomeRow(
-            self._clock.new_id(), decision_id, name, value, source, ratio, by, known_ms, now_ms
-        )
-        decision = await self._store.get(DecisionRow, decision_id)
-        if found := list(faults_of(row, None if decision is None else decision.at_ms)):
-            raise InvalidInput(f"nothing was recorded of decision {decision_id[:63]!r}", found)
-        if decision is None:
-            raise NotFound(
-                f"no decision {decision_id[:63]!r}; `opsrail cases show` names the decisions of a case"
-            )
-        row = row._replace(value=float(value), ratio=float(ratio))
-        if idempotency_key is None:
-            await self._store.commit(writes(row))
-            return row
-        return await self._record_once(row, known_at_ms, idempotency_key)
-
-    async def _record_once(
-        self, row: OutcomeRow, known_at_ms: int | None, idempotency_key: str
-    ) -> OutcomeRow:
-        given = {**row.entered(), "decision": row.decision_id, "known_at_ms": known_at_ms}
-        del given["outcome"]
-        key = KeyRow(KEYS + row.by, idempotency_key, digest(canonical(given)), row.id, row.at_ms)
+        row = await self._checked(told)
+        body_digest = digest(canonical(told._asdict()))
+        named = KeyRow(KEYS + scope, key, body_digest, row.id, row.at_ms)
         try:
-            await self._store.commit([Insert(key), *writes(row)])
+            await self._store.commit([Insert(named), *writes(row)])
         except StaleWrite:
-            twin = await self._store.get(KeyRow, key.scope, key.key)
+            twin = await self._store.get(KeyRow, named.scope, named.key)
             earlier = None if twin is None else await self._store.get(OutcomeRow, twin.subject_id)
             if twin is None or earlier is None:
                 raise
-            if twin.body_digest != key.body_digest:
+            if twin.body_digest != body_digest:
                 raise KeyReused(
-                    f"key {idempotency_key!r} of {row.by} came with another outcome before; use a fresh key"
+                    f"key {key!r} came with another outcome before; use a fresh key"
                 ) from None
-            return earlier
-        return row
+            return earlier, False
+        return row, True
+
+    async def _checked(self, told: Told) -> OutcomeRow:
+        """Return the row of an outcome that may be written."""
+        decision = await self._store.get(DecisionRow, told.decision_id)
+        row = row_of(told, self._clock.new_id(), self._clock.now_ms())
+        found = list(faults_of(row, None if decision is None else decision.at_ms))
+        if found:
+            raise InvalidInput(f"nothing was recorded of decision {told.decision_id[:63]!r}", found)
+        if decision is None:
+            raise NotFound(
+                f"no decision {told.decision_id[:63]!r}; `opsrail cases show` names the decisions of a case"
+            )
+        return plain(row)
 
     async def of(self, decision_id: str) -> list[OutcomeRow]:
         """Return what was written of a decision, first to last, at most 1,000 rows; empty where nothing was."""
@@ -130,9 +148,25 @@ def standing(rows: Sequence[OutcomeRow]) -> Mapping[str, OutcomeRow]:
     return {row.name: row for row in sorted(rows, key=lambda row: row.id)}
 
 
-def writes(row: OutcomeRow) -> list[Write]:
-    """Return the writes that make an outcome durable with its ledger entry."""
-    return [Insert(row), entry(OUTCOME_RECORDED, row.decision_id, row.at_ms, row.entered())]
+def row_of(told: Told, outcome_id: str, now_ms: int) -> OutcomeRow:
+    """Return an outcome as it would be written; not checked yet."""
+    known_ms = now_ms if told.known_at_ms is None else told.known_at_ms
+    return OutcomeRow(
+        outcome_id,
+        told.decision_id,
+        told.name,
+        told.value,
+        told.source,
+        told.ratio,
+        told.by,
+        known_ms,
+        now_ms,
+    )
+
+
+def plain(row: OutcomeRow) -> OutcomeRow:
+    """Return a row that was checked with its figures as floats: yes and no are 1 and 0."""
+    return row._replace(value=float(row.value), ratio=float(row.ratio))
 
 
 def faults_of(row: OutcomeRow, decided_at_ms: int | None) -> Iterator[Fault]:
@@ -152,7 +186,7 @@ def faults_of(row: OutcomeRow, decided_at_ms: int | None) -> Iterator[Fault]:
         )
     if row.source not in OUTCOME_SOURCES:
         yield Fault("source", f"{row.source[:80]!r} is none of {', '.join(OUTCOME_SOURCES)}")
-    if not _is_finite(row.ratio) or not 0 < row.ratio <= 1:
+    if not is_ratio(row.ratio):
         yield Fault("ratio", f"{row.ratio!r} is no probability above 0 and up to 1")
     if not 1 <= len(row.by.strip()) <= len(row.by) <= BY_CHARACTERS or not row.by.isprintable():
         yield Fault("by", f"say who tells it, in 1 to {BY_CHARACTERS} characters")

@@ -7,7 +7,8 @@ import hashlib
 import inspect
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from math import isfinite
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel
@@ -16,7 +17,7 @@ from opsrail.decide.chain import STAND_INS, USUAL, StandIn
 from opsrail.decide.code import code_digest, is_plain_function
 from opsrail.decide.policy import Fallback, Policy
 from opsrail.decide.reasons import MOST_CODES
-from opsrail.errors import Fault, InvalidInput
+from opsrail.errors import AuthorError, Fault, InvalidInput
 from opsrail.values.canonical import canonical, digest
 from opsrail.values.decisions import (
     CRITICALITIES,
@@ -26,10 +27,12 @@ from opsrail.values.decisions import (
     Durability,
     Impact,
 )
+from opsrail.values.outcomes import OUTCOME_NAME
 from opsrail.values.settings import LONGEST_DEADLINE_MS, Segment
 
 M = TypeVar("M", bound=BaseModel)
 NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
+OUTCOME = re.compile(OUTCOME_NAME)
 VIEW_REF = re.compile(r"[a-z][a-z0-9-]{0,62}@[1-9][0-9]{0,8}")
 DEADLINE_MS = 1_000
 """Ours: a caller who waits for an answer waits about a second."""
@@ -56,6 +59,11 @@ class DecisionPoint(Generic[M]):
         budget_usd_per_day: As above, in a day.
         durability: `grouped`: durable before the answer, with others that come within 2 ms; `synced`: waits for no others;
             `async`: the answer does not wait for the disk, a crash may lose the record; refused for impact `high`.
+        entity: Whose request it is, e.g. `lambda facts: facts.PolicyNumber`: a plain function to text or a whole number. A
+            canary answers all requests of an entity or none; without it, all of a case. It says who is asked, not what a
+            score means, so it is no part of `policy_version`.
+        labels: Which outcomes a person's ruling tells of a decision, by name and ruling, e.g. `{"fraud": {"decline": 1,
+            "approve": 0}}`; they are recorded with the ruling.
         reason_codes: How many of the features that moved the score each decision names, 0..10, computed within the deadline.
         segments: Names of request fields to tell decisions apart by, where models and people are compared; numbers are cut
             into ranges.
@@ -82,6 +90,8 @@ class DecisionPoint(Generic[M]):
         reason_codes: int = 0,
         durability: Durability = "grouped",
         segments: Sequence[str] = (),
+        entity: Callable[[M], str | int] | None = None,
+        labels: Mapping[str, Mapping[str, float]] | None = None,
     ) -> None:
         self.name = name
         self.request = request
@@ -99,6 +109,7 @@ class DecisionPoint(Generic[M]):
         self.durability: Durability = durability
         self.autonomy: Sequence[Segment] = ()  # settings say otherwise, see `held.py`
         self.segments = tuple(segments)
+        self.entity, self.labels = entity, dict(labels or {})
         if found := list(_faults(self)):
             raise InvalidInput(f"decision point {name!r} cannot be defined", found)
 
@@ -119,6 +130,28 @@ class DecisionPoint(Generic[M]):
         return hashlib.sha256(
             f"{self.policy.version} {self._fallback_digest}".encode()
         ).hexdigest()[:16]
+
+    def entity_of(self, facts: M, other: str) -> str:
+        """Return whose request it is; `other` where the point names no entity.
+
+        Raises:
+            AuthorError: the point's function fails, or returns no text. Terminal: the decision falls back.
+        """
+        if self.entity is None:
+            return other
+        try:
+            entity: object = self.entity(facts)
+        except Exception as wrong:
+            raise AuthorError(
+                f"{self.name}: entity failed with {type(wrong).__name__}: {wrong}; mend the function"
+            ) from wrong
+        if isinstance(entity, str) and entity:
+            return entity
+        if isinstance(entity, int) and not isinstance(entity, bool):
+            return str(entity)
+        raise AuthorError(
+            f"{self.name}: entity returned {type(entity).__name__}; return text that is not empty, or a whole number"
+        )
 
     def __repr__(self) -> str:
         return f"DecisionPoint({self.name!r})"
@@ -154,6 +187,9 @@ def _faults(point: DecisionPoint[Any]) -> Iterator[Fault]:
         if count > 1:
             yield Fault("stand_ins", f"{kind!r} stands {count} times")
     yield from _wrong_words(point)
+    if point.entity is not None and not is_plain_function(point.entity):
+        yield Fault("entity", "must be a plain function of the request that returns text")
+    yield from _wrong_labels(point.labels)
     for name in ("budget_usd_per_hour", "budget_usd_per_day"):
         if not 0 <= (usd := getattr(point, name)) < float("inf"):
             yield Fault(name, f"{usd} is not an amount in US dollars from 0 on")
@@ -184,6 +220,25 @@ def _wrong_segments(point: DecisionPoint[Any]) -> Iterator[Fault]:
             yield Fault("segments", f"{name!r} is no field of the request: {', '.join(known)}")
         if count > 1:
             yield Fault("segments", f"{name!r} stands {count} times")
+
+
+def _wrong_labels(labels: Mapping[Any, Any]) -> Iterator[Fault]:
+    for name, values in labels.items():
+        if not isinstance(name, str) or not OUTCOME.fullmatch(name):
+            yield Fault(
+                "labels",
+                f"{name!r}: use a-z, 0-9 and -, starting with a letter, at most 63 characters",
+            )
+        if not isinstance(values, Mapping) or not values:
+            yield Fault(
+                f"labels.{name}", "names no ruling; write e.g. {'decline': 1, 'approve': 0}"
+            )
+            continue
+        for ruling, value in values.items():
+            if not isinstance(ruling, str) or not 1 <= len(ruling) <= 64 or ruling == "review":
+                yield Fault(f"labels.{name}", f"{ruling!r} is no ruling")
+            if not isinstance(value, int | float) or not isfinite(value):
+                yield Fault(f"labels.{name}.{ruling}", f"{value!r} is no number")
 
 
 def _is_model(value: object) -> bool:

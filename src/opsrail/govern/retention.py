@@ -11,7 +11,7 @@ Idempotency keys of decisions go once they have expired; one that was given to n
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from opsrail import faults
 from opsrail.clock import Clock
@@ -31,6 +31,7 @@ from opsrail.values.cases import (
     OutboxState,
 )
 from opsrail.values.decisions import DecisionRow
+from opsrail.values.outcomes import OutcomeRow
 from opsrail.values.reviews import ReviewRow
 from opsrail.values.rows import Delete, Insert, Require, Update, Where, Write
 
@@ -201,6 +202,7 @@ class Retention:
                 writes += [Delete(table, {"case_id": row.id}) for table in OF_A_CASE]
                 writes.append(Delete(CaseRow, {"id": row.id}))
             gone = [row.id for row in rows if row.id not in kept]
+            writes += await self._outcomes(gone)
             writes += await self._keys(gone)
             if gone:
                 fields = {"by": by, "count": len(gone), "last": gone[-1]}
@@ -212,6 +214,25 @@ class Retention:
             faults.point("retention.removed")
             count += len(gone)
         return count
+
+    async def _outcomes(self, ids: Sequence[str]) -> list[Write]:
+        """Return the writes that remove what turned out of removed cases' decisions, and the keys it was told with."""
+        writes: list[Write] = []
+        decisions = [id for (id,) in await self._among(DecisionRow, "case_id", ids, "id")]
+        told = [id for (id,) in await self._among(OutcomeRow, "decision_id", decisions, "id")]
+        for scope, key in await self._among(KeyRow, "subject_id", told, "scope", "key"):
+            writes.append(Delete(KeyRow, {"scope": scope, "key": key}))
+        return writes + [Delete(OutcomeRow, {"id": outcome}) for outcome in told]
+
+    async def _among(
+        self, table: type[tuple[Any, ...]], column: str, values: Sequence[str], *wanted: str
+    ) -> list[tuple[Any, ...]]:
+        """Return columns of all rows whose column has one of the values, a batch of values at a time."""
+        found: list[tuple[Any, ...]] = []
+        for start in range(0, len(values), BATCH):
+            where = Where(column, "in", tuple(values[start : start + BATCH]))
+            found += await self._store.count(table, where, by=wanted)
+        return found
 
     async def _keys(self, ids: Sequence[str]) -> list[Write]:
         """Return the writes that free the keys of removed cases; without this a late twin would find a case that is gone."""

@@ -163,7 +163,12 @@ def is_in_canary(point: str, key: str, share: float) -> bool:
     Source:
         Ours: the first 8 bytes of sha256(point, key) as a fraction of 2**64.
     """
-    return int.from_bytes(hashlib.sha256(f"{point}\0{key}".encode()).digest()[:8]) < share * 2**64
+    return (
+        int.from_bytes(
+            hashlib.sha256(f"{point}\0{key}".encode("utf-8", "surrogatepass")).digest()[:8]
+        )
+        < share * 2**64
+    )
 
 
 def answering(rows: Sequence[RolloutRow], key: str) -> RolloutRow | None:

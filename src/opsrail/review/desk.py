@@ -17,9 +17,11 @@ from opsrail.errors import AlreadyRuled, Fault, InvalidInput, NotFound, StaleWri
 from opsrail.ledger.commitment import record_commitment
 from opsrail.ledger.entries import entry
 from opsrail.ports import Store
+from opsrail.review import labels
 from opsrail.values.cases import InboxRow
+from opsrail.values.outcomes import OutcomeRow
 from opsrail.values.reviews import ReviewRow, ReviewState
-from opsrail.values.rows import Append, Insert, Update, equals
+from opsrail.values.rows import Insert, Update, Write, equals
 
 LEASE_MS = 15 * 60_000
 REASON_CHARACTERS = 4_000
@@ -92,7 +94,7 @@ class Desk:
         )
 
     async def rule(self, review_id: str, verdict: str, *, by: str, reason: str = "") -> ReviewRow:
-        """Record a person's ruling and wake the case.
+        """Record a person's ruling and wake the case; what it tells of the decision is an outcome in the same commit.
 
         Args:
             verdict: What the person says, e.g. `approve`.
@@ -138,13 +140,32 @@ class Desk:
             "claimed_at_ms": row.claimed_at_ms if row.assignee == by else None,
         }
         faults.point("review.before_ruling")
-        ruled = await self._change(row, change, Insert(inbox), noted)
+        told = self._told(row, verdict, by, now_ms)
+        ruled = await self._change(row, change, Insert(inbox), noted, *told)
         faults.point("review.after_ruling")
         return ruled
 
-    async def _change(
-        self, row: ReviewRow, change: dict[str, Any], *also: Insert | Append
-    ) -> ReviewRow:
+    def _told(self, row: ReviewRow, verdict: str, by: str, now_ms: int) -> list[Write]:
+        """Return the writes of the outcomes that a ruling tells."""
+        if row.decision_id is None:
+            return []
+        writes: list[Write] = []
+        for name, value, source, ratio in labels.told(row.labels, verdict):
+            outcome = OutcomeRow(
+                self._clock.new_id(),
+                row.decision_id,
+                name,
+                value,
+                source,
+                ratio,
+                by,
+                now_ms,
+                now_ms,
+            )
+            writes += labels.writes(outcome)
+        return writes
+
+    async def _change(self, row: ReviewRow, change: dict[str, Any], *also: Write) -> ReviewRow:
         change = {**change, "version": row.version + 1}
         try:
             await self._store.commit(

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic_core import from_json, to_json
 
 from opsrail.ledger.entries import entry
+from opsrail.review.labels import Sampled
 from opsrail.values.cases import CaseRow
 from opsrail.values.decisions import Decision
 from opsrail.values.reviews import ReviewRow, ReviewState
@@ -29,12 +30,14 @@ def opened(
     priority: int,
     show: object,
     now_ms: int,
+    sampled: Sampled,
 ) -> list[Write]:
     """Return the review's row and its ledger entry.
 
     Args:
         due_ms: Time the desk has, milliseconds from now; None: no limit.
         show: Further facts for the person.
+        sampled: What its ruling will tell of the decision.
     """
     subject: dict[str, Any] = {
         "input": from_json(case.input),
@@ -55,9 +58,12 @@ def opened(
         version=0,
         salt=case.salt,
         opened_at_ms=now_ms,
+        labels=None if decision is None else sampled.text(),
         **dict.fromkeys(UNRULED),
     )
-    fields = {"case": case.id, "decision": row.decision_id, "queue": queue}
+    fields: dict[str, Any] = {"case": case.id, "decision": row.decision_id, "queue": queue}
+    if sampled.ratio is not None:
+        fields["sampled"] = sampled.ratio
     return [Insert(row), entry("review.opened", review_id, now_ms, fields)]
 
 

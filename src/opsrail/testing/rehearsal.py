@@ -36,6 +36,7 @@ from opsrail.testing.loop import JumpingLoop
 from opsrail.testing.models import FunctionRuntime
 from opsrail.values.cases import CaseRow, CaseState, JournalRow, OutboxRow, OutboxState
 from opsrail.values.decisions import Decision, DecisionRow
+from opsrail.values.outcomes import OutcomeRow
 from opsrail.values.reviews import ReviewRow, ReviewState
 from opsrail.values.rows import Where
 from opsrail.values.spans import Span, span_ms
@@ -177,6 +178,11 @@ class Rehearsal:
             Decision.from_record(from_json(row.record))
             for row in self._of(DecisionRow, case, "seq")
         ]
+
+    def outcomes(self, case: CaseRow | str) -> list[OutcomeRow]:
+        """Return what turned out true of a case's decisions, first to last."""
+        rows = [self._do(self.app.outcomes.of(one.id)) for one in self.decisions(case)]
+        return sorted((row for of_one in rows for row in of_one), key=lambda row: row.id)
 
     def sent(self, name: str | None = None) -> list[Sent]:
         """Return the actions that went out, oldest first."""

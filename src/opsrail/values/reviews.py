@@ -34,6 +34,8 @@ class ReviewRow(NamedTuple):
         ruling_reason: Why; mandatory for an override.
         ruled_by: Who; `simulated-desk` where no person was.
         salt: Random bytes as hex; the ledger commits to sha256(salt || reason).
+        labels: JSON: which outcomes a ruling tells, how they were sampled; NULL: none. See `review/labels.py`. Reviewers do
+            not see it: who knows that a case is a spot check looks at it with other eyes.
     """
 
     id: str
@@ -56,6 +58,7 @@ class ReviewRow(NamedTuple):
     salt: str
     opened_at_ms: int
     ruled_at_ms: int | None
+    labels: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

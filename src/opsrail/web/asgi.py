@@ -21,6 +21,7 @@ from opsrail.web.health import Health
 from opsrail.web.inference import Inference
 from opsrail.web.ledger import Ledger
 from opsrail.web.openapi import document
+from opsrail.web.outcomes import Outcomes
 from opsrail.web.points import Points
 from opsrail.web.processes import Processes
 from opsrail.web.replays import Replays
@@ -53,6 +54,7 @@ def create_asgi(
     inference = Inference(door, health, Points(app))
     trades = (Cases(door), Decisions(door), Bulk(door), Explanations(door), Reviews(door))
     others = (
+        Outcomes(door),
         ChangesDoor(door),
         Challengers(door),
         Ledger(door),

@@ -16,13 +16,14 @@ REPEATED: Mapping[str, str] = {REPEAT_HEADER.lower(): "true"}
 RAW_REPEATED = (REPEAT_HEADER.lower().encode(), b"true")
 
 
-def idempotency_parameter(kept_s: int | None) -> Parameter:
+def idempotency_parameter(kept_s: int | None, subject: str = "case") -> Parameter:
     """Return the description of the header.
 
     Args:
         kept_s: Time for which a key is remembered, seconds; None: as long as what it stands for.
+        subject: What that is.
     """
-    kept = "as long as the case" if kept_s is None else f"{kept_s:,} seconds"
+    kept = f"as long as the {subject}" if kept_s is None else f"{kept_s:,} seconds"
     return Parameter(
         "Idempotency-Key",
         "header",

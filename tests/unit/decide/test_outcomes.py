@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 from pydantic_core import from_json
 
-from opsrail.decide.outcomes import CLOCKS_APART_MS, Outcomes, record_of, standing
+from opsrail.decide.outcomes import CLOCKS_APART_MS, Outcomes, Told, record_of, standing
 from opsrail.errors import InvalidInput, KeyReused, NotFound
 from opsrail.ledger.book import entries_about
 from opsrail.ledger.chain import WriterChain
 from opsrail.store.memory import MemoryStore
-from opsrail.values.decisions import DecisionRow
 from opsrail.values.outcomes import OutcomeRow
 from opsrail.values.rows import Insert
+from tests.support import history
 from tests.support.decisions import StillClock
 
 ID = "01K8ZC2V7N3T9D4M6Q0RWXYABC"
@@ -32,26 +32,7 @@ def clock() -> StillClock:
 async def store(clock: StillClock) -> AsyncIterator[MemoryStore]:
     store = MemoryStore(WriterChain(clock), clock=clock)
     await store.open()
-    row = DecisionRow(
-        ID,
-        "fraud-risk",
-        None,
-        None,
-        "m",
-        1,
-        "p",
-        0.5,
-        "approve",
-        None,
-        "band",
-        "score-in-band",
-        0,
-        False,
-        9,
-        1_000,
-        "{}",
-        "",
-    )
+    row = history.row(history.decision(1, id=ID, at_ms=1_000))
     await store.commit([Insert(row)])
     yield store
     await store.close()
@@ -167,16 +148,16 @@ async def test_of_a_decision_that_nobody_made_nothing_is_written(outcomes: Outco
 async def test_the_same_key_writes_once_also_when_asked_at_the_same_time(
     outcomes: Outcomes, clock: StillClock
 ) -> None:
-    async def told(by: str = "ann", value: int = 1) -> OutcomeRow:
+    async def told(scope: str = "ann", value: int = 1) -> tuple[OutcomeRow, bool]:
         clock.at_s += 1
-        return await outcomes.record(
-            ID, "fraud", value, source="late", by=by, idempotency_key="k-1"
-        )
+        return await outcomes.record_once(Told(ID, "fraud", value, "late", "bank"), scope, "k-1")
 
     rows = await asyncio.gather(told(), told(), told())
-    other = await told(by="ben")
+    other, is_new = await told(scope="ben")
 
-    assert len({row.id for row in rows}) == 1
-    assert await outcomes.of(ID) == [rows[0], other]
+    assert len({row.id for row, _ in rows}) == 1
+    assert sorted(is_new for _, is_new in rows) == [False, False, True]
+    assert is_new
+    assert await outcomes.of(ID) == [rows[0][0], other]
     with pytest.raises(KeyReused, match="came with another outcome"):
         await told(value=0)

@@ -14,9 +14,11 @@ from opsrail.clock import ManualClock
 from opsrail.errors import AlreadyRuled, InvalidInput, NotFound
 from opsrail.ledger.chain import WriterChain
 from opsrail.review.desk import LEASE_MS, REASON_CHARACTERS, Desk
+from opsrail.review.labels import Sampled
 from opsrail.store.memory import MemoryStore
 from opsrail.values.cases import InboxRow
 from opsrail.values.ledger import LedgerEntryRow
+from opsrail.values.outcomes import OutcomeRow
 from opsrail.values.reviews import ReviewRow, ReviewState
 from opsrail.values.rows import Insert, Where
 
@@ -264,3 +266,29 @@ async def test_a_reason_is_found_again_by_its_commitment(
         )
         == 2
     )
+
+
+async def test_a_ruling_and_what_it_tells_are_one_commit_with_a_ledger_entry(
+    desk: Desk, put: Any, store: MemoryStore
+) -> None:
+    await put(labels=Sampled({"fraud": {"decline": 1, "approve": 0}}, 0.05).text())
+    rulings = await asyncio.gather(
+        desk.rule("case-0", "decline", by="ann", reason="forged"),
+        desk.rule("case-0", "approve", by="bob"),
+        return_exceptions=True,
+    )
+
+    (row,) = await store.select(OutcomeRow)
+    (noted,) = await store.select(LedgerEntryRow, Where("kind", "=", "outcome.recorded"))
+    ruled = await desk.get("case-0")
+    assert sum(isinstance(one, AlreadyRuled) for one in rulings) == 1
+    assert (row.decision_id, row.by, row.source, row.ratio) == (
+        "d-1",
+        ruled.ruled_by,
+        "audit",
+        0.05,
+    )
+    assert row.value == (1.0 if ruled.ruling == "decline" else 0.0)
+    body = from_json(noted.body)
+    assert (body["outcome"], body["subject_id"], body["value"]) == (row.id, "d-1", row.value)
+    assert row.known_at_ms == ruled.ruled_at_ms

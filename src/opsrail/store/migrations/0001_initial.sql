@@ -139,6 +139,7 @@ CREATE TABLE "reviews" (
   "salt" TEXT NOT NULL,
   "opened_at_ms" BIGINT NOT NULL,
   "ruled_at_ms" BIGINT,
+  "labels" TEXT,
   PRIMARY KEY ("id")
 );
 CREATE TABLE "model_versions" (
