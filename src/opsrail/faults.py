@@ -41,6 +41,10 @@ POINTS = (
     "retention.marked",  # a batch of old cases is marked, nothing removed
     "retention.removed",  # a batch is removed, more wait
     "retention.expired",  # a batch of expired keys is removed, more wait
+    "guard.before_keep",  # decisions counted, not written down
+    "guard.after_keep",  # written down, memory does not know yet
+    "guard.before_act",  # what follows is known, nothing of it written
+    "guard.after_act",  # versions moved and the rollout changed, memory does not know yet
     "schema.before_statement",  # between two statements of a migration
 )
 """Every name that `point` may be called with; a test kills a process at each."""

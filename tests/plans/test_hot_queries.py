@@ -21,6 +21,8 @@ from opsrail.store.queries import Query, query, take
 from opsrail.store.shapes import shape_of
 from opsrail.store.sqlite import SqliteStore
 from opsrail.values.cases import CaseRow, InboxRow, JournalRow, OutboxRow
+from opsrail.values.decisions import DecisionRow
+from opsrail.values.reviews import ReviewRow
 from opsrail.values.rows import Where
 from tests.support.postgres import fresh_database, run
 
@@ -55,7 +57,30 @@ ORPHANS = query(
 ARRIVED = query(InboxRow, (Where("id", ">", "i100000100"),), (), False, 200)
 OF_A_CASE = query(InboxRow, (Where("case_id", "=", "c100000100"),), (), False, 200)
 JOURNAL = query(JournalRow, (Where("case_id", "=", "c100000100"),), ("seq",), False, 1000)
+OF_A_ROLLOUT = query(
+    DecisionRow,
+    (
+        Where("point", "=", "fraud-risk"),
+        Where("id", ">", "d100099000"),
+        Where("id", "<", "d100099900"),
+    ),
+    ("id",),
+    False,
+    1000,
+)
+RULED = query(
+    ReviewRow,
+    (
+        Where("ruled_at_ms", ">", 99_000),
+        Where("ruled_at_ms", "<=", 99_900),
+        Where("state", "=", "ruled"),
+    ),
+    ("ruled_at_ms",),
+    False,
+    1000,
+)
 HOT = {
+    "of a rollout": OF_A_ROLLOUT, "ruled": RULED,
     "claim": CLAIM, "timers": TIMERS, "actions": ACTIONS, "orphans": ORPHANS, "arrived": ARRIVED, "of a case": OF_A_CASE,
     "journal": JOURNAL,
 }  # fmt: skip
@@ -74,8 +99,10 @@ FILL = {
     },
     InboxRow: {"id": "'i' || (100000000 + n.i)", "case_id": CASE_ID},
     JournalRow: {"case_id": CASE_ID, "seq": "0"},
+    DecisionRow: {"id": "'d' || (100000000 + n.i)", "point": "'fraud-risk'"},
+    ReviewRow: {"id": "'r' || (100000000 + n.i)", "case_id": CASE_ID, "state": "'ruled'", "ruled_at_ms": "n.i"},
 }  # fmt: skip
-BLANK = {str: "'{}'", int: "1"}
+BLANK = {str: "'{}'", int: "1", float: "0.5", bool: "FALSE"}
 
 
 def fill_sql() -> list[str]:

@@ -52,6 +52,7 @@ from opsrail.registry.prewarming import Prewarming
 from opsrail.registry.registry import Registry
 from opsrail.review.desk import Desk
 from opsrail.store.catalog import open_store
+from opsrail.watch.guard import Guard
 
 log = logging.getLogger("opsrail.app")
 DATABASE = "opsrail.db"
@@ -170,6 +171,14 @@ class App:
         store, clock, automations = self.store, self.clock, self.definitions.automations
         self.threads = ThreadPoolExecutor(config.threads, thread_name_prefix="opsrail-step")
         self.worker = Worker(store, clock, dead_s=config.dead_s, agree=self.clock.agree)
+        self.guard = Guard(
+            store,
+            self.registry,
+            clock,
+            lambda: self.worker.id,
+            **dict(self.config.watch),
+            changes=self.changes,
+        )
         road = Road(
             store, clock, self.decider, self.documents, self.threads, self.worker.fence, strict
         )
@@ -269,6 +278,7 @@ class App:
             "outbox": self.outbox.run,
             "ledger": self.sequencer.run,
             "watchdog": watchdog.run,
+            "guard": self.guard.run,
         }
         if any(pool.devices > pool.warm for pool in self.config.pools.values()):
             loops["prewarming"] = Prewarming(self.registry.pools, self.clock).run

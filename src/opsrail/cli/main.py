@@ -30,6 +30,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "outcomes": ("opsrail.cli.outcomes:outcomes", "Say what turned out true of decisions."),
     "models": ("opsrail.cli.models:models", "Register and promote model versions."),
     "changes": ("opsrail.cli.changes:changes", "Plan, approve, apply and roll back changes."),
+    "rollouts": ("opsrail.cli.rollouts:rollouts", "Carry a version to live in steps, watched."),
+    "alarms": ("opsrail.cli.alarms:alarms", "See what rings, and close what was seen to."),
     "lab": ("opsrail.cli.lab:lab", "Compare, tune, replay, try policies on history, simulate."),
     "ledger": ("opsrail.cli.ledger:ledger", "Verify, prove and export the audit ledger."),
     "retention": ("opsrail.cli.retention:retention", "Hold cases, and remove old ones."),

@@ -10,6 +10,7 @@ from opsrail.config.parts import Part as Part
 from opsrail.config.parts import PoolConfig as PoolConfig
 from opsrail.config.parts import ShadowConfig as ShadowConfig
 from opsrail.config.parts import StoreConfig as StoreConfig
+from opsrail.config.parts import WatchConfig as WatchConfig
 from opsrail.config.parts import WebConfig as WebConfig
 from opsrail.config.reading import PREFIX as PREFIX
 from opsrail.config.reading import child_environment as child_environment

@@ -243,6 +243,23 @@ class LedgerConfig(Part):
     )
 
 
+class WatchConfig(Part):
+    """The guard, which carries rollouts."""
+
+    poll_s: float = Field(
+        0.25,
+        ge=0.05,
+        le=60,
+        description="time between two looks at a rollout; bad versions are left that much later",
+    )
+    late_ms: int = Field(
+        500,
+        ge=0,
+        le=60_000,
+        description="age at which a decision counts as durable; above the longest commit plus the difference of clocks",
+    )
+
+
 class DocumentsConfig(Part):
     """Reading documents."""
 
@@ -292,6 +309,7 @@ class Config(Part):
     models: ModelsConfig = ModelsConfig()
     changes: ChangesConfig = ChangesConfig()
     ledger: LedgerConfig = LedgerConfig()
+    watch: WatchConfig = WatchConfig()
     documents: DocumentsConfig = DocumentsConfig()
     web: WebConfig = WebConfig()
 

@@ -12,7 +12,7 @@ from opsrail.registry.wishes import SETTING_OF
 from opsrail.values.canonical import canonical
 from opsrail.values.changes import ApprovalRow, ChangeRow, SettingsChangeRow, SettingsRow
 from opsrail.values.registry import RolloutChangeRow, RolloutRow
-from opsrail.values.rollouts import GuaranteeRow, RolloutRunRow, RunState
+from opsrail.values.rollouts import UNDER_WAY, GuaranteeRow, RolloutRunRow, RunState
 from opsrail.values.rows import Delete, Insert, Require, Update, Value, Write
 from opsrail.values.settings import content_of
 
@@ -100,7 +100,7 @@ def run_of(
 
 def run_ended(run: RolloutRunRow, deed: Deed) -> list[Write]:
     """Return the writes that end a rollout in steps which is still carried; none, when it ended by itself."""
-    if run.state != RunState.RUNNING:
+    if run.state not in UNDER_WAY:
         return []
     ended: dict[str, Value] = {
         "state": RunState.ROLLED_BACK,

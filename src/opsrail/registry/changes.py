@@ -30,7 +30,7 @@ from opsrail.values.changes import ApprovalRow, ChangeRow, ChangeState, Settings
 from opsrail.values.decisions import IMPACTS, DecisionRow
 from opsrail.values.models import ModelVersion
 from opsrail.values.registry import RolloutChangeRow, RolloutRow
-from opsrail.values.rollouts import RolloutRunRow, RunState
+from opsrail.values.rollouts import UNDER_WAY, RolloutRunRow
 from opsrail.values.rows import Insert, Value, Where, Write, equals
 from opsrail.values.settings import settings_of
 
@@ -273,7 +273,7 @@ class Changes:
         rollout_revision = history[0].revision if history else 0
         settings_revision = 0 if held is None else held.revision
         runs = await self._store.select(
-            RolloutRunRow, *equals(state=str(RunState.RUNNING), point=point), limit=1
+            RolloutRunRow, Where("state", "in", UNDER_WAY), *equals(point=point), limit=1
         )
         return Now(
             rollout_revision if is_promotion else settings_revision,

@@ -82,6 +82,7 @@ class Registry:
         self.warming = Warming(self.pools, clock, drain_s)
         self.held = HeldSettings(store)
         self._keeps_retired = frozenset(keeps_retired)
+        self._may_go_back: frozenset[str] = frozenset()
         self._is_serving = False
         self._read: Mapping[str, Sequence[RolloutRow]] = {}
         self._standing: dict[str, Mapping[str, Route]] = {}
@@ -305,6 +306,10 @@ class Registry:
             if not isinstance(fault, BaseException)
         ]
 
+    def keep_retired(self, points: Collection[str]) -> None:
+        """Keep the retired version of these points loaded, so that they can go back to it at once."""
+        self._may_go_back = frozenset(points)
+
     async def close(self) -> None:
         """Release all models; nothing is asked any more."""
         self._is_serving = False
@@ -382,7 +387,7 @@ class Registry:
                 route.version.digest
                 for point, standing in self._standing.items()
                 for route in standing.values()
-                if route.stage != Stage.RETIRED or point in self._keeps_retired
+                if route.stage != Stage.RETIRED or point in self._keeps_retired | self._may_go_back
             }
             self.warming.keep(routed | {version.digest for version in self._answering()})
 

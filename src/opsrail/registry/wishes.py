@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from opsrail.errors import Fault, InvalidInput
@@ -11,6 +12,8 @@ from opsrail.registry.rollout import Stage
 from opsrail.values.bands import Band
 from opsrail.values.canonical import canonical
 from opsrail.values.decisions import Impact
+from opsrail.values.guarantees import guarantee_of
+from opsrail.values.guards import guard_of
 from opsrail.values.settings import AUTONOMIES, settings_faults
 
 SETTING_OF: Mapping[str, str] = {
@@ -119,8 +122,7 @@ def _content_faults(kind: str, content: Mapping[str, Any]) -> Iterator[Fault]:
         yield Fault(name, "is missing; null stands for what the code says")
     else:
         yield from settings_faults({name: content[name]})
-    if not isinstance(content.get("guarantee") or {}, dict | list):
-        yield Fault("guarantee", "is neither an object nor a list of objects")
+    yield from _guarantee_faults(content.get("guarantee"))
 
 
 def _promote_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
@@ -140,8 +142,22 @@ def _promote_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
         yield from _steps_faults(steps)
     elif content.get("guard") is not None:
         yield Fault("guard", "watches a version that goes live in `steps`; there are none")
-    if not isinstance(content.get("guard") or {}, dict):
-        yield Fault("guard", "is no object")
+    yield from _read_faults("guard", lambda: guard_of(content.get("guard") or {}))
+
+
+def _guarantee_faults(found: object) -> Iterator[Fault]:
+    for position, one in enumerate(found if isinstance(found, list) else [found] if found else []):
+        place = f"guarantee[{position}]" if isinstance(found, list) else "guarantee"
+        yield from _read_faults(place, partial(guarantee_of, one))
+
+
+def _read_faults(place: str, read: Callable[[], object]) -> Iterator[Fault]:
+    """Yield what whoever watches it would not be able to read."""
+    try:
+        read()
+    except InvalidInput as wrong:
+        for fault in wrong.faults:
+            yield Fault(f"{place}.{fault.place}", fault.message)
 
 
 def _steps_faults(steps: object) -> Iterator[Fault]:
@@ -155,8 +171,8 @@ def _steps_faults(steps: object) -> Iterator[Fault]:
             yield Fault(place, "is not {share, hold_s}")
             continue
         share, hold_s = step["share"], step["hold_s"]
-        if not _is_share(share) or share <= floor:
-            yield Fault(f"{place}.share", f"{share!r} is not above {floor:g} and up to 1")
+        if not _is_share(share) or not floor < share < 1:
+            yield Fault(f"{place}.share", f"{share!r} is not above {floor:g} and below 1")
         else:
             floor = share
         if not _is_number(hold_s) or not 0 <= hold_s <= LONGEST_HOLD_S:

@@ -10,9 +10,14 @@ class RunState(StrEnum):
     """Where a rollout in steps stands."""
 
     RUNNING = "running"
+    PAUSED = "paused"  # no step forward; still watched, and rolled back where evidence asks for it
     PROMOTED = "promoted"
     ROLLED_BACK = "rolled-back"
     STOPPED = "stopped"  # a person took it over
+
+
+UNDER_WAY = (RunState.RUNNING, RunState.PAUSED)
+"""States of a rollout that somebody still carries."""
 
 
 class RolloutRunRow(NamedTuple):

@@ -81,7 +81,11 @@ INDEXES: Mapping[type[tuple[Any, ...]], tuple[Index, ...]] = {
     InboxRow: (Index(("case_id",)),),
     OutboxRow: (Index(("state", "due_at_ms")), Index(("case_id",))),
     DecisionRow: (Index(("case_id",)),),
-    ReviewRow: (Index(("state", "queue", "priority")), Index(("case_id",))),
+    ReviewRow: (
+        Index(("state", "queue", "priority")),
+        Index(("case_id",)),
+        Index(("ruled_at_ms",), "ruled_at_ms"),
+    ),
     RolloutRunRow: (Index(("state",)),),
     ChangeRow: (Index(("point", "state")),),
     OutcomeRow: (Index(("decision_id",)),),

@@ -26,6 +26,7 @@ from opsrail.web.points import Points
 from opsrail.web.processes import Processes
 from opsrail.web.replays import Replays
 from opsrail.web.reviews import Reviews
+from opsrail.web.rollouts import WatchDoor
 from opsrail.web.routing import Paths
 from opsrail.web.shadows import Challengers
 from opsrail.web.stats import LiveStats
@@ -60,6 +61,7 @@ def create_asgi(
         Ledger(door),
         Processes(door),
         Replays(door),
+        WatchDoor(door),
         inference,
     )
     for trade in (health, LiveStats(door), *trades, *others):

@@ -80,6 +80,9 @@ class Health:
                     "openapi": "/v1/openapi.json",
                     "problems": LIST,
                     "processes": "/v1/processes",
+                    "rollouts": "/v1/rollouts",
+                    "alarms": "/v1/alarms",
+                    "guarantees": "/v1/guarantees",
                     "health": "/healthz",
                     "readiness": "/readyz",
                 },
@@ -111,7 +114,7 @@ class Health:
     async def findings(self) -> list[Finding]:
         """Return what was found; nothing of level `fail`: it can serve."""
         return [
-            *self._loops(), *await self._store(), *await self._models(), *self._processes()
+            *self._loops(), *await self._store(), *await self._models(), *self._processes(), *self._guard()
         ]  # fmt: skip
 
     async def openapi(self, request: Request) -> Response:
@@ -153,6 +156,13 @@ class Health:
                 message = "no model version is live; the fallback answers"
                 found.append(Finding(f"models.{point}", "warn", message))
         return found
+
+    def _guard(self) -> list[Finding]:
+        """Return what keeps the guard from its work: rollouts stand where they are meanwhile."""
+        return [
+            Finding(f"guard.{what}", "warn", message)
+            for what, message in self._door.app.guard.stats().faults.items()
+        ]
 
     def _processes(self) -> list[Finding]:
         """Return the models whose processes are not as they should be."""

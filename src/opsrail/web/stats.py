@@ -61,6 +61,15 @@ class ModelStats(Shape):
     refused: int
 
 
+class GuardStats(Shape):
+    """How the guard of this process fares; `faults` by rollout or guarantee."""
+
+    rollouts: int
+    turns: int
+    acts: int
+    faults: dict[str, str]
+
+
 class Stats(Shape):
     """Live figures of this process; `windows` are named by their length, e.g. `10s`."""
 
@@ -71,6 +80,7 @@ class Stats(Shape):
     points: dict[str, dict[str, WindowStats]]
     cache: ScoreCacheStats
     models: list[ModelStats]
+    guard: GuardStats
 
 
 class LiveStats:
@@ -100,6 +110,7 @@ class LiveStats:
                     point: _named(figures.windows(now_s, point)) for point in figures.points
                 },
                 **plain(decider.stats()),
+                "guard": plain(self._door.app.guard.stats()),
             }
         )
 

@@ -275,7 +275,7 @@ async def test_a_promotion_without_steps_is_live_at_once(road: Changing) -> None
 async def test_a_promotion_in_steps_begins_a_rollout_with_its_first_share(road: Changing) -> None:
     await second(road)
     row = await road.applied(
-        "promote", {"model": "fraud/2", "steps": STEPS, "guard": {"p99_ms": 50}}
+        "promote", {"model": "fraud/2", "steps": STEPS, "guard": {"latency": {"p99_ms": 50}}}
     )
 
     run = await road.store.get(RolloutRunRow, row.id)
@@ -283,7 +283,10 @@ async def test_a_promotion_in_steps_begins_a_rollout_with_its_first_share(road: 
 
     assert run is not None
     assert (run.model_number, run.champion_number, run.step, run.state) == (2, 1, 0, "running")
-    assert (orjson.loads(run.steps), orjson.loads(run.guard)) == (STEPS, {"p99_ms": 50})
+    assert (orjson.loads(run.steps), orjson.loads(run.guard)) == (
+        STEPS,
+        {"latency": {"p99_ms": 50}},
+    )
     assert (canary.model_number, canary.share, canary.revision) == (2, 0.1, run.revision)
     with pytest.raises(Conflict, match="under way"):
         await road.planned("promote", {"model": "fraud/2", "steps": STEPS})
@@ -297,7 +300,12 @@ async def test_a_version_that_cannot_go_there_is_not_planned(road: Changing) -> 
 
 
 async def test_bands_bring_their_guarantee_and_end_those_that_stood(road: Changing) -> None:
-    guarantee = {"risk": "approved is fraud <= 1%", "limit": 0.01, "confidence": 0.95}
+    guarantee = {
+        "outcome": "fraud",
+        "text": "approved is fraud <= 1%",
+        "limit": 0.01,
+        "confidence": 0.95,
+    }
     first = await road.applied("bands", {"bands": NARROW, "guarantee": guarantee})
     wide = [{"verdict": "approve", "below": 0.2}, {"verdict": "review", "below": 1.01}]
     next_one = await road.applied("bands", {"bands": wide, "guarantee": [guarantee, guarantee]})

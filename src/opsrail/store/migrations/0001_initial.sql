@@ -385,6 +385,7 @@ CREATE INDEX "outbox_case_id" ON "outbox" ("case_id");
 CREATE INDEX "decisions_case_id" ON "decisions" ("case_id");
 CREATE INDEX "reviews_state_queue_priority" ON "reviews" ("state", "queue", "priority");
 CREATE INDEX "reviews_case_id" ON "reviews" ("case_id");
+CREATE INDEX "reviews_ruled_at_ms" ON "reviews" ("ruled_at_ms") WHERE "ruled_at_ms" IS NOT NULL;
 CREATE INDEX "rollout_runs_state" ON "rollout_runs" ("state");
 CREATE INDEX "changes_point_state" ON "changes" ("point", "state");
 CREATE INDEX "outcomes_decision_id" ON "outcomes" ("decision_id");
