@@ -15,7 +15,6 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from opsrail import faults
 from opsrail.app.pools import pools_of, runtime_options, shadow_pools
 from opsrail.cases.dispatcher import Dispatcher
 from opsrail.cases.intake import Intake
@@ -25,8 +24,8 @@ from opsrail.cases.outbox import Outbox
 from opsrail.cases.runner import Runner
 from opsrail.cases.watchdog import Watchdog
 from opsrail.cases.worker import Worker
-from opsrail.clock import AgreedClock, Clock, SystemClock
-from opsrail.config import CasesConfig, Config, crash_points
+from opsrail.clock import AgreedClock, Clock
+from opsrail.config import CasesConfig, Config
 from opsrail.connect.catalog import FACTORY, formats, page_reader
 from opsrail.connect.catalog import runtimes as known_runtimes
 from opsrail.decide.asking import AskLimits
@@ -42,8 +41,7 @@ from opsrail.documents.reader import DocumentReader
 from opsrail.errors import Conflict, LedgerBroken, Unavailable, WeakDurability
 from opsrail.features.features import Features
 from opsrail.ledger.anchor import Anchor, check_anchored
-from opsrail.ledger.chain import WriterChain
-from opsrail.ledger.keys import Signer, load_or_create_signer
+from opsrail.ledger.keys import Signer
 from opsrail.ledger.sequencer import Sequencer
 from opsrail.ports import ModelRuntime, Store
 from opsrail.registry.changes import Changes
@@ -51,13 +49,9 @@ from opsrail.registry.importer import Importer
 from opsrail.registry.prewarming import Prewarming
 from opsrail.registry.registry import Registry
 from opsrail.review.desk import Desk
-from opsrail.store.catalog import open_store
 from opsrail.watch.guard import Guard
 
 log = logging.getLogger("opsrail.app")
-DATABASE = "opsrail.db"
-KEY_FILE = "ledger.key"
-ANCHOR_FILE = "checkpoint.note"
 DRAIN_S = 5.0
 """How long an orderly stop waits for actions that are being sent."""
 LEADER_LEASE_S = 5.0
@@ -372,34 +366,3 @@ class App:
         if self.anchor is not None:
             note = await asyncio.to_thread(self.anchor.read)
             await check_anchored(self.store, self.signer.verifiers, note)
-
-
-def build(
-    config: Config,
-    data: Path,
-    definitions: Definitions = NOTHING,
-    *,
-    runs: bool = False,
-    clock: Clock | None = None,
-) -> App:
-    """Wire an installation in a folder; nothing is opened yet.
-
-    Args:
-        data: Its folder; made if missing.
-        runs: Whether this process will carry cases (`App.running`): takes the folder's lock.
-
-    Raises:
-        ConfigInvalid: the folder cannot be used, or the key file is readable by others. Terminal.
-        MissingExtra: the store's packages are not installed. Terminal.
-    """
-    clock = clock or SystemClock()
-    if named := crash_points():
-        faults.arm_from(named)
-    data.mkdir(parents=True, exist_ok=True)
-    store, alone = open_store(
-        config.store.url, data / DATABASE, WriterChain(clock), clock, exclusive=runs
-    )
-    signer = load_or_create_signer(data / KEY_FILE, clock, config.ledger.origin)
-    return App(
-        config, definitions, store, signer, clock, anchor=Anchor(data / ANCHOR_FILE), alone=alone
-    )

@@ -23,8 +23,8 @@ from opsrail.errors import (
     TimedOut,
 )
 from opsrail.registry.pools import POOLS, place_of, pools_of
-from opsrail.registry.registry import Route
 from opsrail.registry.rollout import Stage
+from opsrail.registry.route import Route
 from opsrail.values.decisions import CacheState, ModelRef
 from opsrail.values.models import ModelVersion, Score
 from opsrail.values.pools import LOCAL

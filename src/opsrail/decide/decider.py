@@ -39,7 +39,8 @@ from opsrail.errors import (
 from opsrail.features.features import Features, Fetched
 from opsrail.features.request import request_read
 from opsrail.ports import Store
-from opsrail.registry.registry import Registry, Route
+from opsrail.registry.registry import Registry
+from opsrail.registry.route import Route
 from opsrail.values.decisions import CacheState, Criticality, Decision, Durability, ViewRead
 from opsrail.values.explanations import ReasonCodes
 from opsrail.values.models import Score

@@ -14,7 +14,8 @@ from opsrail.decide.deadline import Deadline
 from opsrail.decide.placement import placed
 from opsrail.decide.point import DecisionPoint
 from opsrail.registry.pools import POOLS, place_of, pools_of
-from opsrail.registry.registry import Registry, Route
+from opsrail.registry.registry import Registry
+from opsrail.registry.route import Route
 from opsrail.registry.spending import Budget
 from opsrail.values.decisions import Criticality
 from opsrail.values.models import ModelVersion, Score

@@ -26,7 +26,7 @@ from opsrail.errors import DeadlinePassed, ModelUnavailable, OpsrailError
 from opsrail.features.features import Fetched
 from opsrail.ports import LoadedModel
 from opsrail.registry.pools import Pools
-from opsrail.registry.registry import Route
+from opsrail.registry.route import Route
 from opsrail.registry.shelf import Shelf
 from opsrail.registry.warming import DRAIN_S, Warming
 from opsrail.values.decisions import Decision

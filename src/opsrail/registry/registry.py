@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Collection, Mapping, Sequence
-from typing import NamedTuple
 
 from opsrail.clock import Clock
 from opsrail.errors import (
@@ -21,6 +20,7 @@ from opsrail.registry.description import changed, check_description, registered,
 from opsrail.registry.held import HeldSettings
 from opsrail.registry.pools import PoolRuntimes, Pools
 from opsrail.registry.rollout import ANSWERING, Move, Stage
+from opsrail.registry.route import Route
 from opsrail.registry.warming import DRAIN_S, Warming
 from opsrail.values.canonical import canonical, digest
 from opsrail.values.models import ModelVersion
@@ -33,19 +33,6 @@ ATTEMPTS = 20
 MOST_ROLLOUTS = 100_000
 LOAD_S = 60.0
 """How long a version that shall answer may take to load. Ours: large forests take ten seconds."""
-
-
-class Route(NamedTuple):
-    """Which version answers a request.
-
-    Attributes:
-        stage: `live` or `canary`; of one that stands in, where it stands.
-        revision: Of the point's last change of this version.
-    """
-
-    version: ModelVersion
-    stage: Stage
-    revision: int
 
 
 class Registry:

@@ -18,8 +18,8 @@ from opsrail.decide.decider import Request as Question
 from opsrail.decide.point import DecisionPoint
 from opsrail.decide.rows import in_order
 from opsrail.errors import Fault, InvalidInput, ModelUnavailable, NotFound, Unavailable
-from opsrail.registry.registry import Route
 from opsrail.registry.rollout import Stage
+from opsrail.registry.route import Route
 from opsrail.values.decisions import Decision
 from opsrail.values.inference import InferenceRequest, InferenceResponse
 from opsrail.values.tensors import BOOL, BYTES, Tensor

@@ -14,8 +14,8 @@ from opsrail.decide.chain import STAND_INS, StandIn, links_of
 from opsrail.decide.decider import Decider
 from opsrail.decide.explain import explain
 from opsrail.errors import ArtifactRefused, InvalidInput, ModelUnavailable
-from opsrail.registry.registry import Route
 from opsrail.registry.rollout import Stage
+from opsrail.registry.route import Route
 from opsrail.values.decisions import Decision
 from opsrail.values.models import ModelVersion
 from tests.support.decisions import Claim, Road, fraud_point, linear, make_history, request
