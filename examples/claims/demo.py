@@ -1,7 +1,8 @@
 """`opsrail demo`: the claims automation on real claims of 1996, with a model trained on the spot on those before.
 
 Road: `main` -> a place where payments arrive -> the app runs -> `play`: model and history -> cases -> watch until nothing
-moves -> the story -> keep serving. Every part looks first at what the folder holds, so that a demo killed anywhere goes on.
+moves -> the loop (`loop.py`) -> the story -> keep serving. Every part looks first at what the folder holds, so that a demo
+killed anywhere goes on.
 """
 
 from __future__ import annotations
@@ -10,13 +11,15 @@ import asyncio
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from examples.claims.claim_rows import LABEL, MONTHS, is_fraud, read_claims
 from examples.claims.desk import SimulatedDesk
+from examples.claims.loop import POINT as LOOP_POINT
+from examples.claims.loop import Loop, fraud_loop
 from examples.claims.payments import BOOK, Book, endpoint
 from examples.claims.screen import Screen
 from examples.claims.story import AUTOMATION, POINT, story_of
@@ -56,11 +59,13 @@ class Options:
         case_count: Claims of 1996 to take.
         has_desk: Whether the simulated desk rules; else people do.
         is_serving: Whether to answer over HTTP when the claims are through.
+        has_loop: Whether to go on to observing, tuning, canary and roll-back.
     """
 
     case_count: int
     has_desk: bool
     is_serving: bool
+    has_loop: bool = True
 
 
 def main(invocation: Invocation, options: Options) -> bool:
@@ -78,6 +83,8 @@ def main(invocation: Invocation, options: Options) -> bool:
     (folder / BOOK).touch()
     book = Book.opened(folder / BOOK)
     definitions = load_file(FOLDER / "automation.py")
+    points = {**definitions.points, LOOP_POINT: fraud_loop}
+    definitions = replace(definitions, points=points)
     screen = Screen(folder, is_json=invocation.is_json)
     invocation.interrupted = f"Stopped; the same command goes on: opsrail demo --data {folder}"
     with endpoint(book) as url:
@@ -86,11 +93,11 @@ def main(invocation: Invocation, options: Options) -> bool:
             invocation,
             settings(invocation),
             definitions,
-            lambda app: play(app, book, options, screen),
+            lambda app: play(app, book, options, screen, folder),
         )
 
 
-async def play(app: App, book: Book, options: Options, screen: Screen) -> bool:
+async def play(app: App, book: Book, options: Options, screen: Screen, folder: Path) -> bool:
     """Carry the demo's claims to their end and tell the story; return whether the ledger verifies."""
     rows = read_claims()
     with screen.stage("training the model on 1994 and 1995"):
@@ -102,6 +109,9 @@ async def play(app: App, book: Book, options: Options, screen: Screen) -> bool:
         await watch(app, desk, accepting, screen)
         with screen.stage("verifying the ledger"):
             story = await story_of(app, book, rows, RECEIPTS / "truth.jsonl")
+        if options.has_loop:
+            with screen.stage("observing 1995, tuning, canary, a bad version (half a minute)"):
+                story["loop"] = await Loop(app, rows, folder).story()
         screen.tell(story, book)
         if options.is_serving:
             await keep_serving(app, screen)

@@ -95,12 +95,23 @@ class Screen:
         for name, value in lines_of(story, book):
             table.add_row(name, value)
         Console(highlight=False).print(table)
+        if "loop" in story:
+            self._tell_loop(story["loop"])
         waiting = story["cases"] - story["settled"] - story["set_aside"]
         if waiting:
             self._say(
                 f"{waiting} claims wait for people: opsrail reviews list --data {self._folder}"
             )
         self._say(f"Look closer: opsrail cases list --data {self._folder}")
+
+    def _tell_loop(self, loop: Mapping[str, Any]) -> None:
+        """Print how the loop went."""
+        table = Table(box=None, pad_edge=False, show_header=False)
+        for name, value in lines_of_loop(loop):
+            table.add_row(name, value)
+        console = Console(highlight=False)
+        console.print("\nFrom shadow to live and back", style="bold")
+        console.print(table)
 
     def serving(self, address: str) -> None:
         """Say where the API is."""
@@ -155,3 +166,41 @@ def lines_of(story: Mapping[str, Any], book: Book) -> list[tuple[str, str]]:
 
 def shown(share: float | None) -> str:
     return "-" if share is None else f"{share:.1%}"
+
+
+def lines_of_loop(loop: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the loop's story as names and sentences."""
+    observed, tuned, live = loop["observed"], loop["tuned"], loop["automated"]
+    replay = loop["replay"]
+    same = "bit-equal" if replay["is_same"] else "NOT THE SAME: " + " ".join(replay["differences"])
+    return [
+        (
+            "observed",
+            f"{observed['claims']:,} claims of 1995: people decided, {observed['model']} (trained on 1994) predicted; "
+            f"{observed['frauds']} were fraud",
+        ),
+        (
+            "tuned",
+            f"at most {tuned['risk'].split()[-1]} fraud among auto-approved, {tuned['confidence']:.0%} sure: approve below "
+            f"{tuned['approve_below']:.4f} automates {shown(tuned['automated_ratio'])} "
+            f"(counted {shown(tuned['counted_ratio'])} fraud, bound {shown(tuned['bound_ratio'])})",
+        ),
+        ("approved", f"by {' and '.join(tuned['approved_by'])}, as change {tuned['change']}"),
+        (
+            "automated",
+            f"{shown(live['approved_ratio'])} of {live['decisions']:,} decisions on 1996, "
+            f"{shown(live['fraud_ratio'])} of those fraud",
+        ),
+        ("canary", _rollout(loop["canary"])),
+        ("bad version", _rollout(loop["bad"])),
+        (
+            "replay",
+            f"decision {replay['decision']}: score {replay['score']}, {replay['verdict']}: {same}",
+        ),
+    ]
+
+
+def _rollout(told: Mapping[str, Any]) -> str:
+    after = f"after {told['took_s']} s, at step {min(told['step'] + 1, told['steps'])} of {told['steps']}"
+    why = f": {told['why']}" if told["why"] else ""
+    return f"{told['model']} against {told['champion']}: {told['state']} {after}{why}"

@@ -8,7 +8,9 @@ import click
 
 from opsrail.cli.options import Invocation, common, examples
 
-NEEDS = ("cv2", "onnx", "onnxruntime", "rapidocr", "skl2onnx", "sklearn")
+NEEDS = (
+    "cv2", "duckdb", "onnx", "onnxruntime", "pyarrow", "rapidocr", "scipy", "skl2onnx", "sklearn",
+)  # fmt: skip
 
 
 @click.command(
@@ -29,9 +31,14 @@ NEEDS = ("cv2", "onnx", "onnxruntime", "rapidocr", "skl2onnx", "sklearn")
 @click.option(
     "--no-desk", is_flag=True, help="No simulated desk: you rule, with `opsrail reviews`."
 )
+@click.option(
+    "--no-loop",
+    is_flag=True,
+    help="Leave out the end: observing a year, tuning with a guarantee, canary, roll-back, replay.",
+)
 @common
-def demo(invocation: Invocation, cases: int, no_serve: bool, no_desk: bool) -> int:
-    """Run the claims example: train, read receipts, decide, ask people, pay once, verify.
+def demo(invocation: Invocation, cases: int, no_serve: bool, no_desk: bool, no_loop: bool) -> int:
+    """Run the claims example: train, read receipts, decide, ask people, pay once, verify; then observe, tune, roll out.
 
     It goes on where it was when it is run again on the same folder. A desk called simulated-desk rules in place of people.
     """
@@ -40,7 +47,9 @@ def demo(invocation: Invocation, cases: int, no_serve: bool, no_desk: bool) -> i
     from importlib import import_module
 
     play = import_module("examples.claims.demo")
-    options = play.Options(case_count=cases, has_desk=not no_desk, is_serving=not no_serve)
+    options = play.Options(
+        case_count=cases, has_desk=not no_desk, is_serving=not no_serve, has_loop=not no_loop
+    )
     return 0 if play.main(invocation, options) else 1
 
 

@@ -44,7 +44,9 @@ def opsrail(*arguments: object, crash_at: str = "") -> subprocess.CompletedProce
 
 
 def demo(folder: Path, *more: object, crash_at: str = "") -> subprocess.CompletedProcess[str]:
-    return opsrail("demo", "--no-serve", "--json", "--data", folder, *more, crash_at=crash_at)
+    return opsrail(
+        "demo", "--no-serve", "--no-loop", "--json", "--data", folder, *more, crash_at=crash_at
+    )
 
 
 def rows(folder: Path, sql: str) -> list[tuple[Any, ...]]:
@@ -106,6 +108,27 @@ def test_a_second_run_on_the_same_folder_changes_nothing(tmp_path: Path) -> None
     assert json.loads(second.stdout) == json.loads(first.stdout)
     assert rows(tmp_path, "select count(*) from model_versions") == [(1,)]
     assert rows(tmp_path, "select count(*) from facts where case_id is null") == [(11337,)]
+
+
+def test_the_loop_observes_tunes_rolls_out_rolls_back_and_replays_and_is_told_again(
+    tmp_path: Path,
+) -> None:
+    command = ("demo", "--no-serve", "--json", "--cases", 2, "--data", tmp_path)
+    killed = opsrail(*command, crash_at="change.before_apply:2")
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    first = opsrail(*command)
+    loop = json.loads(first.stdout)["loop"]
+
+    assert first.returncode == 0, first.stderr
+    assert loop["observed"]["claims"] == 5_195
+    assert loop["tuned"]["bound_ratio"] <= 0.02
+    assert 0.3 < loop["tuned"]["automated_ratio"] < 0.9
+    assert loop["automated"]["fraud_ratio"] <= 0.02
+    assert loop["canary"]["state"] == "promoted"
+    assert loop["bad"]["state"] == "rolled-back"
+    assert "outcome fraud among approve" in loop["bad"]["why"]
+    assert loop["replay"]["is_same"] is True
+    assert json.loads(opsrail(*command).stdout)["loop"] == loop
 
 
 def test_without_the_desk_people_rule_and_the_next_run_goes_on(tmp_path: Path) -> None:
