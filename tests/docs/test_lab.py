@@ -37,3 +37,14 @@ def test_the_page_s_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
     exec(compile(block, "lab.md", "exec"), {})  # noqa: S102 - our own text
 
     assert capsys.readouterr().out.startswith("1.0 ")
+
+
+def test_the_example_of_the_page_on_challengers_prints_what_it_says(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "shadow.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+
+    exec(compile(block, "shadow.md", "exec"), {})  # noqa: S102 - our own text
+
+    assert f"prints `{capsys.readouterr().out.strip()}`" in page

@@ -315,6 +315,7 @@ def _sides(sides: Sequence[Side]) -> None:
     ]
     click.echo()
     print_table(("", "verdicts", "failed", "p50 ms", "p95 ms", "p99 ms", "USD"), rows, empty="")
+    click.echo("Times: of a challenger its calls, of who answered the whole decision.")
     for side in sides:
         if side.failed:
             codes = ", ".join(f"{code} {count:,}" for code, count in side.failed.items())

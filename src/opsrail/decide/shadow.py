@@ -26,6 +26,7 @@ from opsrail.errors import DeadlinePassed, ModelUnavailable, OpsrailError
 from opsrail.features.features import Fetched
 from opsrail.ports import LoadedModel
 from opsrail.registry.pools import Pools
+from opsrail.registry.priced import supervised
 from opsrail.registry.route import Route
 from opsrail.registry.shelf import Shelf
 from opsrail.registry.warming import DRAIN_S, Warming
@@ -64,6 +65,7 @@ class _Challenger:
         self.link = link
         self.threads = Threads(f"shadow {version.name}/{version.number}")
         self.figures: dict[str, ShadowFigures] = {}
+        self.told: object = self  # the load whose failure the log names already
 
 
 class Shadows:
@@ -246,19 +248,29 @@ class Shadows:
     def _make_ready(self, key: Key) -> None:
         """Begin to load a challenger; of one that cannot be loaded, say so for all rows that wait."""
         challenger = self._challengers[key]
+        load = None
         try:
             shelf = self._shelf(challenger)
             load = shelf.begin(challenger.version)
-        except ModelUnavailable as absent:
-            return self._fail(self._backlog.empty(key), challenger, absent)
-        if load.done() and shelf.held(challenger.version) is None:
-            fault = None if load.cancelled() else load.exception()
-            known = fault if isinstance(fault, OpsrailError) else ModelUnavailable(str(fault))
-            self._fail(self._backlog.empty(key), challenger, known)
+            if not load.done() or shelf.held(challenger.version) is not None:
+                return
+            load.result()
+        except asyncio.CancelledError:
+            return
+        except OpsrailError as fault:
+            if challenger.told is not load:
+                log.warning("challenger %s cannot be loaded: %s", challenger.link.label, fault)
+            challenger.told = load
+            self._fail(self._backlog.empty(key), challenger, fault)
 
     def _is_ready(self, key: Key) -> bool:
+        """Return whether a challenger can be asked: it is loaded, and its process, if it has one, is not being started."""
         challenger = self._challengers[key]
-        return self._shelf(challenger).held(challenger.version) is not None
+        model = self._shelf(challenger).held(challenger.version)
+        if (processes := supervised(model)) is None:
+            return model is not None
+        health = processes.health()
+        return health.children > 0 or health.quarantined_for_s > 0
 
     def _begin(self, call: Call[Asked]) -> None:
         """Ask a challenger for a batch, in its own thread."""

@@ -108,3 +108,20 @@ def test_an_idle_server_and_one_that_is_gone_are_told() -> None:
 
 def test_a_document_with_next_to_nothing_still_gives_a_frame() -> None:
     assert "opsrail" in shown({})
+
+
+def test_challengers_are_shown_with_their_lag_and_drops() -> None:
+    shadow = {
+        "model": "fraud/7",
+        "point": "fraud-risk",
+        "state": "hung",
+        "queued": 640,
+        "lag_s": 12.5,
+        "dropped": {"full": 31},
+        "disagreed_ratio": 0.041,
+    }
+
+    told = shown({**DOCUMENT, "shadows": [shadow]}, width=120).replace("\N{NO-BREAK SPACE}", " ")
+
+    for part in ("fraud/7", "state hung", "queued 640", "lag 12.5 s", "dropped full 31", "4.1%"):
+        assert part in told

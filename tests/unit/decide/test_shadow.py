@@ -17,7 +17,7 @@ from opsrail.decide.backlog import Limits
 from opsrail.decide.decider import Decider
 from opsrail.decide.policy import Policy, Rule
 from opsrail.decide.shadow_store import ShadowStore
-from opsrail.errors import ArtifactRefused, Denied, StaleWrite, StoreUnavailable
+from opsrail.errors import ArtifactRefused, Denied, InvalidInput, StaleWrite, StoreUnavailable
 from opsrail.registry.rollout import Stage
 from opsrail.values.decisions import Decision
 from opsrail.values.registry import ArtifactRow
@@ -108,17 +108,16 @@ async def test_the_answer_is_there_before_a_challenger_is_asked(road: Road) -> N
     assert [row.decision_id for row in await said(road)] == [decision.id]
 
 
-async def test_decisions_are_scored_in_batches_and_written_in_groups(road: Road) -> None:
+async def test_decisions_are_scored_in_batches(road: Road) -> None:
     await road.live()
     await road.challenged()
+    road.is_full = True  # so that they gather
 
     for _ in range(150):
         await decided(road)
     await said(road)
 
-    batches = road.challenging.batches
-    assert sum(batches) == 150
-    assert 1 < max(batches) <= 64  # how many wait at once is the machine's business
+    assert road.challenging.batches == [64, 64, 22]
 
 
 async def test_what_a_rule_ruled_stands_for_a_challengers_score_too(road: Road) -> None:
@@ -283,7 +282,7 @@ async def until(is_so: Callable[[], bool]) -> None:
 
 
 async def test_a_challenger_that_cannot_be_loaded_changes_no_answer(
-    road: Road, monkeypatch: pytest.MonkeyPatch
+    road: Road, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def refused(artifact: bytes, expected_digest: str) -> NoReturn:
         raise ArtifactRefused("it is damaged")
@@ -297,6 +296,11 @@ async def test_a_challenger_that_cannot_be_loaded_changes_no_answer(
 
     assert beside == alone
     assert {row.code for row in await said(road)} == {"artifact-refused"}
+    await told(road)
+    assert len(await said(road)) == 10
+    assert [record.message for record in caplog.records] == [
+        "challenger fraud/2 cannot be loaded: it is damaged"
+    ]
     (stats,) = road.shadows.stats()
     assert stats.state == "failed"
 
@@ -572,3 +576,14 @@ async def test_a_process_without_a_shadow_side_decides_all_the_same(road: Road) 
 
     assert decision.verdict == "approve"
     assert alone.stats().shadows == ()
+
+
+def test_segments_that_are_no_fields_are_refused() -> None:
+    with pytest.raises(InvalidInput) as caught:
+        fraud_point(segments=("make", "colour", "make"))
+
+    assert [fault.message for fault in caught.value.faults] == [
+        "'make' stands 2 times",
+        "'colour' is no field of the request: make, amount, age",
+    ]
+    assert fraud_point(segments=("make", "age")).segments == ("make", "age")
