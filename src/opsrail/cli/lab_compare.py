@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +13,7 @@ from opsrail.cli.options import Invocation, common, examples
 
 if TYPE_CHECKING:
     from opsrail.app import App
+    from opsrail.decide.point import DecisionPoint
     from opsrail.lab.agreement import Paired
     from opsrail.lab.comparison import Comparison, Side
     from opsrail.lab.disagreement import Disagreement
@@ -50,7 +51,10 @@ PICTURE = click.Path(dir_okay=False, path_type=Path)
     "--segments", metavar="FIELD,FIELD", help="Request fields to tell decisions apart by."
 )
 @click.option(
-    "--file", "file", type=FILE, help="The automation's file: the point's own segments are taken."
+    "--file",
+    "file",
+    type=FILE,
+    help="The automation's file: segments, and the verdict for people, are its point's.",
 )
 @click.option("--picture", type=PICTURE, help="Also draw it, as SVG.")
 @common
@@ -76,8 +80,8 @@ def compare(
 
     async def work(app: App) -> Comparison:
         chosen = point or await _point_of(app, mine)
-        fields = _fields(segments, file, chosen)
-        return await _compared(app, invocation, chosen, mine, other, since, fields)
+        declared = None if file is None else _declared(file, chosen)
+        return await _compared(app, invocation, chosen, mine, other, since, segments, declared)
 
     found = on_app(invocation, work)
     if picture is not None:
@@ -99,7 +103,8 @@ async def _compared(
     mine: tuple[str, int],
     other: tuple[str, int] | str,
     since: str,
-    fields: Sequence[str],
+    segments: str | None,
+    declared: DecisionPoint[Any] | None,
 ) -> Comparison:
     from opsrail.cli.progress import Ticker
     from opsrail.errors import MissingExtra
@@ -108,6 +113,7 @@ async def _compared(
     try:
         from opsrail.lab.comparison import compared
         from opsrail.lab.history import COPIES
+        from opsrail.lab.joins import UNDECIDED
     except ModuleNotFoundError as missing:
         raise MissingExtra("opsrail lab compare", "lab") from missing
     until_ms = await app.store.now_ms() + 1
@@ -119,7 +125,8 @@ async def _compared(
             other,
             since_ms=until_ms - span_ms(since),
             until_ms=until_ms,
-            fields=fields,
+            fields=_fields(segments, declared),
+            referred=UNDECIDED if declared is None else declared.policy.review,
             folder=invocation.data / COPIES,
             progress=lambda done: ticker.tick(done, done),
         )
@@ -148,12 +155,14 @@ async def _point_of(app: App, version: tuple[str, int]) -> str:
     return rows[0].point
 
 
-def _fields(segments: str | None, file: Path | None, point: str) -> list[str]:
+def _fields(segments: str | None, declared: DecisionPoint[Any] | None) -> Sequence[str]:
     """Return the fields that are asked for, else those that the point declares."""
     if segments is not None:
         return [name.strip() for name in segments.split(",") if name.strip()]
-    if file is None:
-        return []
+    return () if declared is None else declared.segments
+
+
+def _declared(file: Path, point: str) -> DecisionPoint[Any]:
     from opsrail.cases.loader import load_file
     from opsrail.cli.session import absolute
     from opsrail.errors import UnknownName
@@ -162,7 +171,7 @@ def _fields(segments: str | None, file: Path | None, point: str) -> list[str]:
     if point not in points:
         known = ", ".join(points) or "none"
         raise UnknownName(f"{file} defines no decision point {point!r}; it defines: {known}")
-    return list(points[point].segments)
+    return points[point]
 
 
 # -- for people ------------------------------------------------------------------------------------------------------

@@ -32,6 +32,9 @@ from opsrail.lab.said import (
 from opsrail.lab.shifts import Shift, Spread, shift, spread
 from opsrail.ports import Store
 
+About = tuple[str, int, int, str]
+"""The first attributes of a comparison: point, since, until, referred."""
+
 
 @dataclass(frozen=True)
 class Side:
@@ -66,6 +69,7 @@ class Comparison:
     Attributes:
         point: The decision point.
         since_ms, until_ms: Of the decisions, epoch ms.
+        referred: The verdict that leaves a decision to people.
         decisions: How many there are.
         mine, theirs: The two sides.
         disagreement: Between them.
@@ -78,6 +82,7 @@ class Comparison:
     point: str
     since_ms: int
     until_ms: int
+    referred: str
     decisions: int
     mine: Side
     theirs: Side
@@ -101,6 +106,7 @@ async def compared(
     since_ms: int,
     until_ms: int,
     fields: Sequence[str] = (),
+    referred: str = UNDECIDED,
     folder: Path | None = None,
     progress: Progress = lambda done: None,
 ) -> Comparison:
@@ -110,6 +116,7 @@ async def compared(
         version: Name and number.
         against: Another version, `champion` (whoever answered, where that was another) or `people` (their rulings).
         fields: Request fields to tell apart by.
+        referred: The verdict that leaves a decision to people, as the point's policy names it.
         folder: Where `history` keeps its copies.
 
     Raises:
@@ -140,37 +147,36 @@ async def compared(
     else:
         theirs = await said_by(store, table, against)
     told = _fields(table, fields)
-    span = (point, since_ms, until_ms)
+    about = (point, since_ms, until_ms, referred)
     if against == PEOPLE:
-        return _with_people(span, mine, theirs, by_champion(table, version), told)
-    return _with_model(span, mine, theirs, told)
+        return _with_people(about, mine, theirs, by_champion(table, version), told)
+    return _with_model(about, mine, theirs, told)
 
 
 def _with_model(
-    span: tuple[str, int, int], mine: Said, theirs: Said, fields: Mapping[str, Sequence[Any]]
+    about: About, mine: Said, theirs: Said, fields: Mapping[str, Sequence[Any]]
 ) -> Comparison:
     both = ~np.isnan(mine.scores) & ~np.isnan(theirs.scores)
     scores = (Scores(mine.name, mine.scores[both]), Scores(theirs.name, theirs.scores[both]))
     found = disagree(mine.verdicts.tolist(), theirs.verdicts.tolist(), fields=fields)
     count = len(mine.verdicts)
     far = shift(scores[0].values, scores[1].values)
-    return Comparison(*span, count, _side(mine), _side(theirs), found, None, None, far, scores)
+    return Comparison(*about, count, _side(mine), _side(theirs), found, None, None, far, scores)
 
 
 def _with_people(
-    span: tuple[str, int, int],
+    about: About,
     mine: Said,
     people: Said,
     champion: Said,
     fields: Mapping[str, Sequence[Any]],
 ) -> Comparison:
     ruled = people.verdicts.tolist()
-    referred = [UNDECIDED]
-    found = disagree(mine.verdicts.tolist(), ruled, fields=fields, referred=referred)
-    decides = [
-        _decides(one) & _decides(people.verdicts) for one in (mine.verdicts, champion.verdicts)
-    ]
-    both = decides[0] & decides[1]
+    referred = about[-1]
+    found = disagree(mine.verdicts.tolist(), ruled, fields=fields, referred=[referred])
+    both = np.ones(len(ruled), dtype=np.bool_)
+    for said in (mine, champion, people):
+        both &= _decides(said.verdicts, referred)
     beside = disagree(
         where(both, champion.verdicts).tolist(),
         where(both, people.verdicts).tolist(),
@@ -184,12 +190,14 @@ def _with_people(
         Scores(f"ruled {one}", mine.scores[known & (people.verdicts == one)]) for one in rulings
     )
     count = len(mine.verdicts)
-    return Comparison(*span, count, _side(mine), _side(people), found, beside, errors, None, scores)
+    return Comparison(
+        *about, count, _side(mine), _side(people), found, beside, errors, None, scores
+    )
 
 
-def _decides(verdicts: Words) -> NDArray[np.bool_]:
+def _decides(verdicts: Words, referred: str) -> NDArray[np.bool_]:
     """Return where there is a verdict that leaves nothing to people."""
-    return np.array([one is not None and one != UNDECIDED for one in verdicts], dtype=np.bool_)
+    return np.array([one not in (None, referred) for one in verdicts], dtype=np.bool_)
 
 
 def _fields(table: pyarrow.Table, names: Sequence[str]) -> dict[str, list[Any]]:

@@ -8,7 +8,6 @@ from html import escape
 import numpy as np
 
 from opsrail.lab.comparison import Comparison, Scores
-from opsrail.lab.joins import UNDECIDED
 from opsrail.lab.rates import Rate
 from opsrail.lab.said import PEOPLE
 from opsrail.lab.segments import SegmentRate
@@ -185,7 +184,7 @@ def _confusion(found: Comparison) -> Iterator[str]:
                 MINE
                 if row == column
                 else PALE
-                if UNDECIDED in (verdict, table.verdicts[column]) and is_people
+                if found.referred in (verdict, table.verdicts[column]) and is_people
                 else THEIRS
             )
             yield (

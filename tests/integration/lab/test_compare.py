@@ -23,7 +23,6 @@ from opsrail.values.reviews import ReviewRow
 from opsrail.values.rows import Insert
 from opsrail.values.shadows import ShadowScoreRow
 from tests.support.history import EVERY_MS, FIRST_MS, decision, decision_id, review, stored
-from tests.support.history import row as history_row
 
 COUNT = 400
 LAST_MS = FIRST_MS + COUNT * EVERY_MS
@@ -165,16 +164,28 @@ async def test_a_challenger_and_who_answered_are_compared_with_people(store: Sto
 
 
 async def test_where_people_decide_what_policy_proposed_is_compared(store: Store) -> None:
-    row = history_row(made(1, verdict="review"))
-    record = {**json.loads(row.record), "proposed": "approve", "autonomy": "observe"}
-    writes = [row._replace(record=json.dumps(record)), said(1), review(1, ruling="approve")]
-    await store.commit([Insert(one) for one in writes])
+    await stored(store, [made(1, verdict="review", proposed="approve", autonomy="observe")])
+    await store.commit([Insert(said(1)), Insert(review(1, ruling="approve"))])
 
     told = await found(store, 7, "people")
 
     assert told.champion is not None
     assert (told.champion.rate.hits, told.champion.rate.of) == (0, 1)
     assert not told.disagreement.is_enough
+
+
+async def test_the_verdict_for_people_may_have_another_name(store: Store) -> None:
+    await stored(store, [made(number, verdict="desk") for number in range(3)])
+    told = ("desk", "approve", "decline")
+    rows = [said(number, verdict=verdict) for number, verdict in enumerate(told)]
+    rulings = [review(number, ruling="approve") for number in range(3)]
+    await store.commit([Insert(row) for row in (*rows, *rulings)])
+
+    plain = await found(store, 7, "people")
+    named = await found(store, 7, "people", referred="desk")
+
+    assert (plain.disagreement.rate.of, plain.disagreement.referred) == (3, 0)
+    assert (named.disagreement.rate.of, named.disagreement.referred) == (2, 1)
 
 
 async def test_who_said_nothing_and_fields_that_are_not_there_are_refused(store: Store) -> None:

@@ -19,8 +19,11 @@ from opsrail.decide.policy import Policy, Rule
 from opsrail.decide.shadow_store import ShadowStore
 from opsrail.errors import ArtifactRefused, Denied, InvalidInput, StaleWrite, StoreUnavailable
 from opsrail.registry.rollout import Stage
+from opsrail.values.canonical import canonical
+from opsrail.values.changes import SettingsRow
 from opsrail.values.decisions import Decision
 from opsrail.values.registry import ArtifactRow
+from opsrail.values.rows import Insert
 from opsrail.values.shadows import ShadowScoreRow
 from opsrail.values.tables import TABLES
 from tests.support.decisions import Claim, Road, fraud_point, fraud_policy, linear, request
@@ -185,6 +188,21 @@ async def test_a_decision_without_a_score_is_scored_along_and_compared_with_noth
     assert rows[0].score is not None
     (stats,) = road.shadows.stats()
     assert (stats.scored, stats.agreed, stats.disagreed) == (1, 0, 0)
+
+
+async def test_where_people_decide_a_challenger_is_held_against_what_policy_proposed(
+    road: Road,
+) -> None:
+    await road.live()
+    await road.challenged(linear(-1.0))
+    content = canonical({"autonomy": [{"where": {}, "level": "observe"}]}).decode()
+    await road.store.commit([Insert(SettingsRow("fraud-risk", 1, content, road.clock.now_ms()))])
+
+    decision = await decided(road)
+
+    assert (decision.verdict, decision.proposed) == ("review", "approve")
+    assert [row.verdict for row in await said(road)] == ["approve"]
+    assert road.shadows.stats()[0].agreed == 1
 
 
 # -- nothing that a challenger does changes an answer ----------------------------------------------------------------
