@@ -138,19 +138,14 @@ async def compared(
             f"{mine.name} said nothing of the {table.num_rows} decisions of {point!r} in that time; make it a challenger: "
             f"opsrail models promote {point} {version[0]} {version[1]} --stage shadow --reason WHY"
         )
+    told, about = _fields(table, fields), (point, since_ms, until_ms, referred)
     if against == PEOPLE:
-        theirs = by_people(table)
-    elif against == CHAMPION:
-        theirs = by_champion(table, version)
-    elif isinstance(against, str):
+        return _with_people(about, mine, by_people(table), by_champion(table, version), told)
+    if against == CHAMPION:
+        return _with_model(about, mine, by_champion(table, version), told)
+    if isinstance(against, str):
         raise InvalidInput(f"{against!r} is no version, nor {PEOPLE!r} or {CHAMPION!r}")
-    else:
-        theirs = await said_by(store, table, against)
-    told = _fields(table, fields)
-    about = (point, since_ms, until_ms, referred)
-    if against == PEOPLE:
-        return _with_people(about, mine, theirs, by_champion(table, version), told)
-    return _with_model(about, mine, theirs, told)
+    return _with_model(about, mine, await said_by(store, table, against), told)
 
 
 def _with_model(
