@@ -119,6 +119,13 @@ async def with_rulings(store: Store, table: pyarrow.Table) -> pyarrow.Table:
     return (await rulings(store, *_span(table))).beside(table)
 
 
+async def with_pending(store: Store, table: pyarrow.Table) -> pyarrow.Table:
+    """Return a history with which decisions people were asked about without an answer so far: `is_pending`, else null."""
+    unruled = Where("ruling", "null", True)
+    (ids,) = await _read(store, ReviewRow, ("decision_id",), *_span(table), unruled)
+    return _told(ids, {"is_pending": pyarrow.bool_()}, ([True] * len(ids),)).beside(table)
+
+
 async def with_outcomes(store: Store, table: pyarrow.Table, name: str) -> pyarrow.Table:
     """Return a history with what turned out true of each decision.
 

@@ -17,12 +17,16 @@ from typing import Any, NamedTuple
 
 from opsrail.errors import Fault, InvalidInput, NotFound
 from opsrail.lab.history import history
-from opsrail.lab.joins import with_outcomes, with_shadows
+from opsrail.lab.joins import with_outcomes, with_pending, with_shadows
 from opsrail.ports import Store
 
 UNLIKELY = 1e-4
 """Ours: so improbable must it be that so few of an audit have labels, before it is said that some are missing."""
 NAN = float("nan")
+NEEDED = [
+    "model_name", "model_number", "score", "verdict", "proposed", "autonomy", "policy_source", "policy_code", "ruling",
+    "outcome", "ratio", "outcome_source", "shadow_score", "is_pending",
+]  # fmt: skip
 RULE, UNKNOWN_VALUES = "rule", "unknown-values"
 
 
@@ -93,30 +97,39 @@ async def labelled(
     )
     if not table.num_rows:
         raise NotFound(f"{point!r} decided nothing in that time; look further back with --since")
-    table = await with_outcomes(store, table, outcome)
     version = Version(*model) if model is not None else _alone(point, table)
+    table = await with_pending(store, await with_outcomes(store, table, outcome))
     table = await with_shadows(store, table, *version)
-    rows = table.to_pylist()
+    return _of_rows(point, outcome, version, table.select(NEEDED).to_pylist(), audits or {}, ruled)
+
+
+def _of_rows(
+    point: str,
+    outcome: str,
+    version: Version,
+    rows: list[dict[str, Any]],
+    audits: Mapping[str, float],
+    ruled: str | None,
+) -> Labelled:
     taken = [row for row in rows if row["policy_source"] != RULE]
-    scored = [(_score(row, version), row) for row in taken]
-    scored = [(score, row) for score, row in scored if score is not None]
+    scores = [_score(row, version) for row in taken]
+    scored = [row for row, score in zip(taken, scores, strict=True) if score is not None]
     if not scored:
         raise NotFound(
             f"no decision of {point!r} in that time has a score of {version.name}/{version.number}"
         )
-    labels = [_label(row, ruled) for _, row in scored]
-    ratios = [
-        _ratio(row, label, audits or {}) for (_, row), label in zip(scored, labels, strict=True)
-    ]
-    if found := [
-        *_value_faults(outcome, labels),
-        *_audit_faults([row for _, row in scored], labels, audits or {}),
-    ]:
+    labels = [_label(row, ruled) for row in scored]
+    if found := [*_value_faults(outcome, labels), *_audit_faults(scored, labels, audits)]:
         raise InvalidInput(f"the labels of {point!r} cannot be used", found)
     return Labelled(
-        [float(score or 0.0) for score, _ in scored], labels, ratios, version,
-        len(rows), len(rows) - len(taken), len(taken) - len(scored),
-    )  # fmt: skip
+        scores=[score for score in scores if score is not None],
+        labels=labels,
+        ratios=[_ratio(row, label, audits) for row, label in zip(scored, labels, strict=True)],
+        version=version,
+        decisions=len(rows),
+        by_rule=len(rows) - len(taken),
+        without_score=len(taken) - len(scored),
+    )
 
 
 def _alone(point: str, table: Any) -> Version:
@@ -158,9 +171,9 @@ def _said(row: Mapping[str, Any]) -> str:
 def _ratio(row: Mapping[str, Any], label: float, audits: Mapping[str, float]) -> float:
     if label == label:
         return float(1.0 if row["outcome"] is None else row["ratio"])
-    # Who was to be ruled on by people and is not yet, was not left out by chance.
+    # What people were asked about and have not answered was not left out by chance.
     is_automated = row["autonomy"] == "automate" and row["verdict"] == _said(row)
-    return audits.get(_said(row), NAN) if is_automated else NAN
+    return audits.get(_said(row), NAN) if is_automated and not row["is_pending"] else NAN
 
 
 def _value_faults(outcome: str, labels: list[float]) -> Iterator[Fault]:

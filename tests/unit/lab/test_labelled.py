@@ -73,6 +73,17 @@ async def test_an_audit_gives_those_not_looked_at_their_chance_but_not_those_tha
     assert told(found) == [(0.1, 0.0, 0.5), (0.2, None, 0.5), (0.9, None, None), (0.3, None, None)]
 
 
+async def test_a_spot_check_without_an_answer_counts_as_not_known_however_it_was_drawn(
+    store: MemoryStore,
+) -> None:
+    await stored(store, [decision(number, score=0.1, verdict="approve") for number in range(3)])
+    open_review = review(1, state="open", ruling=None, ruled_at_ms=None, ruled_by=None)
+    await store.commit([Insert(outcome(0, 0.0, ratio=0.5)), Insert(open_review)])
+    found = await labelled(store, "fraud-risk", "fraud", audits={"approve": 0.5})
+
+    assert told(found) == [(0.1, 0.0, 0.5), (0.1, None, None), (0.1, None, 0.5)]
+
+
 async def test_an_audit_with_far_fewer_labels_than_its_chance_gives_is_refused(
     store: MemoryStore,
 ) -> None:
