@@ -141,24 +141,21 @@ def _best(gain: Floats, is_allowed: Flags) -> int | None:
 def _apart(tested: Sequence[Tested], gains: Sequence[Floats]) -> list[int | None]:
     """Return the steps of approvals and declines with the greatest gain of which none overlaps the other."""
     approve, decline = tested
-    declined = np.flatnonzero(decline.passed > 0)
     alone = [_best(gains[0], approve.passed > 0), _best(gains[1], decline.passed > 0)]
     if alone[0] is None or alone[1] is None:
         return alone
-    ends = approve.steps.keys
-    begins = 1 - decline.steps.keys[declined]  # descending: looser steps begin at lower scores
-    best: tuple[float, int | None, int | None] = max(
-        (float(gains[0][alone[0]]), alone[0], None),
-        (float(gains[1][alone[1]]), None, alone[1]),
-        key=lambda found: found[0],
-    )
-    for step in np.flatnonzero(approve.passed > 0)[::-1]:
-        room = int(np.searchsorted(-begins, -ends[step], side="left"))
-        if room:
-            other = declined[:room][np.argmax(gains[1][declined[:room]])]
-            gain = float(gains[0][step] + gains[1][other])
-            best = max(best, (gain, int(step), int(other)), key=lambda found: found[0])
-    return [best[1], best[2]]
+    approved, declined = np.flatnonzero(approve.passed > 0), np.flatnonzero(decline.passed > 0)
+    # Strict declines begin high, looser ones lower: beside each approval there is room for the first few of them.
+    begins = 1 - decline.steps.keys[declined] - 2.3e-16  # the key was rounded once
+    room = np.searchsorted(-begins, -approve.steps.keys[approved], side="left")
+    is_best = np.append(-np.inf, np.maximum.accumulate(gains[1][declined]))
+    both = gains[0][approved] + is_best[room]
+    place = len(both) - 1 - int(np.argmax(both[::-1]))
+    single = max(gains[0][alone[0]], gains[1][alone[1]])
+    if both[place] < single:
+        return [alone[0], None] if gains[0][alone[0]] == single else [None, alone[1]]
+    beside = gains[1][declined[: room[place]]]
+    return [int(approved[place]), int(declined[np.argmax(beside)])]
 
 
 def _thresholds(

@@ -9,6 +9,7 @@ bands do not decide them. What has no label counts as not looked at by chance on
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -100,7 +101,10 @@ async def labelled(
     version = Version(*model) if model is not None else _alone(point, table)
     table = await with_pending(store, await with_outcomes(store, table, outcome))
     table = await with_shadows(store, table, *version)
-    return _of_rows(point, outcome, version, table.select(NEEDED).to_pylist(), audits or {}, ruled)
+    needed = table.select(NEEDED)
+    return await asyncio.to_thread(
+        lambda: _of_rows(point, outcome, version, needed.to_pylist(), audits or {}, ruled)
+    )
 
 
 def _of_rows(
@@ -200,7 +204,7 @@ def _audit_faults(
             if _said(row) == verdict and (label != label or row["outcome_source"] == "audit")
         ]
         known = sum(label == label for label in mine)
-        if not mine:
+        if not any(_said(row) == verdict for row in rows):
             yield Fault(place, "policy gave no such verdict in that time")
         elif binom.cdf(known, len(mine), ratio) < UNLIKELY:
             yield Fault(

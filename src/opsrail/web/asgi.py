@@ -30,6 +30,7 @@ from opsrail.web.rollouts import WatchDoor
 from opsrail.web.routing import Paths
 from opsrail.web.shadows import Challengers
 from opsrail.web.stats import LiveStats
+from opsrail.web.tuning import Tuning
 from opsrail.web.unheard import Unheard
 
 
@@ -61,6 +62,7 @@ def create_asgi(
         Ledger(door),
         Processes(door),
         Replays(door),
+        Tuning(door),
         WatchDoor(door),
         inference,
     )

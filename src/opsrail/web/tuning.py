@@ -1,0 +1,132 @@
+"""Bands with a guarantee over HTTP: found in a decision point's own decisions; a change carries them further."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from starlette.requests import Request
+from starlette.responses import Response
+
+from opsrail.errors import MissingExtra, NotFound
+from opsrail.lab.tuned import Costs
+from opsrail.lab.tuning import CONFIDENCE, Objective, tune
+from opsrail.values.outcomes import OUTCOME_NAME
+from opsrail.web.answers import Shape
+from opsrail.web.door import Answer, Door, Operation, answer
+from opsrail.web.reading import SAYS_SOMETHING, body_of, model_of, query_of
+from opsrail.web.shadows import POINT
+
+Share = Annotated[float, Field(gt=0, le=1)]
+Usd = Annotated[float, Field(ge=0, le=1e12)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=SAYS_SOMETHING)]
+DAY_MS = 86_400_000
+VERSION = r"[a-z][a-z0-9-]{0,62}/[1-9][0-9]{0,8}"
+
+
+class CostsGiven(BaseModel):
+    """What errors and people cost."""
+
+    model_config = ConfigDict(extra="forbid")
+    approved_usd: Usd = 0.0
+    declined_usd: Usd = 0.0
+    minute_usd: Usd = 0.0
+    review_minutes: Usd = 0.0
+
+
+class Tune(BaseModel):
+    """What must stay rare, and whose scores and labels say so."""
+
+    model_config = ConfigDict(extra="forbid")
+    risks: Annotated[
+        list[Annotated[str, Field(max_length=500)]],
+        Field(min_length=1, max_length=20, description="E.g. `approved is fraud <= 1%`"),
+    ]
+    outcome: Annotated[str, StringConstraints(pattern=f"^{OUTCOME_NAME}$")]
+    confidence: Annotated[float, Field(ge=0.5, lt=1)] = CONFIDENCE
+    model: Annotated[
+        str | None,
+        StringConstraints(pattern=f"^{VERSION}$"),
+        Field(description="Whose scores; null: who decided"),
+    ] = None
+    days: Annotated[float, Field(gt=0, le=36_500, description="How far back")] = 90.0
+    audits: Annotated[
+        dict[str, Share],
+        Field(description="Verdict to the chance with which people look at it", max_length=20),
+    ] = {}
+    ruled: Annotated[Name | None, Field(description="Ruling that stands for the outcome")] = None
+    costs: CostsGiven | None = None
+    objective: Objective = "automation"
+    starts: Annotated[list[Annotated[float, Field(ge=0, le=1)]], Field(max_length=20)] = []
+    verdicts: Annotated[
+        list[Name], Field(min_length=3, max_length=3, description="The policy's names of approve, review and decline")
+    ] = ["approve", "review", "decline"]  # fmt: skip
+    seed: Annotated[int, Field(ge=0, lt=2**53)] = 0
+
+    def question(self) -> dict[str, Any]:
+        """Return what `tune` is to be asked, labels aside."""
+        names = ("risks", "confidence", "outcome", "objective", "starts", "seed")
+        return {
+            **{name: getattr(self, name) for name in names},
+            "costs": None if self.costs is None else Costs(**self.costs.model_dump()),
+            "verdicts": tuple(self.verdicts),
+        }
+
+
+class Tuned(Shape):
+    """Bands with what is promised of them."""
+
+    point: str
+    is_kept: bool
+    said: list[str]
+    content: dict[str, Any]
+    tuned: dict[str, Any]
+    curve: Annotated[str, Field(description="The risk-automation curve, an SVG document")]
+
+
+class Tuning:
+    """Serves `/v1/points/{point}/tune`."""
+
+    def __init__(self, door: Door) -> None:
+        self._door = door
+
+    def operations(self) -> list[Operation]:
+        """Return what is served."""
+        told = {200: Answer("What may be promised, and what may not.", Tuned)}
+        return [
+            Operation(
+                "POST", "/v1/points/{point}/tune", "tune", "Choose bands with a guarantee.", self.tune, told,
+                body=Tune, parameters=(POINT,), errors=(404,),
+            )
+        ]  # fmt: skip
+
+    async def tune(self, request: Request) -> Response:
+        """Answer with the bands that automate the most within the stated limits; nothing is altered."""
+        query_of(request)
+        app, point = self._door.app, request.path_params["point"]
+        asked = model_of(Tune, await body_of(request, self._door.body_bytes))
+        if point not in app.definitions.points:
+            known = ", ".join(app.definitions.points) or "none"
+            raise NotFound(f"no decision point {point[:63]!r} here; there are: {known}")
+        try:
+            from opsrail.lab.curve import draw
+            from opsrail.lab.labelled import labelled
+        except ModuleNotFoundError as missing:
+            raise MissingExtra("Tuning", "lab") from missing
+        name, _, number = (asked.model or "").partition("/")
+        read = await labelled(
+            app.store,
+            point,
+            asked.outcome,
+            model=(name, int(number)) if asked.model else None,
+            audits=asked.audits,
+            ruled=asked.ruled,
+            since_ms=max(0, await app.store.now_ms() - round(asked.days * DAY_MS)),
+        )
+        found = await asyncio.to_thread(
+            tune, read.scores, read.labels, ratios=read.ratios, **asked.question()
+        )
+        said = [read.sentence(), *found.said()]
+        told = {"point": point, "is_kept": found.is_kept, "said": said, "content": found.content()}
+        return answer({**told, "tuned": found.record(), "curve": draw(found)})
