@@ -73,8 +73,15 @@ class Promise:
 
     @property
     def is_watched(self) -> bool:
-        """Whether the check that goes on when it is live can count it: the outcome's share of one verdict."""
-        return self.given == "verdict" and self.truth is not False and self.verdicts == ("approve",)
+        """Whether the check that goes on when it is live can count it: a share of one verdict."""
+        return self.given == "verdict" and len(self.verdicts) == 1
+
+    @property
+    def counted_truth(self) -> bool | None:
+        """What counts against one verdict: True the outcome, False its opposite; None where that hangs on the verdict."""
+        if self.truth is None and len(self.verdicts) == 1:
+            return self.verdicts == ("approve",)
+        return self.truth
 
     @property
     def share(self) -> float | None:
@@ -187,7 +194,8 @@ class Tuned:
     def guarantees(self) -> list[dict[str, Any]]:
         """Return what is promised, one JSON object a risk, for a change and for the check that goes on when it is live.
 
-        `outcome`, `among`, `limit`, `confidence` and `text` are what that check goes by; the rest tells where it comes from.
+        `outcome`, `truth`, `among`, `limit`, `confidence` and `text` are what that check goes by; the rest tells where it
+        comes from.
         """
         names = {"approve": self.verdicts[0], "decline": self.verdicts[2]}
         return [
@@ -199,7 +207,7 @@ class Tuned:
                 "text": one.risk,
                 "given": one.given,
                 "verdicts": [names[verdict] for verdict in one.verdicts],
-                "truth": one.truth,
+                "truth": one.counted_truth,
                 "bad": one.bad,
                 "of": one.of,
                 "bound": one.bound,

@@ -16,6 +16,7 @@ from opsrail.errors import InvalidInput, MissingExtra
 from opsrail.lab import Costs, tune
 from opsrail.lab.choosing import shortest
 from opsrail.values.bands import Band
+from opsrail.values.guarantees import guarantee_of
 
 NAN = float("nan")
 FRAUD = ["approved is fraud <= 5%"]
@@ -188,22 +189,18 @@ def test_the_same_input_and_seed_give_the_same_answer() -> None:
 
 def test_a_change_carries_the_bands_and_what_is_watched() -> None:
     scores, labels = even(3000, 0.6)
-    found = tune(
-        scores, labels, risks=["approved is fraud <= 20%", "declined is honest <= 20%"],
-        verdicts=("pay", "desk", "refuse"),
-    )  # fmt: skip
+    risks = ["approved is fraud <= 20%", "declined is wrong <= 20%", "approved among fraud <= 60%"]
+    found = tune(scores, labels, risks=risks, verdicts=("pay", "desk", "refuse"))
     content = found.content()
-    (guarantee,) = content["guarantee"]
+    approved, declined = (guarantee_of(one) for one in content["guarantee"])
 
     assert [band["verdict"] for band in content["bands"]] == ["pay", "refuse"]
-    assert guarantee["outcome"] == "fraud"
-    assert guarantee["among"] == "pay"
-    assert guarantee["limit"] == pytest.approx(0.2)
-    assert guarantee["confidence"] == 0.95
+    assert (approved.outcome, approved.among, approved.truth) == ("fraud", "pay", True)
+    assert (declined.outcome, declined.among, declined.truth) == ("fraud", "refuse", False)
+    assert approved.limit == pytest.approx(0.2)
+    assert approved.confidence == 0.95
     assert any("Not watched when it is live" in one for one in found.said())
-    assert [one["text"] for one in found.record()["guarantees"]] == [
-        "approved is fraud <= 20%", "declined is honest <= 20%",
-    ]  # fmt: skip
+    assert [one["text"] for one in found.record()["guarantees"]] == risks
 
 
 @settings(max_examples=60, deadline=None)
