@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from opsrail import errors
 from opsrail.config import PREFIX, Config, PoolConfig
+from opsrail.registry.change import diagram
 from opsrail.web.problems import status_of
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -85,7 +86,17 @@ def walk(error: type[errors.OpsrailError]) -> Iterator[type[errors.OpsrailError]
             yield from walk(child)
 
 
-PAGES = {"settings.md": settings, "errors.md": error_table}
+def changes() -> str:
+    """Return docs/changes.md with its table of states and moves."""
+    begin, end = (
+        "<!-- drawn from registry/change.py: python -m tests.docs.generate -->\n",
+        "<!-- end -->",
+    )
+    before, _, rest = (DOCS / "changes.md").read_text(encoding="utf-8").partition(begin)
+    return before + begin + diagram() + end + rest.partition(end)[2]
+
+
+PAGES = {"settings.md": settings, "errors.md": error_table, "changes.md": changes}
 
 if __name__ == "__main__":
     for name, make in PAGES.items():
