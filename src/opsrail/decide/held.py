@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from opsrail.decide.point import DecisionPoint
 from opsrail.decide.policy import Judgement
+from opsrail.errors import OpsrailError
 from opsrail.registry.wishes import Declared
+from opsrail.values.canonical import canonical
 from opsrail.values.reasons import Reason
 from opsrail.values.settings import Autonomy, PointSettings, level_of
 
@@ -78,6 +81,15 @@ def handed_over(judgement: Judgement, level: Autonomy, review: str) -> Answered:
     return Answered(review, (why, *reasons), level, verdict)
 
 
+def _arm_of(point: DecisionPoint[Any], values: Mapping[str, Any]) -> str | None:
+    """Return whose request a recorded one was; None where the code now cannot say."""
+    try:
+        facts = point.request.model_validate_json(canonical(values))
+        return point.entity_of(facts, "")
+    except (ValidationError, OpsrailError):
+        return None
+
+
 def declared_of(points: Mapping[str, DecisionPoint[Any]]) -> dict[str, Declared]:
     """Return what the code says of decision points, as far as changes look at it."""
     return {
@@ -89,6 +101,7 @@ def declared_of(points: Mapping[str, DecisionPoint[Any]]) -> dict[str, Declared]
             point.policy.review,
             frozenset(point.request.model_fields),
             point.segments,
+            None if point.entity is None else partial(_arm_of, point),
         )
         for name, point in points.items()
     }

@@ -133,13 +133,21 @@ def by_autonomy(before: Sequence[Segment], after: Sequence[Segment]) -> Touch:
     return touch
 
 
-def by_version(point: str, label: str, share: float, *, retires: bool = False) -> Touch:
+def by_version(
+    point: str,
+    label: str,
+    share: float,
+    *,
+    retires: bool = False,
+    arm_of: Callable[[Mapping[str, Any]], str | None] | None = None,
+) -> Touch:
     """Return what another version does: the share of the requests that it answers, by the same hash that will route them.
 
     Args:
         label: `name/number` of the version.
         share: Part of the requests; 1: all.
         retires: Whether it answers no more instead.
+        arm_of: See `Declared`.
     """
 
     def touch(record: Record) -> tuple[str, str] | None:
@@ -147,9 +155,14 @@ def by_version(point: str, label: str, share: float, *, retires: bool = False) -
         before = "no model" if model is None else f"{model['name']}/{model['number']}"
         if retires:
             return (before, "whoever stands in") if before == label else None
-        key = record["case_id"] or record["correlation_id"]
-        if before == label or (share < 1 and not is_in_canary(point, key, share)):
+        if before == label:
             return None
+        if share < 1:
+            entity = None if arm_of is None else arm_of(record["features"][0]["values"])
+            if not is_in_canary(
+                point, entity or record["case_id"] or record["correlation_id"], share
+            ):
+                return None
         return (before, label)
 
     return touch

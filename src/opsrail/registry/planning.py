@@ -131,7 +131,9 @@ def _promotion(wish: Wish, now: Now) -> tuple[dict[str, Any], dict[str, Any], To
     retires = stage == Stage.RETIRED and stands in (Stage.LIVE, Stage.CANARY)
     if not share and not retires:
         return {"standing": before}, after, none
-    return {"standing": before}, after, by_version(wish.point, label, share, retires=retires)
+    arm_of = None if now.declared is None else now.declared.arm_of
+    touch = by_version(wish.point, label, share, retires=retires, arm_of=arm_of)
+    return {"standing": before}, after, touch
 
 
 def _setting(wish: Wish, now: Now) -> tuple[dict[str, Any], dict[str, Any], Touch]:

@@ -40,7 +40,11 @@ LARGEST_BYTES = 200_000
 
 
 class Declared(NamedTuple):
-    """What the code says of a decision point, as far as changes look at it."""
+    """What the code says of a decision point, as far as changes look at it.
+
+    Attributes:
+        arm_of: A recorded request's values -> what a canary's choice hangs on; None: the case, or the correlation id.
+    """
 
     impact: Impact
     bands: tuple[Band, ...]
@@ -49,6 +53,7 @@ class Declared(NamedTuple):
     review: str
     fields: frozenset[str]
     segments: tuple[str, ...] = ()
+    arm_of: Callable[[Mapping[str, Any]], str | None] | None = None
 
 
 class Wish(NamedTuple):

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from opsrail.decide.explainer import Explainer
 from opsrail.decide.policy import Band, Policy
 from opsrail.values.canonical import canonical
 from opsrail.values.changes import SettingsRow
@@ -112,3 +113,17 @@ async def test_settings_that_cannot_be_read_leave_standing_what_held_before(
 
     assert (await road.asked()).verdict == "review"
     assert "scores from 0.5 to 1 have no band" in caplog.text
+
+
+async def test_what_would_have_to_be_otherwise_is_asked_of_the_bands_that_hold_now(
+    road: Changing,
+) -> None:
+    explainer = Explainer(road.registry, road.clock, road.features)
+    decision = await road.asked()
+    before = await explainer.nearest(decision, road.point, "review")
+    await set_to(road, 1, bands=NARROW)
+    under = await explainer.nearest(decision, road.point, "review")
+    explainer.close()
+
+    assert before.changes or before.absent is not None
+    assert (under.verdict, under.changes, under.absent) == ("review", (), None)

@@ -292,6 +292,21 @@ async def test_a_promotion_in_steps_begins_a_rollout_with_its_first_share(road: 
         await road.planned("promote", {"model": "fraud/2", "steps": STEPS})
 
 
+async def test_whom_a_canary_would_touch_is_told_by_the_hash_that_will_route_them() -> None:
+    point = fraud_point(entity=lambda facts: facts.make)
+    async with Changing(point).opened() as road:
+        await second(road)
+        makes = [f"make-{n}" for n in range(40)]
+        for make in makes:
+            await road.asked(Claim(make=make))
+        view = await road.approved("promote", {"model": "fraud/2", "stage": "canary", "share": 0.3})
+        await road.changes.apply(view.row.id, by="ann")
+        answered = [(await road.asked(Claim(make=make))).model for make in makes]
+
+    [move] = view.plan["affected"]["moves"]
+    assert move["count"] == [model.number for model in answered if model].count(2) > 0
+
+
 async def test_a_version_that_cannot_go_there_is_not_planned(road: Changing) -> None:
     with pytest.raises(Conflict, match="cannot become live"):
         await road.planned("promote", {"model": "fraud/1"})
