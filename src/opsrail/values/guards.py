@@ -114,6 +114,8 @@ class Outcome(Part):
         low, high: Bounds of the numbers; what lies beyond counts as the bound.
         limit: Most (of `lower`: least) that the mean may be, in the outcome's own unit.
         margin: By how much it may be worse than the champion's, in the outcome's own unit.
+        together: Outcomes of one arm whose mean counts as one number: as many as hang together, e.g. those of a day. Tests
+            take numbers for independent of each other; a run of bad hours would look like a bad version.
     """
 
     name: Annotated[str, Field(pattern=NAME)]
@@ -123,6 +125,7 @@ class Outcome(Part):
     high: Amount = 1.0
     limit: Amount | None = None
     margin: Annotated[float, Field(ge=0, le=1e12)] | None = None
+    together: Annotated[int, Field(ge=1, le=100_000)] = 1
     least_count: Count = 30
 
     @model_validator(mode="after")

@@ -29,6 +29,7 @@ class Held(NamedTuple):
         least_count: Numbers of each arm without which a step is not passed.
         scale: What 1 is worth, for people.
         unit: Of what is scaled, e.g. ` USD`.
+        together: Numbers of an arm whose mean the tests take as one.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Held(NamedTuple):
     least_count: int
     scale: float = 1.0
     unit: str = ""
+    together: int = 1
 
 
 class Reading(NamedTuple):
@@ -107,6 +109,7 @@ class Track:
         self.counts: list[int] = list(given.get("counts", (0, 0)))
         self.totals: list[float] = list(given.get("totals", (0.0, 0.0)))
         self.floor_ratio: float = given.get("floor_ratio", 1.0)
+        self._gathered: dict[str, list[float]] = dict(given.get("gathered", {}))
         self.limit = None if held.limit is None else LimitTest(held.limit, given.get("limit"))
         self.margin = None if held.margin is None else MarginTest(held.margin, given.get("margin"))
 
@@ -117,10 +120,27 @@ class Track:
         for arm, numbers in enumerate((champion, candidate)):
             self.counts[arm] += len(numbers)
             self.totals[arm] += math.fsum(numbers)
+        both = [
+            self._means(numbers, f"{arm} {stratum}")
+            for arm, numbers in enumerate((champion, candidate))
+        ]
         if self.limit is not None:
-            self.limit.observe(block_of(candidate))
+            self.limit.observe(block_of(both[CANDIDATE]))
         if self.margin is not None:
-            self.margin.observe(block_of(champion), block_of(candidate), stratum)
+            self.margin.observe(block_of(both[CHAMPION]), block_of(both[CANDIDATE]), stratum)
+
+    def _means(self, numbers: Sequence[float], place: str) -> Sequence[float]:
+        """Return the means of numbers that count together; what does not fill one yet waits for the next."""
+        together = self.held.together
+        if together == 1:
+            return numbers
+        held = [*self._gathered.get(place, ()), *numbers]
+        full = len(held) - len(held) % together
+        self._gathered[place] = held[full:]
+        return [
+            min(1.0, math.fsum(held[begin : begin + together]) / together)
+            for begin in range(0, full, together)
+        ]
 
     def readings(self, needed: float) -> Iterable[Reading]:
         """Yield where its tests stand."""
@@ -151,6 +171,7 @@ class Track:
             "counts": self.counts,
             "totals": self.totals,
             "floor_ratio": self.floor_ratio,
+            **({"gathered": self._gathered} if self._gathered else {}),
             **({} if self.limit is None else {"limit": self.limit.state()}),
             **({} if self.margin is None else {"margin": self.margin.state()}),
         }
@@ -326,7 +347,7 @@ def _of_outcome(outcome: Outcome) -> Held:
         limit = (outcome.limit - outcome.low) / width
         limit = limit if outcome.worse == "higher" else 1.0 - limit
     margin = None if outcome.margin is None else outcome.margin / width
-    return Held(outcome.label, limit, margin, outcome.least_count)
+    return Held(outcome.label, limit, margin, outcome.least_count, together=outcome.together)
 
 
 def _chunks(rows: Sequence[T]) -> Iterator[Sequence[T]]:
