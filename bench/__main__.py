@@ -19,6 +19,7 @@ from bench import (
     scripts,
     serve,
     simulator,
+    training_set,
 )
 from bench.figures import Report
 
@@ -35,6 +36,7 @@ OWN = {
     "serve": serve,
     "simulator": simulator,
     "prewarm": prewarm,
+    "training_set": training_set,
 }
 SCRIPTS: dict[str, Callable[[argparse.Namespace], Report]] = {
     "store": scripts.store,

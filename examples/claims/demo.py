@@ -30,7 +30,7 @@ from opsrail.cases.office import Office, at_rest
 from opsrail.cli.options import Invocation
 from opsrail.cli.session import on_running_app, settings
 from opsrail.errors import ConfigInvalid, InvalidInput, Overloaded
-from opsrail.features.features import PastFact
+from opsrail.features.importing import PastFact
 from opsrail.registry.rollout import Stage
 from opsrail.values.cases import CaseRow, CaseState, KeyRow, OutboxRow, OutboxState
 from opsrail.values.reviews import ReviewRow, ReviewState

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from opsrail.errors import Retryable as Retryable
     from opsrail.errors import StepFailed as StepFailed
     from opsrail.errors import Terminal as Terminal
+    from opsrail.features.source import FileSource as FileSource
+    from opsrail.features.source import Pushed as Pushed
+    from opsrail.features.source import SqlSource as SqlSource
     from opsrail.features.view import FeatureView as FeatureView
     from opsrail.values.columns import Category as Category
     from opsrail.values.columns import Number as Number
@@ -52,17 +55,20 @@ HOMES = {
     "DecisionPoint": "opsrail.decide.point",
     "Document": "opsrail.values.documents",
     "FeatureView": "opsrail.features.view",
+    "FileSource": "opsrail.features.source",
     "Fixed": "opsrail.values.explanations",
     "Form": "opsrail.documents.form",
     "MoneyField": "opsrail.documents.form",
     "Number": "opsrail.values.columns",
     "Objective": "opsrail.cases.definition",
     "Policy": "opsrail.decide.policy",
+    "Pushed": "opsrail.features.source",
     "PythonModel": "opsrail.decide.python_model",
     "Retry": "opsrail.cases.steps",
     "Retryable": "opsrail.errors",
     "Rule": "opsrail.decide.policy",
     "Ruling": "opsrail.values.reviews",
+    "SqlSource": "opsrail.features.source",
     "Step": "opsrail.cases.steps",
     "StepFailed": "opsrail.errors",
     "Terminal": "opsrail.errors",

@@ -13,6 +13,7 @@ import psycopg
 import pytest
 
 from opsrail.clock import SystemClock
+from opsrail.features.kept import NEWEST as BY_TIME
 from opsrail.ports import Store
 from opsrail.store import postgres_sql, sqlite_sql
 from opsrail.store.forms import Forms
@@ -22,8 +23,9 @@ from opsrail.store.shapes import shape_of
 from opsrail.store.sqlite import SqliteStore
 from opsrail.values.cases import CaseRow, InboxRow, JournalRow, OutboxRow
 from opsrail.values.decisions import DecisionRow
+from opsrail.values.features import FactRow, FeatureValueRow
 from opsrail.values.reviews import ReviewRow
-from opsrail.values.rows import Where
+from opsrail.values.rows import Where, equals
 from tests.support.postgres import fresh_database, run
 
 CLOCK = SystemClock()
@@ -79,8 +81,18 @@ RULED = query(
     False,
     1000,
 )
+OF_VIEW = (*equals(view="policyholder", number=1), Where("entity", "=", "p7"))
+NEWEST = query(
+    FeatureValueRow,
+    (*OF_VIEW, Where("event_at_ms", "<=", ROWS), Where("written_at_ms", "<=", ROWS)),
+    BY_TIME,
+    True,
+    1,
+)
+FACTS = query(FactRow, (*OF_VIEW, Where("id", ">", "f")), ("id",), False, 1000)
 HOT = {
     "of a rollout": OF_A_ROLLOUT, "ruled": RULED,
+    "newest value": NEWEST, "facts": FACTS,
     "claim": CLAIM, "timers": TIMERS, "actions": ACTIONS, "orphans": ORPHANS, "arrived": ARRIVED, "of a case": OF_A_CASE,
     "journal": JOURNAL,
 }  # fmt: skip
@@ -101,6 +113,13 @@ FILL = {
     JournalRow: {"case_id": CASE_ID, "seq": "0"},
     DecisionRow: {"id": "'d' || (100000000 + n.i)", "point": "'fraud-risk'"},
     ReviewRow: {"id": "'r' || (100000000 + n.i)", "case_id": CASE_ID, "state": "'ruled'", "ruled_at_ms": "n.i"},
+    FeatureValueRow: {
+        "id": "'v' || (100000000 + n.i)", "view": "'policyholder'", "number": "1", "entity": "'p' || (n.i % 1000)",
+        "event_at_ms": "n.i", "written_at_ms": "n.i",
+    },
+    FactRow: {
+        "id": "'f' || (100000000 + n.i)", "view": "'policyholder'", "number": "1", "entity": "'p' || (n.i % 1000)",
+    },
 }  # fmt: skip
 BLANK = {str: "'{}'", int: "1", float: "0.5", bool: "FALSE"}
 

@@ -28,9 +28,11 @@ from opsrail.clock import AgreedClock, Clock
 from opsrail.config import CasesConfig, Config
 from opsrail.connect.catalog import FACTORY, formats, page_reader
 from opsrail.connect.catalog import runtimes as known_runtimes
+from opsrail.connect.sql_rows import opened_query
 from opsrail.decide.asking import AskLimits
 from opsrail.decide.asks import LOW
 from opsrail.decide.backlog import Limits
+from opsrail.decide.code import code_digest
 from opsrail.decide.decider import Decider
 from opsrail.decide.explainer import Explainer
 from opsrail.decide.held import declared_of
@@ -69,6 +71,8 @@ class App:
         is_running: Whether cases are carried by this process now.
         held: Why it waits for an operator and accepts no writes; None: it does not.
     """
+
+    opened_query = staticmethod(opened_query)
 
     def __init__(
         self,
@@ -139,7 +143,7 @@ class App:
             self.definitions.views,
             clock,
             refresh_ms=decide.feature_refresh_ms,
-            visible_after_ms=decide.feature_visible_after_ms,
+            visible_after_ms=config.facts_visible_after_ms,
         )
         self.decider = Decider(
             store,
@@ -248,6 +252,7 @@ class App:
 
     async def _begin(self) -> None:
         """Come alive and start the loops."""
+        await self.features.keep_definitions(code_digest)
         await self.worker.register()
         await self.worker.bury(alone=self._alone)
         await self.registry.warm()

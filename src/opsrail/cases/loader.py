@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -18,6 +18,7 @@ from opsrail.cases.definition import Automation
 from opsrail.decide.point import DecisionPoint
 from opsrail.decide.python_model import PythonModel
 from opsrail.errors import AuthorError, Fault, InvalidInput, OpsrailError
+from opsrail.features.joining import join_faults
 from opsrail.features.view import FeatureView
 
 
@@ -98,12 +99,8 @@ def collect(*modules: ModuleType) -> Definitions:
         for automation in automations.values()
         if not automation.has_function
     ]
-    found += [
-        Fault(point.name, f"asks for feature view {wanted!r}, which the file does not define")
-        for point in points.values()
-        for wanted in point.features
-        if wanted not in {f"{view.name}@{view.version}" for view in views.values()}
-    ]
+    by_ref = {view.ref: view for view in views.values()}
+    found += [fault for point in points.values() for fault in _joined_faults(point, by_ref)]
     for (
         point
     ) in points.values():  # fixed now, before the file can be edited under a running process
@@ -114,6 +111,19 @@ def collect(*modules: ModuleType) -> Definitions:
     if found:
         raise InvalidInput("the automation file cannot be used", found)
     return Definitions(automations, points, tuple(views.values()), files, tuple(models.values()))
+
+
+def _joined_faults(
+    point: DecisionPoint[Any], views: Mapping[str, FeatureView[Any]]
+) -> Iterator[Fault]:
+    """Yield what keeps a point's views from being joined to its requests."""
+    for wanted in point.features:
+        if wanted not in views:
+            lacks = f"asks for feature view {wanted!r}, which the file does not define"
+            yield Fault(point.name, lacks)
+    known = [wanted for wanted in point.features if wanted in views]
+    for fault in join_faults(point.request, known, views):
+        yield Fault(point.name, fault.message)
 
 
 def _add(known: dict[Any, Any], name: Any, value: object, kind: str, found: list[Fault]) -> None:

@@ -32,6 +32,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "changes": ("opsrail.cli.changes:changes", "Plan, approve, apply and roll back changes."),
     "rollouts": ("opsrail.cli.rollouts:rollouts", "Carry a version to live in steps, watched."),
     "alarms": ("opsrail.cli.alarms:alarms", "See what rings, and close what was seen to."),
+    "features": ("opsrail.cli.features:features", "Read features, make training sets."),
     "lab": ("opsrail.cli.lab:lab", "Compare, tune, replay, try policies on history, simulate."),
     "ledger": ("opsrail.cli.ledger:ledger", "Verify, prove and export the audit ledger."),
     "retention": ("opsrail.cli.retention:retention", "Hold cases, and remove old ones."),

@@ -79,6 +79,16 @@ def operator(function: F) -> F:
     )(function)
 
 
+def code_file(function: F) -> F:
+    """Give a command `--file`: the code of views that are folded, or were never served."""
+    return click.option(
+        "--file",
+        metavar="FILE",
+        type=click.Path(path_type=Path),
+        help="The automation's file, for views that are folded or were never served.",
+    )(function)
+
+
 def _json(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     ctx.obj.is_json = ctx.obj.is_json or value
 

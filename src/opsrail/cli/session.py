@@ -22,18 +22,29 @@ def on_app(
     invocation: Invocation,
     work: Callable[[App], Awaitable[T]],
     definitions: Definitions = NOTHING,
+    *,
+    makes: bool = False,
+    alone: bool = False,
 ) -> T:
     """Open an installation that exists, do one thing with it, close it.
 
+    Args:
+        makes: Make it when it does not exist.
+        alone: Nobody may carry cases on the folder meanwhile (SQLite).
+
     Raises:
         NotFound: the folder holds no installation. Terminal: nothing was made.
+        DataDirInUse: somebody carries cases on it. Stop it first.
     """
     config = settings(invocation)
-    refuse_unless_there(invocation, config)
+    if makes:
+        invocation.data.mkdir(parents=True, exist_ok=True)
+    else:
+        refuse_unless_there(invocation, config)
     log_to(invocation.data)
 
     async def once() -> T:
-        async with build(config, invocation.data, definitions).opened() as app:
+        async with build(config, invocation.data, definitions, runs=alone).opened() as app:
             return await work(app)
 
     return loop(once())

@@ -103,11 +103,11 @@ class DecideConfig(Part):
     feature_refresh_ms: int = Field(
         200, ge=0, le=60_000, description="how old the history in features may be"
     )
-    feature_visible_after_ms: int = Field(
-        0,
+    feature_visible_after_ms: int | None = Field(
+        None,
         ge=0,
         le=60_000,
-        description="age at which a fact counts; 2000 where several processes write",
+        description="age at which a fact counts; None: 2000 on PostgreSQL, where several processes write, else 0",
     )
     idempotency_ttl_s: int = Field(
         604_800,
@@ -296,6 +296,10 @@ class WebConfig(Part):
     body_bytes: int = Field(1_000_000, ge=1_000, le=100_000_000, description="largest request body")
 
 
+SEVERAL_WRITERS_MS = 2_000
+"""Ours: commits take milliseconds, and the clocks of machines with time service differ by less."""
+
+
 class Config(Part):
     """All settings."""
 
@@ -312,6 +316,14 @@ class Config(Part):
     watch: WatchConfig = WatchConfig()
     documents: DocumentsConfig = DocumentsConfig()
     web: WebConfig = WebConfig()
+
+    @property
+    def facts_visible_after_ms(self) -> int:
+        """Return the age from which facts count: where several processes write, a later id may be committed first."""
+        chosen = self.decide.feature_visible_after_ms
+        if chosen is not None:
+            return chosen
+        return SEVERAL_WRITERS_MS if self.store.url else 0
 
     @model_validator(mode="after")
     def _is_local(self) -> Config:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from opsrail.values.decisions import REQUEST_VIEW, Decision, ViewRead
+from opsrail.clock import rfc3339
+from opsrail.values.decisions import REQUEST_VIEW, Decision, ValueAsOf, ViewRead
 from opsrail.values.reasons import FallbackStep
 
 
@@ -72,6 +73,10 @@ def _of_view(read: ViewRead) -> str:
         return f"The request said: {shown}."
     if read.as_of is None:
         return f"{read.name} knew no history of {read.entity!r}: {shown}."
+    if isinstance(read.as_of, ValueAsOf):
+        since = f"its value of {rfc3339(read.as_of.event_at_ms)}"
+        told = f"{since} was too old" if read.as_of.is_expired else f"by {since}"
+        return f"{read.name} knew of {read.entity!r}, {told}: {shown}."
     return f"{read.name} knew {read.as_of.fact_count} facts about {read.entity!r}: {shown}."
 
 

@@ -90,6 +90,11 @@ def folded(view: FeatureView[Any], state: Any, rows: Sequence[FactRow]) -> Any:
     return state
 
 
+def takes_rulings(view: FeatureView[Any]) -> bool:
+    """Return whether a view's `fact` is given what people ruled."""
+    return view.fact is not None and _parameters(view.fact) > 2
+
+
 def _parameters(function: Callable[..., Any]) -> int:
     """Return how many positional arguments a `fact` function takes: 2, or 3 with the rulings."""
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)

@@ -1,47 +1,46 @@
-"""Reads features for a decision, takes facts in, and reads again what a past decision saw.
+"""Reads features for a decision, takes facts and values in, and reads again what a past decision saw.
 
 Facts are folded in the order of their ids (ULIDs). A fact whose commit ends after a later one's was read would be missed,
 and with several processes clocks differ: `visible_after_ms` keeps facts out of sight until every commit that could still
-bring an earlier one is over. One process needs none of it: its ids and its commits have one order.
+bring an earlier one is over. One process needs none of it: its ids and its commits have one order. Kept values need none
+either (`kept.py`).
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
 from opsrail.clock import Clock, ulid_text
-from opsrail.errors import AuthorError, Fault, InvalidInput, KeyReused, StaleWrite, UnknownName
-from opsrail.features.facts import fact_row, facts_of, folded
+from opsrail.errors import (
+    AuthorError,
+    Fault,
+    InvalidInput,
+    NotFound,
+    UnknownName,
+)
+from opsrail.features.backfill import Backfill
+from opsrail.features.definitions import CodeDigest, keep_definitions, served_view
+from opsrail.features.facts import facts_of
 from opsrail.features.folds import Fold, Folds
-from opsrail.features.request import feature_names, request_row
+from opsrail.features.importing import Importing
+from opsrail.features.importing import PastFact as PastFact
+from opsrail.features.joining import join_faults
+from opsrail.features.keeping import Keeping, NewValue, Taken
+from opsrail.features.kept import KeptValue, known_at, newest, read_again
+from opsrail.features.request import request_row
 from opsrail.features.view import FeatureView
 from opsrail.ports import Store
-from opsrail.values.canonical import canonical, digest
-from opsrail.values.cases import KeyRow
-from opsrail.values.decisions import ViewRead
+from opsrail.values.decisions import REQUEST_VIEW, AsOf, ViewRead
 from opsrail.values.features import FactRow
-from opsrail.values.rows import Insert, Where, Write, equals
+from opsrail.values.rows import Insert, Where, equals
 
 PAGE = 1_000
 """Facts read and folded at once; between pages others run."""
-IMPORT_CHUNK = 500
-
-
-class PastFact(NamedTuple):
-    """A fact from before opsrail kept the cases.
-
-    Attributes:
-        fact: What the view's fold takes, as JSON values.
-        at_ms: When it became known, epoch ms.
-    """
-
-    entity: str
-    fact: Mapping[str, Any]
-    at_ms: int
 
 
 class Fetched(NamedTuple):
@@ -62,9 +61,12 @@ class Fetched(NamedTuple):
 class Features:
     """Feature views of an app.
 
+    Attributes:
+        backfill: Reads the past in.
+
     Args:
-        refresh_ms: How old an entity's features may be; facts committed since are read then.
-        entities: Folded histories kept in memory, all views together; others are folded anew when asked for.
+        refresh_ms: How old an entity's features may be; facts and values committed since are read then.
+        entities: Entities kept in memory, all views together; others are read anew when asked for.
         visible_after_ms: Age from which facts count; see above. 0 for one process.
 
     Raises:
@@ -87,6 +89,9 @@ class Features:
         self._refresh_s = refresh_ms / 1000
         self._visible_after_ms = visible_after_ms
         self._folds = Folds(entities)
+        self._keeping = Keeping(store, clock)
+        self._importing = Importing(store, clock)
+        self.backfill = Backfill(store, clock)
         for view in views:
             if self._views[view.ref] is not view:
                 raise InvalidInput(
@@ -102,22 +107,22 @@ class Features:
             )
         return view
 
+    async def known_view(self, ref: str) -> FeatureView[Any]:
+        """Return a view of the code here, else a kept one from the definition that it was served with.
+
+        Raises:
+            NotFound, InvalidInput: see `definitions.served_view`. Terminal.
+        """
+        view = self._views.get(ref)
+        return await served_view(self._store, ref) if view is None else view
+
     def check(self, request: type[BaseModel], refs: Sequence[str]) -> list[Fault]:
-        """Return what keeps these views from being joined to such requests: unknown names, features of the same name."""
-        found = [
-            Fault("features", f"{ref!r} is not defined") for ref in refs if ref not in self._views
-        ]
-        owner = dict.fromkeys(feature_names(request), f"the request {request.__name__}")
-        for view in (self._views[ref] for ref in refs if ref in self._views):
-            for name in sorted(view.names & owner.keys()):
-                found.append(
-                    Fault(
-                        "features",
-                        f"{name!r} comes from {view.ref} and from {owner[name]}; rename one",
-                    )
-                )
-            owner |= dict.fromkeys(view.names, view.ref)
-        return found
+        """Return what keeps these views from being joined to such requests; see `joining`."""
+        return join_faults(request, refs, self._views)
+
+    async def keep_definitions(self, code_digest: CodeDigest) -> None:
+        """Keep how the views are defined; see `definitions`. Raises InvalidInput when one is not what it was."""
+        await keep_definitions(self._store, list(self._views.values()), self._clock, code_digest)
 
     async def fetch(self, request: ViewRead, facts: BaseModel, refs: Sequence[str]) -> Fetched:
         """Return all features of a request.
@@ -151,7 +156,19 @@ class Features:
 
     async def read(self, ref: str, entity: str) -> ViewRead:
         """Return an entity's features as they stand now, at most `refresh_ms` old."""
-        return await self._current(self.view(ref), entity)
+        return await self._current(await self.known_view(ref), entity)
+
+    async def at(self, ref: str, entity: str, moment_ms: int) -> ViewRead:
+        """Return what was known of an entity at a moment: nothing that was true or written later.
+
+        A folded view folds the facts known by then, in the order of their ids.
+        """
+        view = await self.known_view(ref)
+        if view.kept is not None:
+            return await known_at(self._store, view, entity, moment_ms)
+        fold = Fold(view, entity)
+        await self._extend(fold, view, Where("at_ms", "<=", moment_ms))
+        return fold.read()
 
     async def as_of(self, ref: str, entity: str, fact_id: str | None) -> ViewRead:
         """Fold an entity's history anew up to and including a fact, and return the features of that moment.
@@ -165,14 +182,44 @@ class Features:
         return fold.read()
 
     async def reread(self, reads: Sequence[ViewRead]) -> tuple[ViewRead, ...]:
-        """Return what a past decision read, folded anew from history; equal to `reads` unless facts or code were changed."""
-        return tuple(
-            [
-                await self.as_of(read.name, read.entity, read.as_of.fact_id if read.as_of else None)
-                for read in reads
-                if read.name in self._views
-            ]
+        """Return what a past decision read: values from the rows it names, folds anew from history.
+
+        Equal to `reads`, whatever was pushed, corrected or read in since, unless the code was changed or rows removed. Views
+        that are not in the code are left out, unless they keep values and were served.
+
+        Raises:
+            NotFound: a kept value's row was removed. Terminal.
+        """
+        found = [await self._again(read) for read in reads if read.view != REQUEST_VIEW]
+        return tuple(read for read in found if read is not None)
+
+    async def _again(self, read: ViewRead) -> ViewRead | None:
+        view = self._views.get(read.name)
+        if view is None:
+            with suppress(
+                NotFound, InvalidInput
+            ):  # of a view that was folded nobody here knows how
+                view = await served_view(self._store, read.name)
+        if view is None:
+            return None
+        if view.kept is not None:
+            return await read_again(self._store, view, read)
+        past = read.as_of
+        return await self.as_of(
+            read.name, read.entity, past.fact_id if isinstance(past, AsOf) else None
         )
+
+    async def push(
+        self,
+        ref: str,
+        values: Sequence[NewValue],
+        *,
+        key: str | None = None,
+        is_text: bool = False,
+    ) -> Taken:
+        """Keep values that somebody brings; see `Keeping.push`. Raises NotFound, InvalidInput, KeyReused."""
+        view = await self.known_view(ref)
+        return await self._keeping.push(view, values, key=key, is_text=is_text)
 
     def facts_of(
         self,
@@ -196,79 +243,32 @@ class Features:
         )
 
     async def import_facts(self, ref: str, facts: Sequence[PastFact], *, source: str) -> int:
-        """Take history in that opsrail did not see happen; a killed import that is run again goes on where it was.
-
-        Every fact is tried on the view's fold first: one that fails keeps all out. Imported facts are folded after those
-        that are there, in the order given.
-
-        Args:
-            source: Names the import; the same facts under it again are not taken twice.
-
-        Returns:
-            Facts taken by this call; 0 when all were there.
-
-        Raises:
-            InvalidInput: all faulty facts at once, by position. Terminal; none was taken.
-            KeyReused: other facts were imported under this source. Use another source name.
-        """
-        view = self.view(ref)
-        if found := list(_import_faults(view, facts)):
-            raise InvalidInput(f"facts for {ref} from {source!r} cannot be taken", found)
-        taken = 0
-        for first in range(0, len(facts), IMPORT_CHUNK):
-            taken += await self._import_chunk(
-                view, facts[first : first + IMPORT_CHUNK], f"{source}:{first}"
-            )
-        return taken
-
-    async def _import_chunk(
-        self, view: FeatureView[Any], facts: Sequence[PastFact], key: str
-    ) -> int:
-        content = digest(canonical([[fact.entity, dict(fact.fact), fact.at_ms] for fact in facts]))
-        scope = f"facts:{view.ref}"
-        now_ms = self._clock.now_ms()
-        rows = [
-            fact_row(
-                view,
-                fact.entity,
-                fact.fact,
-                fact_id=self._clock.new_id(),
-                case_id=None,
-                at_ms=fact.at_ms,
-            )
-            for fact in facts
-        ]
-        writes: list[Write] = [
-            Insert(KeyRow(scope, key, content, rows[0].id, now_ms)),
-            *map(Insert, rows),
-        ]
-        try:
-            await self._store.commit(writes)
-        except StaleWrite:
-            earlier = await self._store.get(KeyRow, scope, key)
-            if earlier is None:
-                raise
-            if earlier.body_digest != content:
-                raise KeyReused(
-                    f"{scope}: other facts were imported as {key!r}; use another source name"
-                ) from None
-            return 0
-        return len(rows)
+        """Take facts in that opsrail did not see happen; see `Importing.take`. Return how many this call took."""
+        return await self._importing.take(self.view(ref), facts, source=source)
 
     async def _current(self, view: FeatureView[Any], entity: str) -> ViewRead:
-        fold = self._folds.of(view, entity)
-        if self._clock.monotonic_s() < fold.fresh_until_s:
-            return fold.read()
-        async with fold.turn:
+        held = self._folds.of(view, entity)
+        if self._clock.monotonic_s() < held.fresh_until_s:
+            return held.read()
+        async with held.turn:
             now_s = self._clock.monotonic_s()
-            if now_s >= fold.fresh_until_s:
-                try:
-                    await self._extend(fold, view, *self._horizon())
-                except AuthorError:
-                    self._folds.drop(view, entity)
-                    raise
-                fold.fresh_until_s = now_s + self._refresh_s
-        return fold.read()
+            if now_s >= held.fresh_until_s:
+                lasts_s = await self._renew(held, view)
+                held.fresh_until_s = now_s + min(self._refresh_s, lasts_s)
+        return held.read()
+
+    async def _renew(self, held: Fold | KeptValue, view: FeatureView[Any]) -> float:
+        """Read what came since; return how long it holds by itself, seconds."""
+        if isinstance(held, KeptValue):
+            now_ms = self._clock.now_ms()
+            held.take(await newest(self._store, view, held.entity, now_ms), now_ms)
+            return held.lasts_s(now_ms)
+        try:
+            await self._extend(held, view, *self._horizon())
+        except AuthorError:
+            self._folds.drop(view, held.entity)
+            raise
+        return float("inf")
 
     async def _extend(self, fold: Fold, view: FeatureView[Any], *until: Where) -> None:
         history = equals(view=view.name, number=view.version, entity=fold.entity)
@@ -307,13 +307,3 @@ def _entity(view: FeatureView[Any], facts: BaseModel) -> str:
     if not isinstance(entity, str):
         raise AuthorError(f"feature view {view.ref}: entity gave {type(entity).__name__}, not text")
     return entity
-
-
-def _import_faults(view: FeatureView[Any], facts: Sequence[PastFact]) -> Iterator[Fault]:
-    """Yield every fact that the view cannot take, each tried on an entity without history."""
-    for position, fact in enumerate(facts):
-        try:
-            row = fact_row(view, fact.entity, fact.fact, fact_id="", case_id=None, at_ms=fact.at_ms)
-            folded(view, view.initial(), [row])
-        except (InvalidInput, AuthorError) as fault:
-            yield Fault(f"facts[{position}]", str(fault.__cause__ or fault))

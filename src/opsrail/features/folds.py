@@ -1,4 +1,4 @@
-"""Folded histories in memory: one state an entity and view, carried on by the facts that came since. No I/O."""
+"""Views in memory, an entity each: folded histories, carried on by the facts that came since, and kept values. No I/O."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from opsrail.errors import AuthorError, InvalidInput
 from opsrail.features.facts import folded
+from opsrail.features.kept import KeptValue
 from opsrail.features.view import FeatureView
 from opsrail.values.decisions import AsOf, ViewRead
 from opsrail.values.features import FactRow
@@ -68,28 +69,32 @@ class Fold:
         return self._read
 
 
+Held = Fold | KeptValue
+
+
 class Folds:
-    """A bounded number of folds; the entity asked for least recently goes first."""
+    """A bounded number of entities; the one asked for least recently goes first."""
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
-        self._folds: OrderedDict[Key, Fold] = OrderedDict()
+        self._held: OrderedDict[Key, Held] = OrderedDict()
 
-    def of(self, view: FeatureView[Any], entity: str) -> Fold:
-        """Return the entity's fold, a fresh one when it is not held."""
+    def of(self, view: FeatureView[Any], entity: str) -> Held:
+        """Return what is held of an entity, a fresh one when there is nothing."""
         key = (view.name, view.version, entity)
-        fold = self._folds.get(key)
-        if fold is None:
-            fold = self._folds[key] = Fold(view, entity)
-            if len(self._folds) > self._capacity:
-                self._folds.popitem(last=False)
+        held = self._held.get(key)
+        if held is None:
+            kind = Fold if view.kept is None else KeptValue
+            held = self._held[key] = kind(view, entity)
+            if len(self._held) > self._capacity:
+                self._held.popitem(last=False)
         else:
-            self._folds.move_to_end(key)
-        return fold
+            self._held.move_to_end(key)
+        return held
 
     def drop(self, view: FeatureView[Any], entity: str) -> None:
-        """Forget an entity's fold; the next reader folds its history anew."""
-        self._folds.pop((view.name, view.version, entity), None)
+        """Forget an entity; the next reader reads it anew."""
+        self._held.pop((view.name, view.version, entity), None)
 
     def __len__(self) -> int:
-        return len(self._folds)
+        return len(self._held)

@@ -53,6 +53,11 @@ if TYPE_CHECKING:
     from opsrail.lab.segments import segments_of as segments_of
     from opsrail.lab.segments import worst_segments as worst_segments
     from opsrail.lab.shifts import shift as shift
+    from opsrail.lab.training import FoldHistory as FoldHistory
+    from opsrail.lab.training import ViewHistory as ViewHistory
+    from opsrail.lab.training import history_of as history_of
+    from opsrail.lab.training import training_set as training_set
+    from opsrail.lab.view_histories import read_history as read_history
     from opsrail.lab.whatif import backtest as backtest
 
 LATER = {
@@ -60,12 +65,17 @@ LATER = {
     "Disagreement": "disagreement",
     "Wrong": "backtested",
     "backtest": "whatif",
+    "FoldHistory": "training",
+    "ViewHistory": "training",
     "confusion": "agreement",
     "disagree": "disagreement",
+    "history_of": "training",
     "kappa": "agreement",
     "paired": "agreement",
+    "read_history": "view_histories",
     "segments_of": "segments",
     "shift": "shifts",
+    "training_set": "training",
     "worst_segments": "segments",
 }
 """What needs the extra, and in which file it is."""

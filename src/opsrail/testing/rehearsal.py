@@ -27,6 +27,7 @@ from opsrail.cases.outbox import arguments
 from opsrail.clock import ManualClock
 from opsrail.config import CasesConfig, Config, LedgerConfig
 from opsrail.errors import InvalidInput, NotFound
+from opsrail.features.keeping import NewValue
 from opsrail.ledger.chain import WriterChain
 from opsrail.ledger.keys import Signer
 from opsrail.ledger.notes import SigningKey
@@ -147,6 +148,20 @@ class Rehearsal:
             raise NotFound(f"case {case_id} waits for no review; it is {self.case(case_id).state}")
         self._do(self.app.desk.rule(reviews[0].id, verdict, by=by, reason=reason))
         return self._do(self._rest(case_id))
+
+    def push(
+        self, view: str, entity: str, values: Mapping[str, object], *, event_at: object = None
+    ) -> None:
+        """Keep a value of a view (`name@version`), known from now on.
+
+        Args:
+            event_at: When it was true; None: now.
+
+        Raises:
+            InvalidInput: all faults at once. Terminal.
+        """
+        when = self.clock.now_ms() if event_at is None else event_at
+        self._do(self.app.features.push(view, [NewValue(entity, when, values)]))
 
     def advance(self, span: Span) -> None:
         """Let time pass: timers fire, retries come due."""

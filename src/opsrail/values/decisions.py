@@ -67,6 +67,25 @@ class AsOf(NamedTuple):
     fact_count: int
 
 
+class ValueAsOf(NamedTuple):
+    """Which kept value a view gave.
+
+    Attributes:
+        value_id: Of its row.
+        event_at_ms: When it was true in the world, epoch ms.
+        written_at_ms: When it could be read here, epoch ms.
+        is_expired: Whether it was older than the view's time to live when it was read, and so counted as missing.
+    """
+
+    value_id: str
+    event_at_ms: int
+    written_at_ms: int
+    is_expired: bool
+
+
+Provenance = AsOf | ValueAsOf
+
+
 @dataclass(slots=True, unsafe_hash=True)
 class ViewRead:
     """The features that one view gave, with where they came from. Nobody changes one.
@@ -79,7 +98,8 @@ class ViewRead:
         entity: Whose features they are; empty for `request`.
         values: By feature name. Numbers and text from a view; the request's fields as JSON.
         digest: `sha256:<hex>` of the canonical bytes of `values`.
-        as_of: The history they were folded from; None for `request` and for an entity without history.
+        as_of: The history they were folded from, or the kept value they are; None for `request` and for an entity of which
+            nothing is known.
         written: The canonical bytes of `values`, where they are at hand; None in a read from a record.
     """
 
@@ -88,7 +108,7 @@ class ViewRead:
     entity: str
     values: Mapping[str, Any]
     digest: str
-    as_of: AsOf | None = None
+    as_of: Provenance | None = None
     written: bytes | None = field(default=None, repr=False, compare=False)
     _part: Any = field(default=None, init=False, repr=False, compare=False)
 
@@ -99,7 +119,7 @@ class ViewRead:
         version: str,
         entity: str,
         values: Mapping[str, Any],
-        as_of: AsOf | None = None,
+        as_of: Provenance | None = None,
     ) -> ViewRead:
         """Return what a view gave, its values written down and digested. Raises InvalidInput: they have no JSON form."""
         content = canonical(values)
@@ -347,7 +367,9 @@ def _proposed(record: Mapping[str, Any]) -> str | None:
 def _view_read(record: Mapping[str, Any]) -> ViewRead:
     as_of = record["as_of"]
     values = {name: plain(value) for name, value in record["values"].items()}
-    past = None if as_of is None else AsOf(**as_of)
+    past: Provenance | None = None
+    if as_of is not None:
+        past = ValueAsOf(**as_of) if "value_id" in as_of else AsOf(**as_of)
     return ViewRead(
         record["view"], record["version"], record["entity"], values, record["digest"], past
     )

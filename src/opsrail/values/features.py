@@ -31,12 +31,13 @@ class FeatureValueRow(NamedTuple):
     """What one source said about one entity at one moment; nothing is changed, a later row takes its place.
 
     Attributes:
-        id: ULID: of two rows for one event time, the later id holds.
+        id: ULID.
         view: View name.
         number: View version.
         entity: Value of the entity key.
         event_at_ms: When it was true in the world, epoch ms.
-        written_at_ms: When it could be read here, epoch ms.
+        written_at_ms: When it was known, epoch ms: of two rows for one event time, the one written later holds, and of two
+            written at once the one with the later id.
         content: Canonical JSON object of the view's features.
         source: What brought it: `push`, or the name of a file or query.
     """

@@ -17,6 +17,7 @@ from opsrail.web.decisions import Decisions
 from opsrail.web.door import Door, Operation
 from opsrail.web.envelope import RAW_LINES, Envelope
 from opsrail.web.explanations import Explanations
+from opsrail.web.features import FeatureViews
 from opsrail.web.health import Health
 from opsrail.web.inference import Inference
 from opsrail.web.ledger import Ledger
@@ -59,6 +60,7 @@ def create_asgi(
         Outcomes(door),
         ChangesDoor(door),
         Challengers(door),
+        FeatureViews(door),
         Ledger(door),
         Processes(door),
         Replays(door),

@@ -48,12 +48,14 @@ class Parameter:
 
     Attributes:
         place: `path`, `query` or `header`.
+        is_required: Whether a query parameter or header must be there; those of a path always must.
     """
 
     name: str
     place: str
     schema: Mapping[str, Any]
     description: str
+    is_required: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,11 @@ import pytest
 from pydantic import BaseModel
 
 from opsrail.errors import AuthorError, InvalidInput, KeyReused, UnknownName
-from opsrail.features.features import PAGE, Features, PastFact
+from opsrail.features.features import PAGE, Features
+from opsrail.features.importing import PastFact
 from opsrail.features.request import request_read, request_row
 from opsrail.features.view import FeatureView
+from opsrail.values.decisions import AsOf
 from opsrail.values.features import FactRow
 from tests.support.decisions import Claim, Road, Settlement, counted, make_history
 
@@ -51,7 +53,7 @@ async def test_a_view_knows_what_settled_cases_taught(road: Road) -> None:
     read = await road.features.read("make-history@1", "Honda")
 
     assert read.values == {"make_claims": 3, "make_frauds": 2}
-    assert read.as_of is not None
+    assert isinstance(read.as_of, AsOf)
     assert read.as_of.fact_count == 3
 
 
@@ -257,9 +259,9 @@ async def test_a_view_names_every_fault() -> None:
         FeatureView(
             "Make",
             version=0,
-            entity="make",  # type: ignore[arg-type]
+            entity=3,  # type: ignore[arg-type]
             initial=dict,
-            fold=None,  # type: ignore[arg-type]
+            fold=None,
             read=late,  # type: ignore[arg-type]
         )
 
