@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable
 
 from bench import (
+    backtest,
     burst,
     cases,
     child,
@@ -24,6 +25,7 @@ from bench import (
 from bench.figures import Report
 
 OWN = {
+    "backtest": backtest,
     "burst": burst,
     "cases": cases,
     "child": child,

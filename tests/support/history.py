@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from opsrail.clock import ulid_text
+from opsrail.decide.recorder import row_of
 from opsrail.ports import Store
 from opsrail.values.decisions import AsOf, Decision, DecisionRow, ModelRef, Reason, ViewRead
 from opsrail.values.outcomes import OutcomeRow
@@ -56,27 +57,7 @@ def decision(number: int, **changes: Any) -> Decision:
 
 
 def row(made: Decision) -> DecisionRow:
-    own = next(one for one in made.reasons if one.source != "autonomy")
-    return DecisionRow(
-        made.id,
-        made.point,
-        made.case_id,
-        made.seq,
-        None if made.model is None else made.model.name,
-        None if made.model is None else made.model.number,
-        made.policy_version,
-        made.score,
-        made.verdict,
-        made.proposed,
-        own.source,
-        own.code,
-        len(made.unknown),
-        made.degraded,
-        round(made.latency_ms["total"] * 1000),
-        made.at_ms,
-        made.written().decode(),
-        "00" * 32,
-    )
+    return row_of(made, "00" * 32)
 
 
 async def stored(store: Store, made: Sequence[Decision]) -> None:

@@ -270,13 +270,16 @@ def _check_body(ticket: Ticket, body_digest: str) -> None:
         )
 
 
-def _written(decision: Decision, salt: str) -> tuple[DecisionRow, Append]:
-    """Return the row of a decision and its ledger entry, which commits to the record and shows no personal values."""
-    record = decision.written()
+def row_of(decision: Decision, salt: str) -> DecisionRow:
+    """Return the row that a store keeps of a decision.
+
+    Args:
+        salt: 32 random bytes as hex.
+    """
     model, reason = decision.model, decision.reasons[0]
     if reason.source == "autonomy":  # policy's own stand behind it
         reason = decision.reasons[1]
-    row = DecisionRow(
+    return DecisionRow(
         decision.id,
         decision.point,
         decision.case_id,
@@ -293,9 +296,15 @@ def _written(decision: Decision, salt: str) -> tuple[DecisionRow, Append]:
         decision.degraded,
         round(decision.latency_ms["total"] * 1000),
         decision.at_ms,
-        record.decode(),
+        decision.written().decode(),
         salt,
     )
+
+
+def _written(decision: Decision, salt: str) -> tuple[DecisionRow, Append]:
+    """Return the row of a decision and its ledger entry, which commits to the record and shows no personal values."""
+    record, model = decision.written(), decision.model
+    row = row_of(decision, salt)
     envelope = {
         "actor": decision.actor,
         "at_ms": decision.at_ms,

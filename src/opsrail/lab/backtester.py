@@ -40,7 +40,6 @@ NEWEST = 200
 """Decisions that tell which fields requests have. Ours: optional objects are there in some of so many."""
 BASE = (
     "id", "at_ms", "score", "verdict", "proposed", "unknown_count", "policy_source", "policy_code", "policy_version",
-    "model_name", "model_number",
 )  # fmt: skip
 """What every backtest reads; all of it stands in columns of the rows."""
 
@@ -162,6 +161,8 @@ class Backtester:
                 return None
             fields |= set(features)
         own = [name for name in fields if name in ROW_COLUMNS]
+        if asked.model is not None:
+            own += ["model_name", "model_number"]
         prefixed = [f"{kind}.{name}" for name in sorted(fields) for kind in ("facts", "views")]
         return [*dict.fromkeys([*BASE, *own]), *(prefixed if fields - set(own) else ())]
 

@@ -10,8 +10,10 @@ copied as columns (`lab/copies.py`). Reading holds up no writer: each page is on
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow
 import pyarrow.compute
@@ -113,15 +115,21 @@ async def parts(
     walk = _Walk(store, point, None if folder is None else Copies(folder, point), names, now_ms)
     after, end = id_from(since_ms - SLACK_MS), id_from(until_ms + SLACK_MS)
     done = 0
-    async for part in walk.parts(after, end):
-        done += part.num_rows
-        progress(done)
-        at_ms = part.column("at_ms")
-        is_in = pyarrow.compute.and_(
-            pyarrow.compute.greater_equal(at_ms, since_ms), pyarrow.compute.less(at_ms, until_ms)
-        )
-        if (inside := part.filter(is_in)).num_rows:
-            yield inside
+    gc.freeze()  # or each full collection looks at all that libraries made, 100 ms every 10,000 records
+    try:
+        async for part in walk.parts(after, end):
+            done += part.num_rows
+            progress(done)
+            at_ms = part.column("at_ms")
+            is_in = pyarrow.compute.and_(
+                pyarrow.compute.greater_equal(at_ms, since_ms),
+                pyarrow.compute.less(at_ms, until_ms),
+            )
+            if (inside := part.filter(is_in)).num_rows:
+                yield inside
+    finally:
+        walk.close()
+        gc.unfreeze()
 
 
 def id_from(at_ms: int) -> str:
@@ -145,6 +153,8 @@ class _Walk:
         self._copies = copies
         self._names = names
         self._settled = id_from(now_ms - SETTLED_MS)
+        self._ahead: asyncio.Task[list[list[Any]]] | None = None
+        self._ahead_of: tuple[str, str] | None = None
         self._is_narrow = names is not None and set(names) <= ROW_COLUMNS.keys()
 
     async def parts(self, after: str, end: str) -> AsyncIterator[pyarrow.Table]:
@@ -208,17 +218,35 @@ class _Walk:
         return part.select(chosen(part.column_names, self._names)), last
 
     async def _narrow(self, after: str, until: str) -> tuple[pyarrow.Table, str]:
-        """Return the next part from the rows' own columns, and up to which id it reaches; nothing is copied."""
-        names = list(self._names or ())
-        columns = await self._store.columns(
-            DecisionRow, ["id", *(ROW_COLUMNS[name] for name in names)],
-            Where("point", "=", self._point), Where("id", "<=", until), after=(after,), limit=PART_ROWS,
-        )  # fmt: skip
+        """Return the next part from the rows' own columns, and up to which id it reaches; nothing is copied.
+
+        The part behind it is read meanwhile.
+        """
+        ahead = self._ahead if self._ahead_of == (after, until) else None
+        ids, *columns = await (ahead or self._columns(after, until))
+        reached = ids[-1] if len(ids) == PART_ROWS else until
+        self.close()
+        if reached != until:
+            self._ahead_of = (reached, until)
+            self._ahead = asyncio.create_task(self._columns(reached, until))
         arrays = {
             name: pyarrow.array(column, FIXED[name])
-            for name, column in zip(names, columns[1:], strict=True)
+            for name, column in zip(self._names or (), columns, strict=True)
         }
-        return pyarrow.table(arrays), columns[0][-1] if len(columns[0]) == PART_ROWS else until
+        return pyarrow.table(arrays), reached
+
+    async def _columns(self, after: str, until: str) -> list[list[Any]]:
+        """Return the ids of the decisions that come next, and the columns that are wanted."""
+        return await self._store.columns(
+            DecisionRow, ["id", *(ROW_COLUMNS[name] for name in self._names or ())],
+            Where("point", "=", self._point), Where("id", "<=", until), after=(after,), limit=PART_ROWS,
+        )  # fmt: skip
+
+    def close(self) -> None:
+        """Wait for nothing any more."""
+        if self._ahead is not None:
+            self._ahead.cancel()
+        self._ahead = self._ahead_of = None
 
     async def _page(self, after: str, until: str) -> tuple[list[str], list[str]]:
         """Return ids and records of the decisions that come next."""
