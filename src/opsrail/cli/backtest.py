@@ -103,7 +103,7 @@ def _backtested(invocation: Invocation, wish: Wish) -> Backtest:
     from opsrail.cli.progress import Ticker
     from opsrail.cli.session import absolute, on_app
     from opsrail.lab.backtester import Backtester, Question
-    from opsrail.lab.history import COPIES
+    from opsrail.lab.places import COPIES
     from opsrail.lab.whatif import wrong_of
     from opsrail.values.decisions import DecisionRow
     from opsrail.values.rows import equals

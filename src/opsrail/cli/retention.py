@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shutil import rmtree
 from typing import TYPE_CHECKING
 
 import click
@@ -85,6 +86,7 @@ def prune(invocation: Invocation, days: int, by: str) -> None:
     from opsrail.cli.render import print_json
     from opsrail.cli.session import on_app
     from opsrail.govern.retention import Retention
+    from opsrail.lab.places import COPIES
 
     async def work(app: App) -> Pruned:
         with Ticker("cases removed") as ticker:
@@ -94,6 +96,7 @@ def prune(invocation: Invocation, days: int, by: str) -> None:
             )
 
     pruned = on_app(invocation, work)
+    rmtree(invocation.data / COPIES, ignore_errors=True)  # copies hold what was removed, too
     if invocation.is_json:
         print_json({"pruned": pruned._asdict()})
     else:

@@ -13,12 +13,12 @@ import numpy as np
 import orjson
 import pyarrow
 import pyarrow.compute as compute
-import pyarrow.parquet
 from pydantic import ValidationError
 
 from opsrail.decide.point import DecisionPoint
 from opsrail.decide.policy import NoScore
 from opsrail.lab.backtested import Backtest, Wrong
+from opsrail.lab.changed import Changes, keep_scores, kept_scores
 from opsrail.lab.conditions import comparisons_of
 from opsrail.lab.counting import Counting
 from opsrail.lab.history import PART_ROWS, ROW_COLUMNS, SLACK_MS, id_from, parts
@@ -94,7 +94,7 @@ class Backtester:
         self._model: LoadedModel | None = None
         self._shadows: Told | None = None
         self._unknown_verdict: str | None = None
-        self._writer: Any = None
+        self._changes = None if question.changed is None else Changes(question.changed)
         self._said: list[str] = []
         self._notes: dict[str, int] = {}
 
@@ -130,9 +130,11 @@ class Backtester:
                 done += part.num_rows
                 self._progress(done)
         except BaseException:
-            self._end_writing(keeps=False)
+            if self._changes is not None:
+                self._changes.drop()
             raise
-        self._end_writing(keeps=True)
+        if self._changes is not None:
+            self._changes.keep()
         counted = [f"{text} ({count:,} decisions)." for text, count in self._notes.items() if count]
         counting.notes += [*self._said, *counted]
         return counting.result()
@@ -195,8 +197,8 @@ class Backtester:
             part = ruled.beside(part)
         found = {name: _outcome(one.beside(part)) for name, one in told.items()}
         changed = counting.add(part, verdicts, scores_from=scores_from, outcomes=found)
-        if self._question.changed is not None:
-            await asyncio.to_thread(self._write, part, changed, verdicts, scores)
+        if self._changes is not None:
+            await asyncio.to_thread(self._changes.add, part, changed, verdicts, scores)
 
     async def _scores(self, part: pyarrow.Table) -> tuple[Any, Any, dict[str, int], Any]:
         """Return scores, where they rest on unknown values, how many are from where, and rows that nothing is known of."""
@@ -240,12 +242,12 @@ class Backtester:
         if self._folder is not None:
             ids = hashlib.sha256("".join(part.column("id").to_pylist()).encode()).hexdigest()[:24]
             path = self._folder / SCORES / version.digest.removeprefix("sha256:") / f"{ids}.parquet"
-            kept = await asyncio.to_thread(_kept, path)
+            kept = await asyncio.to_thread(kept_scores, path)
             if kept is not None:
                 return kept
         found = await asyncio.to_thread(rescored, model, part)
         if path is not None:
-            await asyncio.to_thread(_keep, path, found)
+            await asyncio.to_thread(keep_scores, path, found)
         return found
 
     async def _verdicts(self, part: pyarrow.Table, scores: Any, unknown: Any) -> Any:
@@ -298,35 +300,6 @@ class Backtester:
     def _note(self, text: str, count: int) -> None:
         self._notes[text] = self._notes.get(text, 0) + count
 
-    def _write(self, part: pyarrow.Table, changed: Any, verdicts: Any, scores: Any) -> None:
-        """List the decisions of a part whose verdict changes."""
-        names = [one for one in ("id", "at_ms", "score", "verdict") if one in part.column_names]
-        names += [name for name in part.column_names if name.startswith(("facts.", "views."))]
-        table = part.select(names).rename_columns(
-            ["was" if name == "verdict" else name for name in names]
-        )
-        table = table.append_column("now", pyarrow.array(verdicts, pyarrow.string()))
-        table = table.append_column(
-            "score_now", pyarrow.array(scores, pyarrow.float64(), from_pandas=True)
-        )
-        table = table.filter(pyarrow.array(changed))
-        if self._writer is None and self._question.changed is not None:
-            self._writer = pyarrow.parquet.ParquetWriter(
-                _beside(self._question.changed), table.schema
-            )
-        if self._writer is not None:
-            self._writer.write_table(_as(table, self._writer.schema))
-
-    def _end_writing(self, *, keeps: bool) -> None:
-        path, writer, self._writer = self._question.changed, self._writer, None
-        if path is None or writer is None:
-            return
-        writer.close()
-        if keeps:
-            _beside(path).replace(path)
-        else:
-            _beside(path).unlink(missing_ok=True)
-
 
 def _counts(scores: Any, has: str, has_not: str) -> dict[str, int]:
     count = int(np.count_nonzero(~np.isnan(scores)))
@@ -360,40 +333,3 @@ def _judge_rows(
             score = Score(float(scores[place]), 1.0, "", flagged)
         verdicts[place] = point.policy.judge(facts, score, point.fallback).verdict
     return failed
-
-
-def _kept(path: Path) -> Scores | None:
-    try:
-        table = pyarrow.parquet.read_table(path)
-        return Scores(
-            table.column("score").to_numpy(), np.array(table.column("is_unknown").to_numpy(), bool)
-        )
-    except (OSError, pyarrow.ArrowException, KeyError):
-        return None  # not there, or damaged: the model is asked
-
-
-def _keep(path: Path, scores: Scores) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    table = pyarrow.table({"score": scores.values, "is_unknown": scores.is_unknown})
-    beside = _beside(path)
-    pyarrow.parquet.write_table(table, beside)
-    beside.replace(path)
-
-
-def _beside(path: Path) -> Path:
-    return path.with_name(path.name + ".part")
-
-
-def _as(table: pyarrow.Table, schema: pyarrow.Schema) -> pyarrow.Table:
-    """Return a table in the columns of the first part; a field of another kind there is text or left out here."""
-    columns = {}
-    for field in schema:
-        found = table.column(field.name) if field.name in table.column_names else None
-        try:
-            column = None if found is None else found.cast(field.type)
-        except pyarrow.ArrowException:
-            column = None
-        columns[field.name] = (
-            pyarrow.nulls(table.num_rows, field.type) if column is None else column
-        )
-    return pyarrow.table(columns, schema=schema)

@@ -21,13 +21,12 @@ import pyarrow.compute
 from opsrail.clock import ulid_text
 from opsrail.lab.copies import Copies, Part
 from opsrail.lab.joins import with_rulings
+from opsrail.lab.places import COPIES as COPIES
 from opsrail.lab.records import FACTS, FIXED, VIEWS, chosen, nested, parsed, together
 from opsrail.ports import Store
 from opsrail.values.decisions import DecisionRow
 from opsrail.values.rows import Where
 
-COPIES = "history"
-"""Folder of the copies in an installation's folder."""
 PART_ROWS = 25_000
 """Rows of a part. Ours: 50 MB of records, read in a third of a second."""
 PAGE_ROWS = 5_000

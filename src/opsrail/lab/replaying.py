@@ -25,6 +25,7 @@ from opsrail.errors import InvalidInput, LedgerBroken, NotFound, OpsrailError
 from opsrail.features.features import Features
 from opsrail.features.request import request_row
 from opsrail.lab.replayed import Difference, Replayed
+from opsrail.lab.sampling import sampled
 from opsrail.ledger.book import entries_about
 from opsrail.ledger.commitment import check_record
 from opsrail.ports import LoadedModel, Store, is_remote
@@ -382,20 +383,3 @@ def _judged(
 
 def _told(reasons: Sequence[Reason]) -> list[str]:
     return [f"{one.code}: {one.text}" for one in reasons]
-
-
-async def sampled(
-    store: Store, point: str | None, since_ms: int, until_ms: int, count: int
-) -> list[str]:
-    """Return ids of a random sample of decisions, in their order: those whose digests are smallest."""
-    of_point = () if point is None else (Where("point", "=", point),)
-    span = Where("at_ms", ">=", since_ms), Where("at_ms", "<", until_ms)
-    kept: list[tuple[str, str]] = []
-    after: tuple[str, ...] = ()
-    while True:
-        (ids,) = await store.columns(DecisionRow, ("id",), *of_point, *span, after=after)
-        if not ids:
-            return sorted(decision_id for _, decision_id in kept)
-        kept += [(digest(decision_id.encode()), decision_id) for decision_id in ids]
-        kept = sorted(kept)[:count]
-        after = (ids[-1],)

@@ -62,13 +62,7 @@ def backtest(
     kinds = {name: table.schema.field(name).type for name in table.column_names}
     check_conditions(told, kinds, segments)
     wrong = [wrong_of(one) if isinstance(one, str) else one for one in wrongs]
-    given = recorded_scores(table) if scores is None else np.asarray(scores, np.float64)
-    unknown = recorded_unknown(table)
-    if scores is not None:
-        unknown = np.zeros(table.num_rows, bool) if is_unknown is None else np.asarray(is_unknown)
-    if len(given) != table.num_rows or len(unknown) != table.num_rows:
-        fault = Fault("scores", f"has {len(given)} values for {table.num_rows} decisions")
-        raise InvalidInput("scores and history do not belong together", [fault])
+    given, unknown = _given(table, scores, is_unknown)
     found = judged(told, table, given, unknown)
     counting = Counting(
         segments, wrong, review=told.review, handling_s=handling_s, usd_per_hour=usd_per_hour
@@ -82,6 +76,22 @@ def backtest(
         outcomes={one.outcome: _outcome(table, one.outcome) for one in wrong},
     )
     return counting.result()
+
+
+def _given(
+    table: pyarrow.Table, scores: Sequence[float] | None, is_unknown: Sequence[bool] | None
+) -> tuple[Any, Any]:
+    """Return the scores to judge, and where they rest on unknown values; the recorded ones where none are given."""
+    import numpy as np
+
+    if scores is None:
+        return recorded_scores(table), recorded_unknown(table)
+    given = np.asarray(scores, np.float64)
+    unknown = np.zeros(len(given), bool) if is_unknown is None else np.asarray(is_unknown)
+    if len(given) != table.num_rows or len(unknown) != table.num_rows:
+        fault = Fault("scores", f"has {len(given)} values for {table.num_rows} decisions")
+        raise InvalidInput("scores and history do not belong together", [fault])
+    return given, unknown
 
 
 def bands_policy(text: str) -> DataPolicy:
