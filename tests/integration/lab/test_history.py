@@ -7,10 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from opsrail.clock import SystemClock
 from opsrail.lab import history as module
+from opsrail.lab.backtested import Backtest
+from opsrail.lab.backtester import Backtester, Question
 from opsrail.lab.history import history
 from opsrail.lab.joins import with_outcomes
+from opsrail.lab.whatif import bands_policy, wrong_of
 from opsrail.ports import Store
+from opsrail.registry.registry import Registry
 from opsrail.values.rows import Insert
 from tests.support.history import decision, decision_id, outcome, review, stored
 
@@ -51,3 +56,32 @@ async def test_a_history_is_read_while_decisions_are_written(store: Store) -> No
 
     assert all(400 <= rows <= 480 for rows in read)
     assert (await history(store, "fraud-risk")).num_rows == 480
+
+
+async def test_a_backtest_is_the_same_from_rows_from_records_and_from_the_copy(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PART_ROWS", 400)
+    monkeypatch.setattr(module, "PAGE_ROWS", 200)
+    await stored(store, [decision(n) for n in range(1_000)])
+    await store.commit([Insert(review(n)) for n in range(0, 1_000, 3)])
+    await store.commit([Insert(outcome(n, n % 2, ratio=0.5)) for n in range(0, 1_000, 2)])
+    registry = Registry(store, {}, SystemClock())
+
+    async def asked(*segments: str) -> Backtest:
+        question = Question(
+            "fraud-risk", bands_policy("approve=0.7,review=1.01"), 0, await store.now_ms(),
+            segments=segments, wrongs=(wrong_of("approve|fraud=10"),),
+        )  # fmt: skip
+        return await Backtester(store, registry, question, tmp_path).run()
+
+    narrow = await asked()
+    wide = [await asked("make") for _ in range(2)]
+
+    assert narrow.decisions == 1_000
+    assert narrow.changed == 200
+    assert wide[0] == wide[1]
+    assert wide[0].segments[0] == narrow.segments[0]
+    assert (wide[0].errors_now, wide[0].people) == (narrow.errors_now, narrow.people)
+    assert [one.decisions for one in wide[0].segments[1:]] == [334, 333, 333]
+    assert [one.known for one in narrow.errors_now] == [350]
