@@ -22,6 +22,7 @@ from opsrail.errors import (
     Overloaded,
     TimedOut,
 )
+from opsrail.registry.libraries import library_of
 from opsrail.registry.pools import POOLS, place_of, pools_of
 from opsrail.registry.rollout import Stage
 from opsrail.registry.route import Route
@@ -84,7 +85,10 @@ class Link(NamedTuple):
     def ref(self) -> ModelRef:
         """Return it as records name it."""
         version = self.version
-        return ModelRef(version.name, version.number, version.digest, str(self.stage), self.pool)
+        library = library_of(version.runtime) if self.pool == LOCAL else None
+        return ModelRef(
+            version.name, version.number, version.digest, str(self.stage), self.pool, library
+        )
 
 
 class Answer(NamedTuple):

@@ -12,7 +12,6 @@ import math
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from decimal import Decimal, InvalidOperation
-from importlib import metadata
 from typing import Any
 
 import orjson
@@ -29,6 +28,7 @@ from opsrail.lab.sampling import sampled
 from opsrail.ledger.book import entries_about
 from opsrail.ledger.commitment import check_record
 from opsrail.ports import LoadedModel, Store, is_remote
+from opsrail.registry.libraries import library_of
 from opsrail.registry.registry import Registry
 from opsrail.values.canonical import canonical, digest
 from opsrail.values.changes import SettingsChangeRow
@@ -46,12 +46,6 @@ REPEATABLE = "repeatable"
 LOAD_S = 60.0
 BATCHES = (2, 8, 64)
 """Sizes of batches in which a row is asked again when it alone gets another score: a runtime may add up in another order."""
-LIBRARIES = {
-    "onnx": "onnxruntime",
-    "lightgbm": "lightgbm",
-    "xgboost": "xgboost",
-    "sklearn": "scikit-learn",
-}
 CHUNK = 100
 MADE = "decision.made"
 
@@ -240,7 +234,10 @@ class Replayer:
             )
             return then, "record"
         if score.value != then.value:
-            library = library_of((await self._registry.version(asked.name, asked.number)).runtime)
+            runtime = (await self._registry.version(asked.name, asked.number)).runtime
+            library = library_of(runtime) or f"runtime {runtime}"
+            if asked.library not in (None, library):
+                found.differs("runtime", "library", asked.library, library)
             text = (
                 f"The same bytes gave the score {then.value!r} to the recorded features then, and {score.value!r} now: what "
                 f"runs the model ({library} here) or this machine's arithmetic is not what it was."
@@ -274,17 +271,6 @@ class Replayer:
                 f"{label} answers on another machine and is not asked again: its recorded score stands.",
             )
         return model, ""
-
-
-def library_of(runtime: str) -> str:
-    """Return which library runs models of a runtime here, with its version."""
-    name = LIBRARIES.get(runtime)
-    if name is None:
-        return f"runtime {runtime}"
-    try:
-        return f"{name} {metadata.version(name)}"
-    except metadata.PackageNotFoundError:
-        return f"{name}, not installed"
 
 
 def _asked(

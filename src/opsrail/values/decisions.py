@@ -44,6 +44,7 @@ class ModelRef(NamedTuple):
         digest: `sha256:<hex>` of its artifact.
         stage: Rollout stage it answered at: `live` or `canary`; `standby` or `retired` when it stood in.
         pool: Where it ran; of a score that was kept, where it would have run; None in a record from before there were pools.
+        library: What ran it, with its version, e.g. `onnxruntime 1.20.1`; None where this process does not know that.
     """
 
     name: str
@@ -51,6 +52,7 @@ class ModelRef(NamedTuple):
     digest: str
     stage: str
     pool: str | None = None
+    library: str | None = None
 
 
 class AsOf(NamedTuple):

@@ -129,6 +129,7 @@ class Model(Shape):
     digest: str
     stage: str
     pool: str | None
+    library: str | None = None
 
 
 class Reason(Shape):

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+import numpy
 import pytest
 
 from opsrail.decide.point import DecisionPoint
@@ -15,6 +16,7 @@ from opsrail.errors import NotFound
 from opsrail.features.features import PastFact
 from opsrail.lab.replayed import Replayed, summary
 from opsrail.lab.replaying import Replayer
+from opsrail.registry.libraries import LIBRARIES, library_of
 from opsrail.registry.rollout import Stage
 from opsrail.values.decisions import Decision, DecisionRow
 from opsrail.values.features import FactRow
@@ -240,6 +242,31 @@ async def test_a_runtime_that_computes_otherwise_shows_in_the_score() -> None:
     assert found.score != made.score
     assert found.score == pytest.approx(made.score, abs=1e-9)
     assert "what runs the model (runtime linear here)" in found.differences[0].text
+
+
+async def test_another_release_of_the_library_is_named_where_the_score_is_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(LIBRARIES, "linear", "numpy")
+    library_of.cache_clear()
+    road, point = await opened(), fraud_point()
+    await road.live()
+    made = await road.decider.decide(request(point))
+    assert made.model is not None
+    assert made.model.library == f"numpy {numpy.__version__}"
+    older = "numpy 1.0.0"
+    record = made.record()
+    record["model"]["library"] = older
+    await road.store.commit([Update(DecisionRow, (made.id,), {"record": json.dumps(record)})])
+    same = await replayer(road, point).replay(made.id)
+    model = await road.registry.model(await road.registry.version("fraud", 1), 1.0)
+    model._bias += 1e-12  # type: ignore[attr-defined]
+    found = await replayer(road, point).replay(made.id)
+    library_of.cache_clear()
+
+    assert kinds(same) == {("record", "")}
+    told = {one.name: one for one in found.differences}["library"]
+    assert (told.recorded, told.replayed) == (older, made.model.library)
 
 
 async def test_a_model_that_fails_now_is_named() -> None:
