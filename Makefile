@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: help setup check test test-all test-crash bench bench-peers fuzz demo lock adr clean
+.PHONY: help setup check test test-all test-crash connected bench bench-peers fuzz demo lock adr clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -10,6 +10,7 @@ CODE := $(wildcard src tests bench examples)
 INSTALL := -m pip install -qq --disable-pip-version-check --no-deps
 UV_VERSION := 0.13.9
 SERVERS := fastapi litserve bentoml mlserver kserve ray
+OUTSIDE := feast mlflow
 LOCK = .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --no-header $(ARGS)
 
@@ -43,6 +44,15 @@ setup: .venv/.installed ## Make .venv with exactly what the lock names (PYTHON=p
 	@echo "installing requirements/fuzz.lock into .venv-fuzz"
 	@.venv-fuzz/bin/python $(INSTALL) --require-hashes -r requirements/fuzz.lock
 	@touch $@
+
+# What features and models come from and go to, e.g. `make .venv-feast/.installed`.
+.venv-feast/.installed .venv-mlflow/.installed: .venv-%/.installed: requirements/%.lock
+	@$(call make-venv,.venv-$*)
+	@echo "installing requirements/$*.lock into .venv-$*"
+	@.venv-$*/bin/python $(INSTALL) --require-hashes -r requirements/$*.lock
+	@touch $@
+
+connected: $(OUTSIDE:%=.venv-%/.installed) ## Install the real Feast and MLflow that tests start (1.5 GB)
 
 bench-peers: $(SERVERS:%=.venv-bench-%/.installed) ## Install the model servers that `bench serve` measures (2 GB)
 
@@ -85,7 +95,7 @@ lock: ## Write requirements/*.lock anew (ARGS=--upgrade takes newer versions)
 	$(LOCK) pyproject.toml --all-extras --group test --group build --output-file requirements/dev.lock
 	$(LOCK) --group bench --output-file requirements/bench.lock
 	$(LOCK) pyproject.toml --group fuzz --output-file requirements/fuzz.lock
-	@for one in $(SERVERS); do $(LOCK) --group bench-$$one --output-file requirements/bench-$$one.lock; done
+	@for one in $(SERVERS:%=bench-%) $(OUTSIDE); do $(LOCK) --group $$one --output-file requirements/$$one.lock; done
 
 adr: ## Start a decision record (NAME=why-we-did-it)
 	@test -n "$(NAME)" || { echo 'a record needs a name; run: make adr NAME=why-we-did-it' >&2; exit 1; }
@@ -94,5 +104,5 @@ adr: ## Start a decision record (NAME=why-we-did-it)
 	sed -e "s/NUMBER/$$number/" -e "s/DATE/$$(date -u +%F)/" docs/adr/0000-template.md > "$$path"; echo "$$path"
 
 clean: ## Remove environments, caches and reports
-	rm -rf .venv .venv-bench .venv-bench-* .venv-fuzz .venv-lock .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	rm -rf .venv .venv-bench .venv-bench-* .venv-feast .venv-fuzz .venv-lock .venv-mlflow .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -14,9 +14,10 @@ from opsrail.errors import InvalidInput
 from opsrail.values.columns import Column, trial_rows
 from opsrail.values.containers import Described, Signature
 from opsrail.values.documents import TextLine
+from opsrail.values.exchange import OutsideModel, OutsideName, Published
 from opsrail.values.explanations import Contributions, ModelCells
 from opsrail.values.ledger import ChainRow
-from opsrail.values.models import Score
+from opsrail.values.models import ModelVersion, Score
 from opsrail.values.rows import Append, R, Value, Where, Write
 
 
@@ -347,6 +348,24 @@ class ModelFormat(Protocol):
 
     def artifact(self, content: bytes, signature: Signature) -> bytes:
         """Return what a runtime loads: the same file with the same signature gives the same bytes."""
+        ...
+
+
+class ModelExchange(Protocol):
+    """Another registry of models. Each method may raise Unavailable, Denied and NotFound, with what the server said."""
+
+    async def fetch(self, name: OutsideName) -> OutsideModel:
+        """Return a version with its file, never one to be unpickled. Raises ArtifactRefused when it is not taken."""
+        ...
+
+    async def publish(
+        self, name: OutsideName, version: ModelVersion, artifact: bytes, by: str
+    ) -> Published:
+        """Write a version under that name; the same artifact is not written twice. Raises ArtifactRefused: it holds none."""
+        ...
+
+    async def close(self) -> None:
+        """Close its connections."""
         ...
 
 

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from opsrail.cli.models_register import import_, register, version_record
+from opsrail.cli.models_outside import export
+from opsrail.cli.models_register import import_, register
+from opsrail.cli.models_shown import version_record
 from opsrail.cli.options import Invocation, common, examples, operator
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ def models() -> None:
 
 
 models.add_command(import_)
+models.add_command(export)
 models.add_command(register)
 
 

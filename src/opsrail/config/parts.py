@@ -187,6 +187,17 @@ class ModelsConfig(Part):
         "",
         description="classes that skops files may hold besides the usual, e.g. `sklearn.svm._classes.SVC`; commas between",
     )
+    tracking_uri: str = Field(
+        "", description="MLflow server that versions come from and go to, http://HOST:PORT"
+    )
+    tracking_secret: str = Field(
+        "",
+        repr=False,
+        description="its token, or user:password; a reference `env:NAME` or `file:PATH`; sent to tracking_uri alone",
+    )
+    tracking_timeout_s: float = Field(
+        30.0, ge=0.1, le=3600, description="time one call of it may take; a file ten times as long"
+    )
 
     @property
     def trusted(self) -> tuple[str, ...]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from opsrail.clock import Clock
-from opsrail.config import PoolConfig
+from opsrail.config import ModelsConfig, PoolConfig, resolved
 from opsrail.connect.child import ChildLimits, ChildRuntime
 from opsrail.connect.quarantine import Patience
-from opsrail.ports import ModelFormat, ModelRuntime, PageReader
+from opsrail.errors import InvalidInput, MissingExtra
+from opsrail.ports import ModelExchange, ModelFormat, ModelRuntime, PageReader
 from opsrail.values.models import AuthorFunction
 
 NO_FUNCTIONS: Mapping[str, AuthorFunction] = {}
@@ -89,6 +90,34 @@ def child_runtimes(
     patience = Patience(rest_s=pool.quarantine_s)
     limits = ChildLimits(pool.warm, pool.devices, pool.batch_s, pool.memory_bytes, patience)
     return {name: ChildRuntime(name, factory, limits, clock, options) for name in names}
+
+
+def model_exchange(models: ModelsConfig, uri: str, clock: Clock) -> ModelExchange:
+    """Return the MLflow server at an address, else the one that the settings name.
+
+    Args:
+        uri: Empty: the setting's. The setting's key goes to the server that the settings name and to no other, unless they
+            name none.
+
+    Raises:
+        InvalidInput: none is named, or the address is none. Terminal.
+        MissingExtra: the packages for it are not installed. Terminal.
+    """
+    try:
+        from opsrail.connect.mlflow import MlflowRegistry
+        from opsrail.connect.outside_http import OutsideHttp, server_of
+    except ModuleNotFoundError as error:
+        raise MissingExtra("MLflow's model registry", "mlflow") from error
+    named = uri or models.tracking_uri
+    if not named:
+        raise InvalidInput(
+            "no MLflow server is named; add --tracking-uri http://HOST:PORT, or set models.tracking_uri"
+        )
+    server = server_of(named)
+    is_set = not models.tracking_uri or server_of(models.tracking_uri).origin == server.origin
+    secret = resolved(models.tracking_secret) if is_set and models.tracking_secret else ""
+    http = OutsideHttp(server, "the MLflow server", secret)
+    return MlflowRegistry(http, clock, timeout_s=models.tracking_timeout_s)
 
 
 def page_reader() -> PageReader:

@@ -17,6 +17,7 @@ from opsrail.registry.importing import CARD, Inferred, Told, signature_of
 from opsrail.registry.registry import Registry
 from opsrail.registry.samples import Sample
 from opsrail.values.columns import Column
+from opsrail.values.containers import Described
 from opsrail.values.models import ModelVersion, Score
 
 TRIED = 5
@@ -84,6 +85,14 @@ class Importer:
             MissingExtra: a package that reads such files is not installed. Terminal.
         """
         return await asyncio.to_thread(self._look, offered)
+
+    def described(self, ending: str, content: bytes) -> Described:
+        """Return what a file tells of its model. Blocking; raises as `look`."""
+        form = self._formats.get(ending)
+        if form is None:
+            known = ", ".join(self._formats)
+            raise InvalidInput(f"{ending!r} is no ending of a model's file: {known}")
+        return form.describe(content)
 
     async def keep(self, offered: Offered, looked: Looked) -> ModelVersion:
         """Register what was looked at; the same file, told the same, gives the version it has. Raises as `register`."""

@@ -1,0 +1,117 @@
+"""`opsrail models import mlflow:...` and `opsrail models export`: versions from and to an MLflow server."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import click
+
+from opsrail.cli.models_given import Meant
+from opsrail.cli.models_shown import say_imported
+from opsrail.cli.options import Invocation, common, examples, operator
+
+if TYPE_CHECKING:
+    from opsrail.app import App
+    from opsrail.registry.importer import Looked, Offered
+    from opsrail.values.exchange import OutsideModel, Published
+    from opsrail.values.models import ModelVersion
+
+
+class There(NamedTuple):
+    """A model in an MLflow server.
+
+    Attributes:
+        reference: `mlflow:NAME/VERSION` or `mlflow:NAME@ALIAS`.
+        server: Its address; empty: the setting's.
+        digest: That its file has to have; None: any.
+    """
+
+    reference: str
+    server: str
+    digest: str | None
+
+
+def import_outside(
+    invocation: Invocation, there: There, name: str | None, meant: Meant, *, is_kept: bool
+) -> None:
+    """Make a version of a model in an MLflow server."""
+    from opsrail.app.outside import exchange_of
+    from opsrail.cli.session import on_app
+    from opsrail.values.exchange import outside_name
+
+    wanted = outside_name(there.reference)
+    if not wanted.version and not wanted.alias:
+        raise click.UsageError(
+            f"say which version: {there.reference}/VERSION or {there.reference}@ALIAS"
+        )
+
+    async def work(app: App) -> tuple[OutsideModel, Offered, Looked, ModelVersion | None]:
+        exchange = exchange_of(app, there.server)
+        try:
+            model = await exchange.fetch(wanted, there.digest)
+            offered = await exchange.offered(model, _offered(model, name, meant))
+        finally:
+            await exchange.close()
+        looked = await app.importer.look(offered)
+        exchange.check(model, looked)
+        kept = await app.importer.keep(offered, looked) if is_kept else None
+        return model, offered, looked, kept
+
+    model, offered, looked, version = on_app(invocation, work)
+    if not invocation.is_json:
+        click.echo(f"{model.name} version {model.version} at {model.server}: {model.file}.")
+        for note in model.notes:
+            click.echo(note)
+    say_imported(offered, looked, version, is_json=invocation.is_json)
+
+
+def _offered(model: OutsideModel, name: str | None, meant: Meant) -> Offered:
+    from opsrail.registry.exchange import trained_on
+
+    trained = meant.said.trained(trained_on(model))
+    return meant.offered(name or model.name, model.content, model.ending, trained)
+
+
+@click.command(
+    "export",
+    epilog=examples(
+        "opsrail models export claims-fraud/7 mlflow:claims-fraud --tracking-uri http://127.0.0.1:5000",
+    ),
+)
+@click.argument("version", metavar="NAME/NUMBER")
+@click.argument("to", metavar="mlflow:NAME")
+@click.option("--tracking-uri", help="MLflow server. [default: models.tracking_uri]")
+@operator
+@common
+def export(
+    invocation: Invocation, version: str, to: str, tracking_uri: str | None, by: str
+) -> None:
+    """Write a version to an MLflow server: file, signature, card, figures, digests.
+
+    MLflow gives it its next number, unless the same artifact stands there under that name already.
+    """
+    from opsrail.app.outside import exchange_of
+    from opsrail.cli.render import print_json
+    from opsrail.cli.session import on_app
+    from opsrail.values.exchange import outside_name
+
+    name, _, number = version.rpartition("/")
+    if not name or not number.isdecimal() or len(number) > 9:
+        raise click.UsageError(f"{version!r} names no version; write NAME/NUMBER")
+    wanted = outside_name(to)
+    if wanted.version or wanted.alias:
+        raise click.UsageError(f"MLflow gives versions their numbers; write mlflow:{wanted.name}")
+
+    async def work(app: App) -> Published:
+        exchange = exchange_of(app, tracking_uri or "")
+        try:
+            return await exchange.publish(name, int(number), wanted, by=by)
+        finally:
+            await exchange.close()
+
+    done = on_app(invocation, work)
+    if invocation.is_json:
+        print_json({"export": done._asdict()})
+        return
+    what = "Exported" if done.is_new else "Nothing was written, the same artifact stands there:"
+    click.echo(f"{what} {version} as {done.name} version {done.version} at {done.server}.")

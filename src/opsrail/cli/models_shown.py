@@ -1,0 +1,105 @@
+"""How the commands that make model versions show what came of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from opsrail.registry.importer import Looked, Offered
+    from opsrail.values.columns import Column
+    from opsrail.values.models import ModelVersion
+
+
+def say_imported(
+    offered: Offered, looked: Looked, version: ModelVersion | None, *, is_json: bool
+) -> None:
+    """Print what was inferred, and which version it became; None: it was not kept."""
+    from opsrail.cli.render import print_json
+
+    if is_json:
+        record = None if version is None else version_record(version)
+        print_json({"model": record, "import": looked_record(offered, looked)})
+        return
+    print_looked(offered, looked)
+    if version is None:
+        click.echo("Nothing was kept: --dry-run.")
+        return
+    click.echo(f"Imported {version.name}/{version.number} ({version.digest}).")
+    say_promote(version)
+
+
+def version_record(version: ModelVersion) -> dict[str, Any]:
+    """Return a model version as plain JSON values."""
+    from dataclasses import asdict
+
+    from opsrail.cli.render import moment
+
+    plain = asdict(version)
+    plain["created_at"] = moment(plain.pop("created_at_ms"))
+    return plain
+
+
+def looked_record(offered: Offered, looked: Looked) -> dict[str, Any]:
+    """Return what was inferred as plain JSON values."""
+    return {
+        "runtime": looked.runtime,
+        "bytes": len(looked.artifact),
+        "columns": [
+            _column_record(looked, place, column) for place, column in enumerate(looked.columns)
+        ],
+        "notes": list(looked.notes),
+        "card_missing": list(looked.card_missing),
+        "trial": [
+            {"score": one.value, "confidence": one.confidence, "unknown": list(one.unknown)}
+            for one in looked.trial
+        ],
+    }
+
+
+def _column_record(looked: Looked, place: int, column: Column) -> dict[str, Any]:
+    from opsrail.values.columns import Category
+
+    codes = column.codes if isinstance(column, Category) else None
+    ends = [looked.reference.get(end) for end in ("lows", "highs")]
+    missing = column.missing
+    return {
+        "name": column.name,
+        "kind": "number" if codes is None else "words",
+        "missing": "nan" if missing is not None and missing != missing else missing,
+        "words": None if codes is None else sorted(codes, key=lambda word: codes[word]),
+        "low": ends[0][place] if ends[0] else None,
+        "high": ends[1][place] if ends[1] else None,
+        "from": looked.origins[column.name],
+    }
+
+
+def print_looked(offered: Offered, looked: Looked) -> None:
+    """Print what was inferred, for people."""
+    from opsrail.cli.render import print_table
+
+    cells = []
+    for place, column in enumerate(looked.columns):
+        told = _column_record(looked, place, column)
+        span = None if told["low"] is None else f"{told['low']:g} to {told['high']:g}"
+        words = None if told["words"] is None else ", ".join(told["words"][:5])
+        missing = "refused" if told["missing"] is None else told["missing"]
+        cells.append((column.name, told["kind"], missing, words or span, told["from"]))
+    print_table(("feature", "kind", "missing", "words or range", "told by"), cells, empty="")
+    for note in looked.notes:
+        click.echo(note)
+    for number, score in enumerate(looked.trial, 1):
+        unknown = f", unknown: {', '.join(score.unknown)}" if score.unknown else ""
+        click.echo(
+            f"Row {number} scores {score.value:.4f} (confidence {score.confidence:.2f}{unknown})."
+        )
+    if looked.card_missing:
+        click.echo(f"The card does not tell: {', '.join(looked.card_missing)}.")
+
+
+def say_promote(version: ModelVersion) -> None:
+    """Print how a version begins to answer."""
+    click.echo(
+        f"Let it answer: opsrail models promote POINT {version.name} {version.number} --stage live --reason WHY"
+    )
