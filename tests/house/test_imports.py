@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.house.source import ROOT
+from tests.house.source import PACKAGE, ROOT, tree_of
 
 CONTRACTS = ROOT / "importlinter.ini"
 
@@ -79,3 +80,18 @@ def house(folder: Path, rooms: dict[str, str]) -> None:
         path = folder / "opsrail" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
+
+
+def test_the_shadow_side_knows_no_store_and_no_write() -> None:
+    forbidden = {"Append", "Delete", "Insert", "Registry", "Require", "Store", "Update"}
+    side = ("backlog", "shadow", "shadow_asks", "shadow_figures", "shadow_writer")
+    named = [
+        f"{name}: {alias.name}"
+        for name in side
+        for node in ast.walk(tree_of(PACKAGE / "decide" / f"{name}.py"))
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+        if alias.name in forbidden
+    ]
+
+    assert named == []
