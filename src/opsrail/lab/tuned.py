@@ -298,10 +298,10 @@ def _not_promised(one: Promise) -> str:
 def _wished(more: Further) -> str:
     where = f"To automate {more.automated_ratio:.0%} ({' and '.join(more.verdicts)}, score {more.threshold:.4g})"
     if more.more_labels is None:
-        return (
-            f"{where} no number of labels is enough: {more.risk} stands at {more.share:.2%} there."
-        )
-    return f"{where} about {more.more_labels:,} more labels are needed, if the {more.share:.2%} of {more.risk} stay."
+        enough = f"no number of labels is enough for `{more.risk}`"
+        return f"{where} {enough}: the share is {more.share:.2%} there."
+    needed = f"about {more.more_labels:,} more labels are needed for `{more.risk}`"
+    return f"{where} {needed}, if the share stays at {more.share:.2%}."
 
 
 def _percent(share: float | None) -> str:
