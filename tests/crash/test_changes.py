@@ -26,7 +26,7 @@ ROLL_BACK = ("change.before_rollback", *COMMIT, "change.after_rollback")
 DURABLE = {"commit.done", "change.after_apply", "change.after_rollback"}
 CHANGES: dict[str, dict[str, Any]] = {
     "promote": {"model": "fraud/2", "steps": STEPS},
-    "bands": {"bands": NARROW, "guarantee": {"limit": 0.01, "confidence": 0.95}},
+    "bands": {"bands": NARROW, "guarantee": {"outcome": "fraud", "limit": 0.01}},
 }
 
 

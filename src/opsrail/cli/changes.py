@@ -29,7 +29,7 @@ def changes() -> None:
 @changes.command(
     "plan",
     epilog=examples(
-        "opsrail changes plan fraud-risk --promote claims-fraud/8 --step 0.05:10m --step 0.25:1h --reason 'beats 7'",
+        "opsrail changes plan fraud-risk --promote claims-fraud/8 --step 5%:10m --step 25%:1h --reason 'beats 7'",
         "opsrail changes plan fraud-risk --bands approve:0.15,review:1.01 --reason 'tuned' --file claims.py",
         "opsrail changes plan fraud-risk --autonomy assist --where BasePolicy=Liability --reason 'starts here'",
     ),

@@ -28,7 +28,7 @@ def asking(function: F) -> F:
         click.option("--promote", metavar="NAME/NUMBER", help="Move this model version."),
         click.option("--stage", type=click.Choice(STAGES), help="Where to. [default: live]"),
         click.option("--share", type=click.FloatRange(0, 1), help="Of a canary: part of the requests, 0..1."),
-        click.option("--step", "steps", multiple=True, metavar="SHARE:HOLD", help="On the way to live: 0.05:10m. Repeats."),
+        click.option("--step", "steps", multiple=True, metavar="SHARE:HOLD", help="On the way to live: 5%:10m. Repeats."),
         click.option("--guard", type=FILE, help="JSON: what a version on its way is judged by."),
         click.option("--bands", metavar="VERDICT:BELOW,...", help="Other bands; `code`: those of the code."),
         click.option("--guarantee", type=FILE, help="JSON: what is promised of the bands; it is watched."),
@@ -92,7 +92,8 @@ def _step(text: str) -> dict[str, float]:
     from opsrail.values.spans import span_ms
 
     share, _, hold = text.partition(":")
-    return {"share": _number(share, "--step"), "hold_s": span_ms(hold or "0s") / 1000}
+    ratio = _number(share.removesuffix("%"), "--step") / (100 if share.endswith("%") else 1)
+    return {"share": ratio, "hold_s": span_ms(hold or "0s") / 1000}
 
 
 def _bands(given: Mapping[str, Any]) -> dict[str, Any]:

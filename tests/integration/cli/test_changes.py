@@ -169,9 +169,10 @@ def test_a_plan_explains_itself_and_a_wrong_call_says_what_to_do(
     shell: Shell, served: Served
 ) -> None:
     planned = shell(
-        "changes", "plan", "loan-risk", "--promote", "loan-halves/1", "--step", "0.1:10m", "--step", "0.5:1h",
+        "changes", "plan", "loan-risk", "--promote", "loan-halves/1", "--step", "10%:10m", "--step", "0.5:1h",
         "--reason", "better", "--by", "ann",
     )  # fmt: skip
+    assert planned.status == 0, planned.err
     both = shell("changes", "plan", "loan-risk", "--bands", "code", "--deadline", "1s", "--reason", "x")  # fmt: skip
     stray = shell("changes", "plan", "loan-risk", "--deadline", "1s", "--step", "0.1:1m", "--reason", "x")  # fmt: skip
     change_id = shell("changes", "list", "--json").json["changes"][0]["id"]
