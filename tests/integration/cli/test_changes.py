@@ -83,9 +83,17 @@ class Served:
         return time.monotonic() - begun_s
 
 
-@pytest.fixture
-def served(shell: Shell) -> Iterator[Served]:
+@pytest.fixture(scope="module")
+def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
+    """One folder for all tests here: starting a server and importing models takes seconds."""
+    shell = Shell(tmp_path_factory.mktemp("loans"))
     shell.write("automation.py", AUTOMATION)
+    yield shell
+    shell.close()
+
+
+@pytest.fixture(scope="module")
+def served(shell: Shell) -> Iterator[Served]:
     process = shell.begin("serve", "automation.py", "--port", "0", "--json")
     assert process.stdout is not None
     lines: list[str] = []
@@ -130,7 +138,7 @@ def test_a_change_made_in_another_process_holds_within_a_second_and_so_does_its_
     took_s = served.until("verdict", "review")
     rolled = shell("changes", "rollback", change_id, "--reason", "too strict", "--by", "dan", "--json")  # fmt: skip
     back_s = served.until("verdict", "pay")
-    listed = shell("changes", "list", "--point", "loan-risk", "--json").json["changes"]
+    listed = shell("changes", "list", "--state", "rolled-back", "--json").json["changes"]
 
     assert (refused.status, refused.json["error"]["code"]) == (1, "denied")
     assert dry.json["change"]["affected"]["moves"] == [{"from": "pay", "to": "review", "count": 1}]
