@@ -51,6 +51,7 @@ from opsrail.registry.importer import Importer
 from opsrail.registry.prewarming import Prewarming
 from opsrail.registry.registry import Registry
 from opsrail.review.desk import Desk
+from opsrail.watch.entities import arm_key_of
 from opsrail.watch.guard import Guard
 
 log = logging.getLogger("opsrail.app")
@@ -176,6 +177,7 @@ class App:
             lambda: self.worker.id,
             **dict(self.config.watch),
             changes=self.changes,
+            arm_key=arm_key_of(self.definitions.points),
         )
         road = Road(
             store, clock, self.decider, self.documents, self.threads, self.worker.fence, strict

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from opsrail.registry.rollout import is_in_canary
 from opsrail.values.guards import Outcome
 from opsrail.values.outcomes import OutcomeRow
+from opsrail.watch.entities import arm_key_of
 from opsrail.watch.signals import (
     CANDIDATE,
     CHAMPION,
@@ -24,6 +25,7 @@ from opsrail.watch.signals import (
     seen,
 )
 from tests.support.decided import POINT, START_MS, decision
+from tests.support.decisions import fraud_point
 from tests.support.rulings import ruled
 
 ARMS = Arms(("fraud", 1), ("fraud", 2), 0.3)
@@ -134,3 +136,24 @@ def test_there_is_no_quantile_before_there_are_enough_numbers() -> None:
     quantile.add([5] * 199)
 
     assert quantile.read() is None
+
+
+@pytest.mark.parametrize("make", [f"make-{number}" for number in range(5)])
+def test_the_choice_is_made_again_by_the_entity_that_the_point_names(make: str) -> None:
+    point = fraud_point(entity=lambda claim: claim.make)
+    facts = {"make": make, "amount": "1", "age": 3}
+    row = decision(START_MS, 7, model=("fraud", 3), steps=BY_STANDBY, features=[{"values": facts}])
+    chosen = is_in_canary(POINT, make, ARMS.share)
+
+    found = arm_of(row, json.loads(row.record), ARMS, arm_key_of({POINT: point}))
+
+    assert found == (CANDIDATE if chosen else CHAMPION)
+
+
+@pytest.mark.parametrize("features", [[], [{"values": {"make": 7}}]])
+def test_a_record_that_the_code_cannot_read_any_more_goes_by_its_case(features: list[Any]) -> None:
+    point = fraud_point(entity=lambda claim: claim.make)
+    record = {"case_id": "case-1", "correlation_id": "c", "features": features}
+
+    assert arm_key_of({POINT: point})(POINT, record) == "case-1"
+    assert arm_key_of({})(POINT, record) == "case-1"
