@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from opsrail.errors import Retryable as Retryable
     from opsrail.errors import StepFailed as StepFailed
     from opsrail.errors import Terminal as Terminal
+    from opsrail.features.source import FeastSource as FeastSource
     from opsrail.features.source import FileSource as FileSource
     from opsrail.features.source import Pushed as Pushed
     from opsrail.features.source import SqlSource as SqlSource
@@ -54,6 +55,7 @@ HOMES = {
     "Decision": "opsrail.values.decisions",
     "DecisionPoint": "opsrail.decide.point",
     "Document": "opsrail.values.documents",
+    "FeastSource": "opsrail.features.source",
     "FeatureView": "opsrail.features.view",
     "FileSource": "opsrail.features.source",
     "Fixed": "opsrail.values.explanations",

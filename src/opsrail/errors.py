@@ -33,6 +33,7 @@ them.
     |   `-- DataDirInUse        another process runs on the same folder
     |-- Denied                  not allowed
     `-- Unavailable             a part is down now; the road degrades or answers 503
+        |-- FeaturesUnavailable another system that a view's values are asked of
         |-- ReadOnly            the ledger waits for an operator
         |-- ModelUnavailable
         |   |-- ModelCrashed        its process died under the request
@@ -263,6 +264,12 @@ class DataDirInUse(Conflict):
     """Another process runs on the same folder. Stop it, or use another folder."""
 
     code = "data-dir-in-use"
+
+
+class FeaturesUnavailable(Unavailable):
+    """Another system did not give a view's values, or is left alone for a while. The decision falls back."""
+
+    code = "features-unavailable"
 
 
 class ModelUnavailable(Unavailable):

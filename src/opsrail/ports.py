@@ -16,6 +16,7 @@ from opsrail.values.containers import Described, Signature
 from opsrail.values.documents import TextLine
 from opsrail.values.exchange import OutsideModel, OutsideName, Published
 from opsrail.values.explanations import Contributions, ModelCells
+from opsrail.values.features import OutsideValue
 from opsrail.values.ledger import ChainRow
 from opsrail.values.models import ModelVersion, Score
 from opsrail.values.rows import Append, R, Value, Where, Write
@@ -348,6 +349,24 @@ class ModelFormat(Protocol):
 
     def artifact(self, content: bytes, signature: Signature) -> bytes:
         """Return what a runtime loads: the same file with the same signature gives the same bytes."""
+        ...
+
+
+class FeatureSource(Protocol):
+    """Another system that knows features of entities, asked at the moment of a decision. Cancelled when time is over."""
+
+    name: str
+
+    async def read(self, entity: str) -> Mapping[str, OutsideValue]:
+        """Return what it knows of an entity now, by feature.
+
+        Raises:
+            FeaturesUnavailable: it did not answer, not in time, or not with these features. The decision falls back.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Close its connections."""
         ...
 
 

@@ -24,6 +24,7 @@ from opsrail.decide.shadow_store import ShadowStore
 from opsrail.features.features import Features
 from opsrail.features.view import FeatureView
 from opsrail.ledger.chain import WriterChain
+from opsrail.ports import FeatureSource
 from opsrail.registry.pools import PoolRuntimes, Pools
 from opsrail.registry.registry import Registry
 from opsrail.registry.rollout import Stage
@@ -173,6 +174,7 @@ class Road:
         *views: FeatureView[Any],
         pools: Callable[[Road], Sequence[PoolRuntimes]] = lambda road: (),
         shadow: Limits | None = None,
+        sources: Callable[[Road], Mapping[str, FeatureSource]] = lambda road: {},
         **options: Any,
     ) -> None:
         self.clock = StillClock()
@@ -182,7 +184,7 @@ class Road:
         runtimes = {"linear": self.runtime, "spare": self.spare}
         spare = PoolRuntimes(Pool("spare", runtime="spare"), runtimes)
         self.registry = Registry(self.store, runtimes, self.clock, pools=[spare, *pools(self)])
-        self.features = Features(self.store, views, self.clock)
+        self.features = Features(self.store, views, self.clock, sources=sources(self))
         self.is_full = False
         self.challenging = LinearRuntime()  # what challengers run in
         handle = ShadowStore(self.store)

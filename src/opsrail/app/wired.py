@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from opsrail.app.pools import pools_of, runtime_options, shadow_pools
+from opsrail.app.sources import sources_of
 from opsrail.cases.dispatcher import Dispatcher
 from opsrail.cases.intake import Intake
 from opsrail.cases.journal import Road
@@ -97,6 +98,7 @@ class App:
         self.anchor = anchor
         self.desk = Desk(store, self.clock)
         self.outcomes = Outcomes(store, self.clock)
+        self._sources = sources_of(definitions.views, self.clock)
         self.is_running = False
         self._alone = alone
         self.held: LedgerBroken | None = None
@@ -145,6 +147,7 @@ class App:
             clock,
             refresh_ms=decide.feature_refresh_ms,
             visible_after_ms=config.facts_visible_after_ms,
+            sources=self._sources,
         )
         self.decider = Decider(
             store,
@@ -221,6 +224,8 @@ class App:
             self.explainer.close()
             await self.registry.close()
             await self.documents.close()
+            for source in self._sources.values():
+                await source.close()
             await self.store.close()
             self.threads.shutdown(wait=False, cancel_futures=True)
 

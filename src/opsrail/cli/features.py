@@ -141,11 +141,13 @@ def moment_of(text: str) -> int:
 def told(read: ViewRead) -> str:
     """Return a sentence about where features come from."""
     from opsrail.cli.render import moment
-    from opsrail.values.decisions import ValueAsOf
+    from opsrail.values.decisions import OutsideAsOf, ValueAsOf
 
     past = read.as_of
     if past is None:
         return f"Nothing is known of {read.entity!r}."
+    if isinstance(past, OutsideAsOf):
+        return f"From {past.source}, asked {moment(past.read_at_ms)}."
     if not isinstance(past, ValueAsOf):
         return f"From {past.fact_count:,} facts, the last known since {moment(past.at_ms)}."
     times = f"true since {moment(past.event_at_ms)}, written {moment(past.written_at_ms)}"

@@ -203,9 +203,14 @@ def _read_values(view: FeatureView[Any], path: Path) -> tuple[list[NewValue], bo
 
 
 def _columns(view: FeatureView[Any]) -> Columns:
-    from opsrail.features.source import Pushed
+    from opsrail.features.outside import elsewhere
+    from opsrail.features.source import FeastSource, Pushed
 
-    return Pushed() if view.kept is None else view.kept.source
+    if view.kept is None:
+        return Pushed()
+    if isinstance(view.kept.source, FeastSource):
+        raise elsewhere(view, "its values")
+    return view.kept.source
 
 
 @contextmanager

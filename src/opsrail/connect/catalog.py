@@ -9,7 +9,7 @@ from opsrail.config import ModelsConfig, PoolConfig, resolved
 from opsrail.connect.child import ChildLimits, ChildRuntime
 from opsrail.connect.quarantine import Patience
 from opsrail.errors import InvalidInput, MissingExtra
-from opsrail.ports import ModelExchange, ModelFormat, ModelRuntime, PageReader
+from opsrail.ports import FeatureSource, ModelExchange, ModelFormat, ModelRuntime, PageReader
 from opsrail.values.models import AuthorFunction
 
 NO_FUNCTIONS: Mapping[str, AuthorFunction] = {}
@@ -90,6 +90,36 @@ def child_runtimes(
     patience = Patience(rest_s=pool.quarantine_s)
     limits = ChildLimits(pool.warm, pool.devices, pool.batch_s, pool.memory_bytes, patience)
     return {name: ChildRuntime(name, factory, limits, clock, options) for name in names}
+
+
+def feast_source(
+    url: str,
+    references: Mapping[str, str],
+    entity_key: str,
+    secret: str,
+    *,
+    timeout_ms: int,
+) -> FeatureSource:
+    """Return a Feast feature server.
+
+    Args:
+        url: Its address, or a reference to it.
+        references: Feast's `view:feature` by the name that it has here.
+        secret: A reference; empty: none.
+
+    Raises:
+        InvalidInput: the address is none. Terminal.
+        ConfigInvalid: a reference leads to nothing. Terminal.
+        MissingExtra: the packages for it are not installed. Terminal.
+    """
+    try:
+        from opsrail.connect.feast import FeastServer
+        from opsrail.connect.outside_http import OutsideHttp, server_of
+    except ModuleNotFoundError as error:
+        raise MissingExtra("Features from Feast", "feast") from error
+    key = resolved(secret) if secret else ""
+    http = OutsideHttp(server_of(resolved(url)), "the Feast server", key)
+    return FeastServer(http, references, entity_key, timeout_s=timeout_ms / 1000)
 
 
 def model_exchange(models: ModelsConfig, uri: str, clock: Clock) -> ModelExchange:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from opsrail.clock import rfc3339
-from opsrail.values.decisions import REQUEST_VIEW, Decision, ValueAsOf, ViewRead
+from opsrail.values.decisions import REQUEST_VIEW, Decision, OutsideAsOf, ValueAsOf, ViewRead
 from opsrail.values.reasons import FallbackStep
 
 
@@ -60,6 +60,7 @@ def _of_step(step: FallbackStep) -> str:
 
 _WHY = {
     "deadline-passed": "no score came in time",
+    "features-unavailable": "another system did not give its features",
     "model-unavailable": "no model could be asked or it failed",
     "breaker-open": "the model had failed too often just before",
     "bulkhead-full": "too many requests waited for the model",
@@ -73,11 +74,19 @@ def _of_view(read: ViewRead) -> str:
         return f"The request said: {shown}."
     if read.as_of is None:
         return f"{read.name} knew no history of {read.entity!r}: {shown}."
+    if isinstance(read.as_of, OutsideAsOf):
+        return f"{read.name} had of {read.entity!r} from {_of_source(read.as_of)}: {shown}."
     if isinstance(read.as_of, ValueAsOf):
         since = f"its value of {rfc3339(read.as_of.event_at_ms)}"
         told = f"{since} was too old" if read.as_of.is_expired else f"by {since}"
         return f"{read.name} knew of {read.entity!r}, {told}: {shown}."
     return f"{read.name} knew {read.as_of.fact_count} facts about {read.entity!r}: {shown}."
+
+
+def _of_source(past: OutsideAsOf) -> str:
+    lacking = [name for name, status in sorted(past.statuses.items()) if status != "present"]
+    without = "".join(f", {name} {past.statuses[name]}" for name in lacking)
+    return f"{past.source} at {rfc3339(past.read_at_ms)}, as recorded then{without}"
 
 
 def _short(value: object) -> str:

@@ -26,21 +26,23 @@ from opsrail.errors import (
 from opsrail.features.backfill import Backfill
 from opsrail.features.definitions import CodeDigest, keep_definitions, served_view
 from opsrail.features.facts import facts_of
-from opsrail.features.folds import Fold, Folds
+from opsrail.features.folds import Fold, Folds, Held
 from opsrail.features.importing import Importing
 from opsrail.features.importing import PastFact as PastFact
 from opsrail.features.joining import join_faults
 from opsrail.features.keeping import Keeping, NewValue, Taken
 from opsrail.features.kept import KeptValue, known_at, newest, read_again
+from opsrail.features.outside import OutsideRead, elsewhere, is_outside
 from opsrail.features.request import request_row
 from opsrail.features.view import FeatureView
-from opsrail.ports import Store
-from opsrail.values.decisions import REQUEST_VIEW, AsOf, ViewRead
+from opsrail.ports import FeatureSource, Store
+from opsrail.values.decisions import REQUEST_VIEW, AsOf, OutsideAsOf, ViewRead
 from opsrail.values.features import FactRow
 from opsrail.values.rows import Insert, Where, equals
 
 PAGE = 1_000
 """Facts read and folded at once; between pages others run."""
+NO_SOURCES: Mapping[str, FeatureSource] = {}
 
 
 class Fetched(NamedTuple):
@@ -68,6 +70,7 @@ class Features:
         refresh_ms: How old an entity's features may be; facts and values committed since are read then.
         entities: Entities kept in memory, all views together; others are read anew when asked for.
         visible_after_ms: Age from which facts count; see above. 0 for one process.
+        sources: By view: the other system that its values are asked of.
 
     Raises:
         InvalidInput: two views share name and version. Terminal.
@@ -82,6 +85,7 @@ class Features:
         refresh_ms: int = 200,
         entities: int = 50_000,
         visible_after_ms: int = 0,
+        sources: Mapping[str, FeatureSource] = NO_SOURCES,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -89,6 +93,7 @@ class Features:
         self._refresh_s = refresh_ms / 1000
         self._visible_after_ms = visible_after_ms
         self._folds = Folds(entities)
+        self._sources = sources
         self._keeping = Keeping(store, clock)
         self._importing = Importing(store, clock)
         self.backfill = Backfill(store, clock)
@@ -134,6 +139,7 @@ class Features:
             UnknownName: a view is not defined. Terminal.
             AuthorError: a view's own function failed. The decision falls back.
             StoreUnavailable: history cannot be read now.
+            FeaturesUnavailable: another system did not give a view's values.
         """
         reads = [request]
         for ref in refs:
@@ -164,6 +170,8 @@ class Features:
         A folded view folds the facts known by then, in the order of their ids.
         """
         view = await self.known_view(ref)
+        if is_outside(view):
+            raise elsewhere(view, "what was known at another moment")
         if view.kept is not None:
             return await known_at(self._store, view, entity, moment_ms)
         fold = Fold(view, entity)
@@ -185,7 +193,8 @@ class Features:
         """Return what a past decision read: values from the rows it names, folds anew from history.
 
         Equal to `reads`, whatever was pushed, corrected or read in since, unless the code was changed or rows removed. Views
-        that are not in the code are left out, unless they keep values and were served.
+        that are not in the code are left out, unless they keep values and were served. What another system gave cannot be
+        read again: it comes back as it was recorded, and its `as_of` says so (`OutsideAsOf`).
 
         Raises:
             NotFound: a kept value's row was removed. Terminal.
@@ -194,6 +203,8 @@ class Features:
         return tuple(read for read in found if read is not None)
 
     async def _again(self, read: ViewRead) -> ViewRead | None:
+        if isinstance(read.as_of, OutsideAsOf):
+            return read
         view = self._views.get(read.name)
         if view is None:
             with suppress(
@@ -219,6 +230,8 @@ class Features:
     ) -> Taken:
         """Keep values that somebody brings; see `Keeping.push`. Raises NotFound, InvalidInput, KeyReused."""
         view = await self.known_view(ref)
+        if is_outside(view):
+            raise elsewhere(view, "its values")
         return await self._keeping.push(view, values, key=key, is_text=is_text)
 
     def facts_of(
@@ -257,8 +270,13 @@ class Features:
                 held.fresh_until_s = now_s + min(self._refresh_s, lasts_s)
         return held.read()
 
-    async def _renew(self, held: Fold | KeptValue, view: FeatureView[Any]) -> float:
+    async def _renew(self, held: Held, view: FeatureView[Any]) -> float:
         """Read what came since; return how long it holds by itself, seconds."""
+        if isinstance(held, OutsideRead):
+            if (source := self._sources.get(view.ref)) is None:
+                raise elsewhere(view, "its values")
+            held.take(await source.read(held.entity), source.name, self._clock.now_ms())
+            return held.lasts_s(self._clock.now_ms())
         if isinstance(held, KeptValue):
             now_ms = self._clock.now_ms()
             held.take(await newest(self._store, view, held.entity, now_ms), now_ms)

@@ -10,6 +10,7 @@ from typing import Any
 from opsrail.errors import AuthorError, InvalidInput
 from opsrail.features.facts import folded
 from opsrail.features.kept import KeptValue
+from opsrail.features.outside import OutsideRead, is_outside
 from opsrail.features.view import FeatureView
 from opsrail.values.decisions import AsOf, ViewRead
 from opsrail.values.features import FactRow
@@ -69,7 +70,13 @@ class Fold:
         return self._read
 
 
-Held = Fold | KeptValue
+Held = Fold | KeptValue | OutsideRead
+
+
+def _fresh(view: FeatureView[Any], entity: str) -> Held:
+    if view.kept is None:
+        return Fold(view, entity)
+    return OutsideRead(view, entity) if is_outside(view) else KeptValue(view, entity)
 
 
 class Folds:
@@ -84,8 +91,7 @@ class Folds:
         key = (view.name, view.version, entity)
         held = self._held.get(key)
         if held is None:
-            kind = Fold if view.kept is None else KeptValue
-            held = self._held[key] = kind(view, entity)
+            held = self._held[key] = _fresh(view, entity)
             if len(self._held) > self._capacity:
                 self._held.popitem(last=False)
         else:

@@ -27,7 +27,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 from opsrail.errors import AuthorError, Fault, InvalidInput
-from opsrail.features.source import Pushed, Source
+from opsrail.features.source import FeastSource, Pushed, Source
 from opsrail.values.canonical import LARGEST_INTEGER
 from opsrail.values.spans import Span, span_ms
 
@@ -113,13 +113,14 @@ class FeatureView(Generic[S]):
         self._read: Callable[[S], Values] = read or _not_folded
         self.kept: Kept | None = None
         self.names: frozenset[str] = frozenset()
-        functions = {"initial": initial, "fold": fold, "read": read}
+        functions: dict[str, Any] = {"initial": initial, "fold": fold, "read": read}
         found = list(_faults(name, version, entity))
         if features is None:
             keeping = {"missing": missing, "ttl": ttl, "source": source}
             found += _fold_faults({**functions, "fact": fact}, keeping)
         else:
-            found += _kept_faults({**functions, "fact": fact}, features, missing or {}, ttl)
+            functions["fact"] = fact
+            found += _kept_faults(functions, features, missing or {}, ttl, source)
         if not found:
             if features is not None:
                 self.kept = _kept(features, missing or {}, ttl, source or Pushed())
@@ -272,7 +273,10 @@ def _kept_faults(
     features: Mapping[str, type],
     missing: Mapping[str, Value],
     ttl: Span | None,
+    source: Source | None,
 ) -> Iterator[Fault]:
+    if isinstance(source, FeastSource):
+        yield from source.faults(features)
     for place, function in functions.items():
         if function is not None:
             yield Fault(place, "is for a view that folds facts; leave it out, or `features`")

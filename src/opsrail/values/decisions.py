@@ -85,7 +85,23 @@ class ValueAsOf(NamedTuple):
     is_expired: bool
 
 
-Provenance = AsOf | ValueAsOf
+class OutsideAsOf(NamedTuple):
+    """What another system said of each feature. It keeps no past that could be asked again: the record's values are all.
+
+    Attributes:
+        source: What was asked, e.g. `feast`.
+        read_at_ms: When it answered, epoch ms.
+        event_at_ms: By feature: when its value was true in the world, epoch ms; None: not told.
+        statuses: By feature: `present`, `not-found`, or `expired`: too old for that system or for the view.
+    """
+
+    source: str
+    read_at_ms: int
+    event_at_ms: Mapping[str, int | None]
+    statuses: Mapping[str, str]
+
+
+Provenance = AsOf | ValueAsOf | OutsideAsOf
 
 
 @dataclass(slots=True, unsafe_hash=True)
@@ -366,12 +382,18 @@ def _proposed(record: Mapping[str, Any]) -> str | None:
     return None if record.get("proposed") is None else text_of(record, "proposed")
 
 
+def _provenance(as_of: Mapping[str, Any]) -> Provenance:
+    if "source" in as_of:
+        return OutsideAsOf(**as_of)
+    return ValueAsOf(**as_of) if "value_id" in as_of else AsOf(**as_of)
+
+
 def _view_read(record: Mapping[str, Any]) -> ViewRead:
     as_of = record["as_of"]
     values = {name: plain(value) for name, value in record["values"].items()}
     past: Provenance | None = None
     if as_of is not None:
-        past = ValueAsOf(**as_of) if "value_id" in as_of else AsOf(**as_of)
+        past = _provenance(as_of)
     return ViewRead(
         record["view"], record["version"], record["entity"], values, record["digest"], past
     )

@@ -27,6 +27,20 @@ class FactRow(NamedTuple):
     at_ms: int
 
 
+class OutsideValue(NamedTuple):
+    """One feature of one entity, as another system gave it just now.
+
+    Attributes:
+        value: None: there is none.
+        status: `present`, `not-found` or `expired`, as that system says.
+        event_at_ms: When it was true in the world, epoch ms; None: not told.
+    """
+
+    value: object
+    status: str
+    event_at_ms: int | None
+
+
 class FeatureValueRow(NamedTuple):
     """What one source said about one entity at one moment; nothing is changed, a later row takes its place.
 

@@ -115,6 +115,7 @@ PROBLEMS: Mapping[type[Exception], Row] = {
     errors.Denied: Row(403, "Not allowed"),
     errors.Unavailable: _DOWN,
     errors.ReadOnly: _HELD,
+    errors.FeaturesUnavailable: _DOWN,
     errors.ModelUnavailable: _DOWN,
     errors.ModelCrashed: _DOWN,
     errors.ModelStarting: _DOWN,
