@@ -98,7 +98,6 @@ class App:
         self.anchor = anchor
         self.desk = Desk(store, self.clock)
         self.outcomes = Outcomes(store, self.clock)
-        self._sources = sources_of(definitions.views, self.clock)
         self.is_running = False
         self._alone = alone
         self.held: LedgerBroken | None = None
@@ -147,7 +146,7 @@ class App:
             clock,
             refresh_ms=decide.feature_refresh_ms,
             visible_after_ms=config.facts_visible_after_ms,
-            sources=self._sources,
+            sources=sources_of(self.definitions.views, clock),
         )
         self.decider = Decider(
             store,
@@ -224,8 +223,7 @@ class App:
             self.explainer.close()
             await self.registry.close()
             await self.documents.close()
-            for source in self._sources.values():
-                await source.close()
+            await self.features.close()
             await self.store.close()
             self.threads.shutdown(wait=False, cancel_futures=True)
 

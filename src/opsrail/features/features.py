@@ -103,6 +103,11 @@ class Features:
                     f"two feature views are called {view.ref}; give one the next version"
                 )
 
+    async def close(self) -> None:
+        """Close the connections to other systems."""
+        for source in self._sources.values():
+            await source.close()
+
     def view(self, ref: str) -> FeatureView[Any]:
         """Return a view by `name@version`. Raises UnknownName when the code defines none."""
         if (view := self._views.get(ref)) is None:

@@ -113,13 +113,12 @@ class FeatureView(Generic[S]):
         self._read: Callable[[S], Values] = read or _not_folded
         self.kept: Kept | None = None
         self.names: frozenset[str] = frozenset()
-        functions: dict[str, Any] = {"initial": initial, "fold": fold, "read": read}
+        functions = {"initial": initial, "fold": fold, "read": read, "fact": fact}
         found = list(_faults(name, version, entity))
         if features is None:
             keeping = {"missing": missing, "ttl": ttl, "source": source}
-            found += _fold_faults({**functions, "fact": fact}, keeping)
+            found += _fold_faults(functions, keeping)
         else:
-            functions["fact"] = fact
             found += _kept_faults(functions, features, missing or {}, ttl, source)
         if not found:
             if features is not None:

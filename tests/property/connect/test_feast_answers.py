@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from opsrail.connect.feast import STATUSES, read_answer
@@ -37,6 +37,7 @@ ANSWERS = st.fixed_dictionaries(
 )
 
 
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(JSON | ANSWERS)
 def test_an_answer_is_read_or_refused_as_one_that_cannot_be(tree: object) -> None:
     with suppress(ValueError, KeyError, IndexError, TypeError, AttributeError):
@@ -46,6 +47,7 @@ def test_an_answer_is_read_or_refused_as_one_that_cannot_be(tree: object) -> Non
         assert {one.status for one in found.values()} <= set(STATUSES.values())
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.binary(max_size=50))
 def test_bytes_that_are_no_json_are_refused(content: bytes) -> None:
     with suppress(ValueError, KeyError, IndexError, TypeError, AttributeError):
