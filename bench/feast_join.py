@@ -1,8 +1,8 @@
 """The point-in-time join of `bench training_set` beside Feast's file offline store, on the same files, in turn.
 
 Feast runs in an environment of its own (`make .venv-feast/.installed`). It asks less: values count from their event time,
-also before anyone knew them, and rows for which any view has no value are left out of its result. How often either happens in
-this data is counted, so that the two times can be read for what they are.
+also before anyone knew them, and rows for which any view has no value are left out of its result. How often either happens
+in this data is counted, so that the two times can be read for what they are.
 """
 
 from __future__ import annotations
