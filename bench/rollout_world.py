@@ -182,7 +182,7 @@ def _late(
 
 ELEC2_SPEC = GuardSpec.model_validate(
     {
-        "watch_s": 90 * 86_400, "no_score": None, "fallback": None, "latency": None,
+        "watch_s": 365 * 86_400, "no_score": None, "fallback": None, "latency": None,
         "outcomes": [{"name": "wrong", "limit": 0.25, "margin": 0.05, "together": 48}],
     }
 )  # fmt: skip
@@ -212,8 +212,7 @@ def elec2(path: Path = ERRORS) -> Elec2:
 def walked_through_elec2(errors: Elec2, seed: int = 0) -> tuple[Ended | None, int, int]:
     """Return how the rollout of the candidate ended, at which row, and at which row it had gone live.
 
-    Each row is a request; who answers hangs on chance, and whether they were wrong is known at once. The watch is renewed
-    for as long as there are rows.
+    Each row is a request; who answers hangs on chance, and whether they were wrong is known at once.
     """
     rng, walk = random.Random(f"elec2 {seed}"), Walk(ELEC2_SPEC, ELEC2_STEPS)
     live_row = 0
@@ -224,8 +223,6 @@ def walked_through_elec2(errors: Elec2, seed: int = 0) -> tuple[Ended | None, in
         now_ms = (place + 1) * 1_800_000
         if walk.run.is_live and not live_row:
             live_row = errors.first_row + place
-        if walk.run.is_live:
-            walk.run.row = walk.run.row._replace(entered_at_ms=now_ms)
         if not walk.turn(now_ms):
             return walk.ended, errors.first_row + place, live_row
     return None, errors.first_row + len(errors.champion), live_row

@@ -17,6 +17,8 @@ STEP = re.compile(
 )
 MOST_STEPS = 20
 LONGEST_HOLD_S = 90 * 86_400
+LONGEST_WATCH_S = 366 * 86_400
+"""Ours: a year has every season in it."""
 NAME = "^[a-z][a-z0-9-]{0,62}$"
 P99 = 0.01
 """Part of the requests that may take longer than the 99th percentile."""
@@ -164,7 +166,7 @@ class GuardSpec(Part):
     false_alarm_ratio: Annotated[float, Field(ge=0.0001, le=0.5)] = 0.05
     least_count: Count = 100
     judge_after_count: Count = 30
-    watch_s: Annotated[float, Field(ge=0, le=LONGEST_HOLD_S)] = 86_400
+    watch_s: Annotated[float, Field(ge=0, le=LONGEST_WATCH_S)] = 86_400
     no_score: Judged | None = Judged(margin=0.01)
     fallback: Judged | None = Judged(margin=0.02)
     latency: Latency | None = Latency(margin=0.02)

@@ -73,4 +73,7 @@ def test_without_the_change_it_would_have_stayed() -> None:
         champion=errors.champion[:before] * 2, candidate=errors.candidate[:before] * 2
     )
 
-    assert walked_through_elec2(again)[0] is None
+    found, _, _ = walked_through_elec2(again)
+
+    assert found is not None
+    assert found.state == "promoted"
