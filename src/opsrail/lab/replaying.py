@@ -234,19 +234,23 @@ class Replayer:
             )
             return then, "record"
         if score.value != then.value:
-            runtime = (await self._registry.version(asked.name, asked.number)).runtime
-            library = library_of(runtime) or f"runtime {runtime}"
-            if asked.library not in (None, library):
-                found.differs("runtime", "library", asked.library, library)
-            text = (
-                f"The same bytes gave the score {then.value!r} to the recorded features then, and {score.value!r} now: what "
-                f"runs the model ({library} here) or this machine's arithmetic is not what it was."
-            )
-            found.differs("score", "", then.value, score.value, text)
+            await self._other_score(asked, then, score, found)
         else:
             found.compare("confidence", then.confidence, score.confidence)
             found.compare("unknown", then.unknown, score.unknown)
         return score, "model"
+
+    async def _other_score(self, asked: ModelRef, then: Score, now: Score, found: _Found) -> None:
+        """Note that the same bytes say something else of the same row, and what runs them now."""
+        runtime = (await self._registry.version(asked.name, asked.number)).runtime
+        library = library_of(runtime) or f"runtime {runtime}"
+        if asked.library not in (None, library):
+            found.differs("runtime", "library", asked.library, library)
+        text = (
+            f"The same bytes gave the score {then.value!r} to the recorded features then, and {now.value!r} now: what "
+            f"runs the model ({library} here) or this machine's arithmetic is not what it was."
+        )
+        found.differs("score", "", then.value, now.value, text)
 
     async def _model(self, asked: ModelRef, found: _Found) -> tuple[LoadedModel | None, str]:
         """Return the model that answered, from bytes that have its digest; else why it is not asked again.
