@@ -24,6 +24,8 @@ from opsrail.store.sqlite import SqliteStore
 from opsrail.values.cases import CaseRow, InboxRow, JournalRow, OutboxRow
 from opsrail.values.decisions import DecisionRow
 from opsrail.values.features import FactRow, FeatureValueRow
+from opsrail.values.outcomes import OutcomeRow
+from opsrail.values.registry import RolloutChangeRow
 from opsrail.values.reviews import ReviewRow
 from opsrail.values.rows import Where, equals
 from tests.support.postgres import fresh_database, run
@@ -90,11 +92,26 @@ NEWEST = query(
     1,
 )
 FACTS = query(FactRow, (*OF_VIEW, Where("id", ">", "f")), ("id",), False, 1000)
+LIVE_AT = query(
+    RolloutChangeRow,
+    (Where("point", "=", "p7"), Where("at_ms", "<=", 50_000)),
+    ("at_ms", "revision"),
+    True,
+    1,
+)
+NEXT_CHANGE = query(
+    RolloutChangeRow,
+    (Where("point", "=", "p7"), Where("at_ms", ">", 50_000)),
+    ("at_ms", "revision"),
+    False,
+    1,
+)
+OUTCOMES = query(OutcomeRow, (Where("decision_id", "=", "d100000100"),), ("id",), False, 1000)
 HOT = {
     "of a rollout": OF_A_ROLLOUT, "ruled": RULED,
     "newest value": NEWEST, "facts": FACTS,
     "claim": CLAIM, "timers": TIMERS, "actions": ACTIONS, "orphans": ORPHANS, "arrived": ARRIVED, "of a case": OF_A_CASE,
-    "journal": JOURNAL,
+    "journal": JOURNAL, "live at": LIVE_AT, "next change": NEXT_CHANGE, "outcomes": OUTCOMES,
 }  # fmt: skip
 
 
@@ -119,6 +136,10 @@ FILL = {
     },
     FactRow: {
         "id": "'f' || (100000000 + n.i)", "view": "'policyholder'", "number": "1", "entity": "'p' || (n.i % 1000)",
+    },
+    RolloutChangeRow: {"point": "'p' || (n.i % 10)", "revision": "n.i", "at_ms": "n.i", "share": "0.5"},
+    OutcomeRow: {
+        "id": "'o' || (100000000 + n.i)", "decision_id": "'d' || (100000000 + n.i)", "value": "1", "ratio": "1",
     },
 }  # fmt: skip
 BLANK = {str: "'{}'", int: "1", float: "0.5", bool: "FALSE"}

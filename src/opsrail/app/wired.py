@@ -47,7 +47,9 @@ from opsrail.ledger.anchor import Anchor, check_anchored
 from opsrail.ledger.keys import Signer
 from opsrail.ledger.sequencer import Sequencer
 from opsrail.ports import ModelRuntime, Store
+from opsrail.registry.card_book import CardBook
 from opsrail.registry.changes import Changes
+from opsrail.registry.describing import Describer
 from opsrail.registry.importer import Importer
 from opsrail.registry.prewarming import Prewarming
 from opsrail.registry.registry import Registry
@@ -127,6 +129,8 @@ class App:
                 if "retired" in point.stand_ins
             ],
         )
+        self.cards = CardBook(store, clock)
+        self.describer = Describer(store, self.registry, self.cards)
         self.importer = Importer(formats(config.models.trusted), self.registry)
         self.shadows = Shadows(
             ShadowStore(store),

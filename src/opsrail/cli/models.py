@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from opsrail.cli.models_card import card
+from opsrail.cli.models_history import history
 from opsrail.cli.models_outside import export
 from opsrail.cli.models_register import import_, register
 from opsrail.cli.models_shown import version_record
+from opsrail.cli.models_whole import diff, show
 from opsrail.cli.options import Invocation, common, examples, operator
 
 if TYPE_CHECKING:
@@ -24,9 +27,8 @@ def models() -> None:
     """Register and promote model versions."""
 
 
-models.add_command(import_)
-models.add_command(export)
-models.add_command(register)
+for command in (import_, export, register, show, card, diff, history):
+    models.add_command(command)
 
 
 @models.command("list", epilog=examples("opsrail models list", "opsrail models list --json"))
@@ -115,6 +117,7 @@ def promote(
     """
     from opsrail.cli.render import print_json
     from opsrail.cli.session import on_app
+    from opsrail.registry.past import change_record
     from opsrail.registry.rollout import Stage
 
     async def work(app: App) -> RolloutChangeRow:
@@ -132,7 +135,7 @@ def promote(
 
     change = on_app(invocation, work)
     if invocation.is_json:
-        print_json({"change": _change(change)})
+        print_json({"change": change_record(change)})
     else:
         click.echo(f"{name}/{number} is {stage} for {point}, revision {change.revision}.")
 
@@ -166,43 +169,6 @@ def rollout(invocation: Invocation, point: str) -> None:
     )
 
 
-@models.command("history", epilog=examples("opsrail models history fraud-risk --json"))
-@click.argument("point")
-@click.option(
-    "--limit",
-    default=50,
-    show_default=True,
-    type=click.IntRange(1, 10_000),
-    help="At most so many.",
-)
-@common
-def history(invocation: Invocation, point: str, limit: int) -> None:
-    """List changes of a decision point's rollout, newest first: what was live when, and who said so."""
-    from opsrail.cli.render import moment, print_json, print_table
-    from opsrail.cli.session import on_app
-
-    rows = on_app(invocation, lambda app: app.registry.history(point, limit=limit))
-    if invocation.is_json:
-        print_json({"changes": [_change(row) for row in rows]})
-        return
-    cells = [
-        (
-            row.revision,
-            f"{row.model_name}/{row.model_number}",
-            str(row.stage),
-            row.changed_by,
-            moment(row.at_ms),
-            row.reason,
-        )
-        for row in rows
-    ]
-    print_table(
-        ("revision", "version", "became", "by", "at", "reason"),
-        cells,
-        empty=f"{point} has no history.",
-    )
-
-
 def _stands(version: ModelVersion, rollouts: list[RolloutRow]) -> str:
     """Return at which points a version stands, and at which stage."""
     here = [
@@ -217,10 +183,6 @@ def _stands(version: ModelVersion, rollouts: list[RolloutRow]) -> str:
 
 
 def _rollout(row: RolloutRow) -> dict[str, Any]:
-    return _timed(row._asdict())
-
-
-def _change(row: RolloutChangeRow) -> dict[str, Any]:
     return _timed(row._asdict())
 
 

@@ -101,9 +101,8 @@ def described(function: F) -> F:
         metavar="NAME=NUMBER",
         help="A figure measured in training; may be repeated.",
     )
-    @click.option(
-        "--card", type=FILE, help="JSON: what it is for, its limits, cost_usd of a call, pools."
-    )
+    @click.option("--card", type=FILE, help="YAML or JSON: owner, intended_use, ..., pools.")
+    @click.option("--code-revision", help="Of the code that trained it, for the card.")
     @click.option(
         "--isolation",
         type=click.Choice(("none", "process")),
@@ -117,12 +116,13 @@ def described(function: F) -> F:
         training_digest: str | None,
         metrics: tuple[str, ...],
         card: Path | None,
+        code_revision: str | None,
         isolation: str | None,
         by: str,
         **given: Any,
     ) -> Any:
         figures = dict(_figure(metric) for metric in metrics)
-        told = _card(card) | ({} if isolation is None else {"isolation": isolation})
+        told = _card(card, isolation=isolation, code_revision=code_revision)
         said = Said(training_rows, training_digest, figures, told, by)
         return function(*positions, said=said, **given)
 
@@ -156,15 +156,9 @@ def _figure(metric: str) -> tuple[str, float]:
         raise click.UsageError(f"--metric {metric}: write NAME=NUMBER, e.g. auc=0.763") from None
 
 
-def _card(path: Path | None) -> dict[str, Any]:
-    from pydantic_core import from_json
+def _card(path: Path | None, **options: str | None) -> dict[str, Any]:
+    """Return the card of a file with what options add to it."""
+    from opsrail.registry.cards import parse_card
 
-    if path is None:
-        return {}
-    try:
-        card = from_json(path.read_bytes())
-    except ValueError as wrong:
-        raise click.UsageError(f"--card {path}: {wrong}") from None
-    if not isinstance(card, dict):
-        raise click.UsageError(f"--card {path}: is not a JSON object")
-    return card
+    told = {} if path is None else parse_card(path.read_bytes(), path.name)
+    return told | {name: value for name, value in options.items() if value is not None}

@@ -32,13 +32,9 @@ def say_imported(
 
 def version_record(version: ModelVersion) -> dict[str, Any]:
     """Return a model version as plain JSON values."""
-    from dataclasses import asdict
+    from opsrail.registry.describing import version_record as record
 
-    from opsrail.cli.render import moment
-
-    plain = asdict(version)
-    plain["created_at"] = moment(plain.pop("created_at_ms"))
-    return plain
+    return record(version)
 
 
 def looked_record(offered: Offered, looked: Looked) -> dict[str, Any]:

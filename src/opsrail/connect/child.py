@@ -92,7 +92,7 @@ class ChildRuntime:
         """
         if (found := digest(artifact)) != expected_digest:
             raise ArtifactRefused(
-                f"artifact {expected_digest} is damaged: its bytes give {found}; register it again"
+                f"artifact {expected_digest} is damaged: its bytes give {found}; restore it from a backup"
             )
         launch = Launch(
             self._factory,

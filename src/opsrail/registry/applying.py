@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from opsrail.registry.rollout import Stage
+from opsrail.registry.rollout import Stage, written_standing
 from opsrail.registry.wishes import SETTING_OF
 from opsrail.values.canonical import canonical
 from opsrail.values.changes import ApprovalRow, ChangeRow, SettingsChangeRow, SettingsRow
@@ -189,15 +189,20 @@ def rollout_restored(
     ]
     changes: list[RolloutChangeRow] = []
     writes: list[Write] = []
-    for position, (each, stage) in enumerate(moves, revision + 1):
-        one = RolloutChangeRow(point, position, stage, *each, deed.by, deed.reason, deed.at_ms)
-        changes.append(one)
-        writes.append(Insert(one))
+    taken = {each: position for position, (each, _) in enumerate(moves, revision + 1)}
+    after = {
+        each: row._replace(revision=taken[each], at_ms=deed.at_ms) if each in taken else row
+        for each, row in stood.items()
+    }
+    by, reason, at_ms, standing = *deed, written_standing(list(after.values()))
+    for each, stage in moves:
+        share = after[each].share if each in after else 0.0
+        place = (point, taken[each], stage, *each)
+        changes.append(RolloutChangeRow(*place, by, reason, at_ms, share, standing))
+    writes += map(Insert, changes)
     writes += [Delete(RolloutRow, dict(zip(KEY, (point, *each), strict=True))) for each in gone]
-    for one in changes:
-        each = (one.model_name, one.model_number)
-        if (row := stood.get(each)) is not None:
-            row = row._replace(revision=one.revision, at_ms=deed.at_ms)
+    for each in taken:
+        if (row := after.get(each)) is not None:
             writes.append(_put(row) if each in stands else Insert(row))
     return changes, writes
 

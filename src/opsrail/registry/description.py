@@ -9,8 +9,9 @@ from collections.abc import Mapping
 import orjson
 
 from opsrail.errors import Fault, InvalidInput
+from opsrail.registry.cards import telling_faults
 from opsrail.registry.pools import card_faults
-from opsrail.values.canonical import canonical
+from opsrail.values.canonical import canonical, digest
 from opsrail.values.models import ModelVersion
 from opsrail.values.registry import ModelVersionRow, RolloutChangeRow
 from opsrail.values.rows import Append
@@ -64,6 +65,13 @@ def description_faults(
     for figure, value in metrics.items():
         if not isinstance(value, int | float) or not math.isfinite(value):
             found.append(Fault(f"metrics.{figure}", f"{value!r} is not a finite number"))
+    found += told_faults(card)
+    return found
+
+
+def told_faults(card: Mapping[str, object]) -> list[Fault]:
+    """Return everything wrong with a card."""
+    found = []
     try:
         canonical(dict(card))
     except InvalidInput as wrong:
@@ -73,8 +81,7 @@ def description_faults(
         found.append(
             Fault("card.cost_usd", f"{cost_usd!r} is not an amount in US dollars from 0 on")
         )
-    found += card_faults(card)
-    return found
+    return [*found, *telling_faults(card), *card_faults(card)]
 
 
 def registered(row: ModelVersionRow, by: str) -> Append:
@@ -82,6 +89,7 @@ def registered(row: ModelVersionRow, by: str) -> Append:
     body = {
         "actor": by,
         "at_ms": row.created_at_ms,
+        "card_digest": digest(row.card.encode()),
         "digest": row.digest,
         "name": row.name,
         "number": row.number,

@@ -11,9 +11,10 @@ from pydantic import BaseModel
 
 from opsrail.errors import Fault, InvalidInput, OpsrailError
 from opsrail.ports import LoadedModel, ModelFormat
+from opsrail.registry.cards import gaps
 from opsrail.registry.description import description_faults
 from opsrail.registry.fitting import fit_faults
-from opsrail.registry.importing import CARD, Inferred, Told, signature_of
+from opsrail.registry.importing import Inferred, Told, signature_of
 from opsrail.registry.registry import Registry
 from opsrail.registry.samples import Sample
 from opsrail.values.columns import Column
@@ -138,7 +139,7 @@ class Importer:
             inferred.origins,
             inferred.notes,
             _trial(model, inferred, offered.sample),
-            tuple(word for word in CARD if word not in card),
+            tuple(gaps(card)),
         )
 
 

@@ -20,9 +20,6 @@ from opsrail.values.columns import Category, Column, Number, category, columns_f
 from opsrail.values.containers import Described, Signature
 
 SHOWN = 3
-CARD = ("purpose", "training", "test", "limits", "cost_usd")
-"""What a card should tell whoever promotes or reviews. Source: Mitchell et al. 2019, Model cards for model
-reporting, section 4; `cost_usd` is ours."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from opsrail.errors import Conflict, Fault, InvalidInput
+from opsrail.values.canonical import canonical
 from opsrail.values.registry import RolloutChangeRow, RolloutRow
 from opsrail.values.rows import Insert, Update, Value, Write
 
@@ -92,6 +93,20 @@ def writes_of(
         Conflict: the version cannot go there from where it stands. Look at the rollout again.
     """
     _check(rows, move)
+    share = {Stage.CANARY: move.share, Stage.LIVE: 1.0}.get(move.stage, 0.0)
+    moved = RolloutRow(
+        move.point,
+        move.stage,
+        move.model_name,
+        move.model_number,
+        share,
+        revision + 1,
+        at_ms,
+    )
+    stood = next((row for row in rows if row[2:4] == moved[2:4]), None)
+    kept = [row for row in rows if row is not stood]
+    gone = [row for row in kept if row.stage == move.stage and move.stage not in SHARED]
+    stays = [row for row in kept if row not in gone]
     change = RolloutChangeRow(
         move.point,
         revision + 1,
@@ -101,25 +116,36 @@ def writes_of(
         move.changed_by,
         move.reason,
         at_ms,
-    )
-    share = {Stage.CANARY: move.share, Stage.LIVE: 1.0}.get(move.stage, 0.0)
-    moved = RolloutRow(
-        move.point,
-        move.stage,
-        move.model_name,
-        move.model_number,
         share,
-        change.revision,
-        at_ms,
+        written_standing([*stays, moved]),
     )
-    stood = next((row for row in rows if row[2:4] == moved[2:4]), None)
     writes: list[Write] = [Insert(change)]
-    for row in rows:
-        if row.stage == move.stage and row is not stood and move.stage not in SHARED:
-            gone = row._replace(stage=Stage.RETIRED, share=0.0, revision=change.revision)
-            writes.append(_moved(row, gone._replace(at_ms=at_ms)))
+    for row in gone:
+        retired = row._replace(stage=Stage.RETIRED, share=0.0, revision=change.revision)
+        writes.append(_moved(row, retired._replace(at_ms=at_ms)))
     writes.append(Insert(moved) if stood is None else _moved(stood, moved))
     return change, writes
+
+
+def written_standing(rows: Sequence[RolloutRow]) -> str:
+    """Return where versions stand as `RolloutChangeRow.standing` keeps it: who answers first, first."""
+    order = list(Stage)
+    stands = sorted(
+        (row for row in rows if row.stage != Stage.RETIRED),
+        key=lambda row: (-order.index(Stage(row.stage)), row.model_name, row.model_number),
+    )
+    return canonical(
+        [
+            {
+                "stage": str(row.stage),
+                "name": row.model_name,
+                "number": row.model_number,
+                "share": row.share,
+                "since_ms": row.at_ms,
+            }
+            for row in stands
+        ]
+    ).decode()
 
 
 def _moved(before: RolloutRow, now: RolloutRow) -> Update:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from opsrail.values.canonical import digest
 from opsrail.values.models import ModelVersion
 from opsrail.values.registry import ArtifactRow
 
+log = logging.getLogger("opsrail.registry")
 RETRY_AFTER_S = 10.0
 """Ours: a model that failed to load is tried again after this long, not at every request."""
 
@@ -128,11 +130,16 @@ class Shelf:
             ArtifactRefused: the bytes are not those of the digest, or the runtime refuses them. Terminal.
             ModelUnavailable: there is no such runtime in this process.
         """
+        self.check_digest(version, artifact)
+        return self._runtime_of(version).load(artifact, version.digest)
+
+    @staticmethod
+    def check_digest(version: ModelVersion, artifact: bytes) -> None:
+        """Raise ArtifactRefused when the bytes are not those of the version."""
         if (actual := digest(artifact)) != version.digest:
             raise ArtifactRefused(
-                f"artifact {version.digest} is damaged: its bytes give {actual}; register it again"
+                f"artifact {version.digest} is damaged: its bytes give {actual}; restore it from a backup"
             )
-        return self._runtime_of(version).load(artifact, version.digest)
 
     def _may_retry(self, place: _Place) -> bool:
         failed_at_s = place.failed_at_s
@@ -150,6 +157,8 @@ class Shelf:
             model = await asyncio.get_running_loop().run_in_executor(self._executor, load)
         except BaseException as fault:
             place.failed_at_s = self._clock.monotonic_s()
+            if isinstance(fault, Exception):
+                log.error("model %s/%d cannot be loaded: %s", version.name, version.number, fault)
             if isinstance(fault, OpsrailError) or not isinstance(fault, Exception):
                 raise
             raise ModelUnavailable(f"{type(fault).__name__}: {fault}") from fault

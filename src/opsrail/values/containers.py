@@ -121,6 +121,13 @@ def unpack(artifact: bytes, *forms: str) -> tuple[str, Signature, bytes]:
     return str(form), Signature(columns, *told), native
 
 
+def columns_of(artifact: bytes) -> tuple[Column, ...]:
+    """Return what an artifact of any form reads, without its native bytes. Raises ArtifactRefused: it does not say."""
+    end = artifact.find(b"\n", len(MAGIC), len(MAGIC) + LONGEST_HEAD_BYTES)
+    head = _head(artifact[len(MAGIC) : max(end, len(MAGIC))])
+    return columns_from_json(json.dumps(head.get("columns")))
+
+
 def _head(line: bytes) -> dict[str, Any]:
     try:
         head = json.loads(line)

@@ -52,7 +52,13 @@ class RolloutRow(NamedTuple):
 
 
 class RolloutChangeRow(NamedTuple):
-    """One change of a point's rollout: what was live when, for ever."""
+    """One change of a point's rollout: what was live when, for ever.
+
+    Attributes:
+        share: Part of requests the version answers from then on.
+        standing: JSON: `[{"stage", "name", "number", "share", "since_ms"}]` of every version that stands at a stage but
+            `retired` after the change, so that one row tells what held at any moment until the next.
+    """
 
     point: str
     revision: int
@@ -60,5 +66,24 @@ class RolloutChangeRow(NamedTuple):
     model_name: str
     model_number: int
     changed_by: str
+    reason: str
+    at_ms: int
+    share: float
+    standing: str
+
+
+class CardRow(NamedTuple):
+    """One wording of a version's card; the version itself never changes.
+
+    Attributes:
+        revision: From 1; 0 is the card that the version was registered with.
+        card: JSON object, whole.
+    """
+
+    name: str
+    number: int
+    revision: int
+    card: str
+    by: str
     reason: str
     at_ms: int

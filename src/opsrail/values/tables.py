@@ -29,7 +29,13 @@ from opsrail.values.ledger import (
     LedgerWriterRow,
 )
 from opsrail.values.outcomes import OutcomeRow
-from opsrail.values.registry import ArtifactRow, ModelVersionRow, RolloutChangeRow, RolloutRow
+from opsrail.values.registry import (
+    ArtifactRow,
+    CardRow,
+    ModelVersionRow,
+    RolloutChangeRow,
+    RolloutRow,
+)
 from opsrail.values.reviews import ReviewRow
 from opsrail.values.rollouts import AlarmRow, GuaranteeRow, RolloutRunRow
 from opsrail.values.rows import Index, Table
@@ -48,6 +54,7 @@ TABLES: Mapping[type[tuple[Any, ...]], Table] = {
     DecisionRow: Table("decisions", ("id",)),
     ReviewRow: Table("reviews", ("id",)),
     ModelVersionRow: Table("model_versions", ("name", "number")),
+    CardRow: Table("cards", ("name", "number", "revision")),
     ArtifactRow: Table("artifacts", ("digest",)),
     RolloutRow: Table("rollouts", ("point", "model_name", "model_number")),
     RolloutChangeRow: Table("rollout_changes", ("point", "revision")),
@@ -86,8 +93,10 @@ INDEXES: Mapping[type[tuple[Any, ...]], tuple[Index, ...]] = {
         Index(("case_id",)),
         Index(("ruled_at_ms",), "ruled_at_ms"),
     ),
+    RolloutChangeRow: (Index(("point", "at_ms", "revision")),),
     RolloutRunRow: (Index(("state",)),),
     ChangeRow: (Index(("point", "state")),),
+    SettingsChangeRow: (Index(("point", "at_ms", "revision")),),
     OutcomeRow: (Index(("decision_id",)),),
     GuaranteeRow: (Index(("point",)),),
     AlarmRow: (Index(("point",)),),

@@ -21,6 +21,7 @@ from opsrail.web.features import FeatureViews
 from opsrail.web.health import Health
 from opsrail.web.inference import Inference
 from opsrail.web.ledger import Ledger
+from opsrail.web.models import ModelsDoor
 from opsrail.web.openapi import document
 from opsrail.web.outcomes import Outcomes
 from opsrail.web.points import Points
@@ -58,6 +59,7 @@ def create_asgi(
     trades = (Cases(door), Decisions(door), Bulk(door), Explanations(door), Reviews(door))
     others = (
         Outcomes(door),
+        ModelsDoor(door),
         ChangesDoor(door),
         Challengers(door),
         FeatureViews(door),

@@ -9,6 +9,7 @@ import pytest
 
 from opsrail.app import build
 from opsrail.config import Config
+from opsrail.registry.cards import FACTS, SECTIONS
 from tests.contract.runtime import boosters, sklearn_models
 from tests.contract.runtime.boosters import WORDS
 from tests.integration.cli.conftest import Shell
@@ -92,7 +93,7 @@ def test_each_kind_of_file_becomes_a_version_once(installed: Shell, file: str) -
     assert told["notes"][-1] == "Not read by the model: policy."
     assert len(told["trial"]) == 5
     assert all(0 <= row["score"] <= 1 for row in told["trial"])
-    assert told["card_missing"] == ["purpose", "training", "test", "limits", "cost_usd"]
+    assert told["card_missing"] == [*FACTS, *SECTIONS]
     assert again.json["model"] == first.json["model"]
 
 

@@ -128,7 +128,6 @@ async def test_what_would_change_nothing_is_refused(road: Changing) -> None:
         ("low", "high", "high", 2),
         ("medium", "low", "medium", 1),
         ("high", "low", "high", 2),
-        ("low", "odd", "low", 1),
     ],
 )
 async def test_the_higher_of_the_points_impact_and_the_models_risk_says_how_many_must_agree(

@@ -153,6 +153,16 @@ CREATE TABLE "model_versions" (
   "created_at_ms" BIGINT NOT NULL,
   PRIMARY KEY ("name", "number")
 );
+CREATE TABLE "cards" (
+  "name" TEXT NOT NULL,
+  "number" BIGINT NOT NULL,
+  "revision" BIGINT NOT NULL,
+  "card" TEXT NOT NULL,
+  "by" TEXT NOT NULL,
+  "reason" TEXT NOT NULL,
+  "at_ms" BIGINT NOT NULL,
+  PRIMARY KEY ("name", "number", "revision")
+);
 CREATE TABLE "artifacts" (
   "digest" TEXT NOT NULL,
   "content" BLOB NOT NULL,
@@ -177,6 +187,8 @@ CREATE TABLE "rollout_changes" (
   "changed_by" TEXT NOT NULL,
   "reason" TEXT NOT NULL,
   "at_ms" BIGINT NOT NULL,
+  "share" DOUBLE PRECISION NOT NULL,
+  "standing" TEXT NOT NULL,
   PRIMARY KEY ("point", "revision")
 );
 CREATE TABLE "rollout_runs" (
@@ -386,8 +398,10 @@ CREATE INDEX "decisions_case_id" ON "decisions" ("case_id");
 CREATE INDEX "reviews_state_queue_priority" ON "reviews" ("state", "queue", "priority");
 CREATE INDEX "reviews_case_id" ON "reviews" ("case_id");
 CREATE INDEX "reviews_ruled_at_ms" ON "reviews" ("ruled_at_ms") WHERE "ruled_at_ms" IS NOT NULL;
+CREATE INDEX "rollout_changes_point_at_ms_revision" ON "rollout_changes" ("point", "at_ms", "revision");
 CREATE INDEX "rollout_runs_state" ON "rollout_runs" ("state");
 CREATE INDEX "changes_point_state" ON "changes" ("point", "state");
+CREATE INDEX "settings_changes_point_at_ms_revision" ON "settings_changes" ("point", "at_ms", "revision");
 CREATE INDEX "outcomes_decision_id" ON "outcomes" ("decision_id");
 CREATE INDEX "guarantees_point" ON "guarantees" ("point");
 CREATE INDEX "alarms_point" ON "alarms" ("point");
