@@ -23,7 +23,7 @@ class Settled(BaseModel):
     verdict: str
 
 holder = FeatureView(
-    "policyholder", version=1, entity="policy_id", ttl="90d", features={"claims": int}, missing={"claims": 9}
+    "policyholder", version=1, entity="policy_id", ttl="2m", features={"claims": int}, missing={"claims": 9}
 )
 risk = DecisionPoint(
     "risk",
@@ -51,7 +51,7 @@ def test_a_decision_uses_what_was_pushed_until_it_is_too_old(file: Path) -> None
     with Rehearsal(file, models=score) as rehearsal:
         rehearsal.push("policyholder@1", "7", {"claims": 2})
         fresh = rehearsal.submit("claims", {"policy_id": 7, "amount": 1})
-        rehearsal.advance("91d")
+        rehearsal.advance("3m")
         late = rehearsal.submit("claims", {"policy_id": 7, "amount": 1})
         reads = [rehearsal.decisions(case)[0].features[1].as_of for case in (fresh, late)]
 
