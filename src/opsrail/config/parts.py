@@ -260,7 +260,7 @@ class WatchConfig(Part):
     poll_s: float = Field(
         0.25,
         ge=0.05,
-        le=60,
+        le=86_400,
         description="time between two looks at a rollout; bad versions are left that much later",
     )
     late_ms: int = Field(

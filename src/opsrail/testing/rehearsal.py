@@ -25,7 +25,7 @@ from opsrail.cases.intake import Submission
 from opsrail.cases.loader import Definitions, collect, load_file
 from opsrail.cases.outbox import arguments
 from opsrail.clock import ManualClock
-from opsrail.config import CasesConfig, Config, LedgerConfig
+from opsrail.config import CasesConfig, Config, LedgerConfig, WatchConfig
 from opsrail.errors import InvalidInput, NotFound
 from opsrail.features.keeping import NewValue
 from opsrail.ledger.chain import WriterChain
@@ -231,7 +231,11 @@ class Rehearsal:
         slow = CasesConfig(
             at_once=64, dead_s=86_400, poll_s=86_400
         )  # nobody else is there to look for
-        config = Config(cases=slow, ledger=LedgerConfig(checkpoint_s=86_400))
+        config = Config(
+            cases=slow,
+            ledger=LedgerConfig(checkpoint_s=86_400),
+            watch=WatchConfig(poll_s=86_400),
+        )
         runtimes = {FunctionRuntime.name: FunctionRuntime(self._models)}
         return App(
             config,

@@ -14,6 +14,9 @@ from opsrail.govern.retention import FLOOR_DAYS, Pruned, Retention
 from opsrail.ledger.book import verify
 from opsrail.testing import Rehearsal
 from opsrail.values.cases import CaseRow, CaseState, JournalRow, KeyRow, OutboxRow
+from opsrail.values.outcomes import OutcomeRow
+from opsrail.values.rows import Insert
+from tests.support import history
 from tests.unit.cases.rehearsed import Order, Receipt, defined
 
 T = TypeVar("T")
@@ -61,6 +64,22 @@ def test_what_ended_long_ago_goes_with_all_its_rows_and_the_ledger_still_verifie
         do(rehearsal, rehearsal.app.settle_ledger())
         report = do(rehearsal, verify(store, rehearsal.app.signer.verifiers))
         assert report.faults == ()
+
+
+def test_what_turned_out_of_its_decisions_goes_with_a_case_and_nothing_else_does() -> None:
+    with Rehearsal(defined(run)) as rehearsal:
+        old, store = rehearsal.submit("orders", {"amount": 1}), rehearsal.app.store
+        of_case = history.row(history.decision(1, case_id=old.id, at_ms=1_000))
+        alone = history.row(history.decision(2, at_ms=1_000))
+        do(rehearsal, store.commit([Insert(of_case), Insert(alone)]))
+        for row in (of_case, alone):
+            told = rehearsal.app.outcomes.record(row.id, "fraud", 1.0, source="late", by="ann")
+            do(rehearsal, told)
+        rehearsal.advance("200d")
+        do(rehearsal, retention(rehearsal).prune(FLOOR_DAYS, by="ann"))
+        left = do(rehearsal, store.select(OutcomeRow))
+
+        assert [row.decision_id for row in left] == [alone.id]
 
 
 def test_a_removed_key_makes_new_work_and_not_a_ghost() -> None:
