@@ -7,7 +7,8 @@ rows and no record. `copy_1m_s` tells apart by two fields of the request, which 
 `segments_1m_s` is the same from the copy. `model_1m_s` has an ONNX model of 80 trees score every request of a store that was
 never asked before, features read from the records; `model_warm_1m_s` the same from the copy, and `model_again_1m_s` with the
 scores that were kept. `..._cpu_s` is the processor's time of the same process: what the clock comes near to on a machine
-that has nothing else to do.
+that has nothing else to do. The training set's join (`bench training_set`, beside Feast's where that is installed) runs
+along.
 """
 
 from __future__ import annotations
@@ -27,7 +28,13 @@ from bench.figures import Report, machine, rounded, say
 from bench.rounds import ours
 
 MILLION = 1_000_000
-TARGETS = {"policy_1m_s": "<= 5", "model_1m_s": "<= 60", "peak_mib": "<= 1024"}
+TARGETS = {
+    "policy_1m_s": "<= 5",
+    "model_1m_s": "<= 60",
+    "peak_mib": "<= 1024",
+    "training_set_s": "<= 20",
+    "ratio_feast": ">= 1",
+}
 BANDS = "approve=0.03,review=1.01"
 SEGMENTS = ("BasePolicy", "AccidentArea")
 ASKED = (
@@ -45,6 +52,9 @@ NEEDED_BYTES = 9_000_000_000
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--decisions", type=int, default=MILLION, help="stored decisions")
+    parser.add_argument(
+        "--no-joins", dest="joins", action="store_false", help="leave the training set's join out"
+    )
     parser.add_argument(
         "--folder", type=Path, help="where the database is made, and left for the next time"
     )
@@ -68,7 +78,22 @@ def run(asked: argparse.Namespace) -> Report:
     finally:
         if asked.folder is None:
             shutil.rmtree(folder)
-    return Report("backtest", {**figures, "peak_mib": peak_mib}, targets=TARGETS, machine=taken_on)
+    joined = _joined() if asked.joins else Report("", {})
+    found = {**figures, "peak_mib": peak_mib, **joined.figures}
+    return Report("backtest", found, joined.peers, TARGETS, taken_on)
+
+
+def _joined() -> Report:
+    """Return the figures of the point-in-time join, beside Feast's where it is installed."""
+    from bench import feast_join, training_set  # the measured processes load this module, too
+
+    parser = argparse.ArgumentParser()
+    if feast_join.is_installed():
+        feast_join.add_arguments(parser)
+        return feast_join.run(parser.parse_args([]))
+    say("Feast is not installed (make .venv-feast/.installed): ours alone")
+    training_set.add_arguments(parser)
+    return training_set.run(parser.parse_args([]))
 
 
 def _figures(path: Path, decisions: int) -> tuple[dict[str, float], float]:
