@@ -43,6 +43,7 @@ class Asked:
     starts: tuple[float, ...]
     verdicts: str
     seed: int
+    horizon: int | None
     picture: Path | None
     write_change: bool
     reason: str | None
@@ -121,6 +122,12 @@ class Asked:
     show_default=True,
     metavar="A,R,D",
     help="The policy's names of the three.",
+)
+@click.option(
+    "--horizon",
+    type=click.IntRange(1, 1_000_000_000),
+    metavar="N",
+    help="Promise what may be counted among the next N decisions. [default: the share in the long run]",
 )
 @click.option("--seed", default=0, show_default=True, help="Of the draws.")
 @click.option("--picture", type=PICTURE, help="Write the risk-automation curve as SVG.")
@@ -221,6 +228,7 @@ def _tuned(
         starts=asked.starts,
         verdicts=(names[0], names[1], names[2]),
         seed=asked.seed,
+        horizon=asked.horizon,
     )
 
 

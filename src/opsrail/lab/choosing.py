@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from opsrail.lab.bounds import upper
+from opsrail.lab.ahead import Ahead
 from opsrail.lab.labels import UNKNOWN, Flags, Floats, Labels
 from opsrail.lab.reckoning import costs_along, curves_of, expected_cost, further_of, shares_of
 from opsrail.lab.risk import Risk, Verdict
-from opsrail.lab.sequence import Path, Steps, levels, start_step, steps_along
+from opsrail.lab.sequence import Path, Tested, levels, start_step, steps_along
 from opsrail.lab.tuned import Costs, Counted, Curve, Estimate, Further, Promise, Tuned
 
 PLACING_RATIO = 0.05
@@ -34,26 +34,7 @@ class Question:
     starts: tuple[float, ...]
     verdicts: tuple[str, str, str]
     seed: int
-
-
-@dataclass(frozen=True)
-class Tested:
-    """A path after its test.
-
-    Attributes:
-        level: All that may go wrong on it.
-        passed: Level at which each step was passed, 0 where it was not. float64 [steps].
-        automated: Share of all decisions automated at each step. float64 [steps].
-        start_count: How many starts share the level.
-    """
-
-    path: Path
-    risks: tuple[Risk, ...]
-    level: float
-    steps: Steps
-    passed: Floats
-    automated: Floats
-    start_count: int
+    horizon: int | None = None
 
 
 def chosen(question: Question, labels: Labels, chance: np.random.Generator) -> Tuned:
@@ -86,6 +67,7 @@ def chosen(question: Question, labels: Labels, chance: np.random.Generator) -> T
         counted=_counted(labels, placing),
         verdicts=question.verdicts,
         seed=question.seed,
+        horizon=question.horizon,
     )
 
 
@@ -101,7 +83,6 @@ def _paths(risks: Sequence[Risk], level: float) -> list[tuple[Path, float]]:
 
 def _tested(question: Question, path: Path, level: float, labels: Labels, placing: Flags) -> Tested:
     risks = tuple(risk for risk in question.risks if set(risk.verdicts) <= set(path.verdicts))
-    steps = steps_along(path, labels.where(~placing), risks)
     # A score that is a probability is safe up to the limit; one that is not is met by the quantiles.
     begins = [min(risk.limit for risk in risks)]
     if placing.any():
@@ -109,12 +90,16 @@ def _tested(question: Question, path: Path, level: float, labels: Labels, placin
     else:
         begins.append(1.0)  # with fewer than 20 decisions: all of them, or none
     begins += path.keys(np.array(question.starts, dtype=np.float64)).tolist()
+    asked = None
+    if question.horizon is not None:
+        asked = Ahead(question.horizon, level, len(begins), len(risks))
+    steps = steps_along(path, labels.where(~placing), risks, asked)
     places = [start_step(steps.keys, begin) for begin in begins]
     starts = [(place, level / len(begins)) for place in places if place is not None]
     everywhere = np.sort(path.keys(labels.scores))
     automated = np.searchsorted(everywhere, steps.keys, side="right") / len(everywhere)
     passed = levels(steps.worst, starts)
-    return Tested(path, risks, level, steps, passed, automated, len(begins))
+    return Tested(path, risks, level, steps, passed, automated, len(begins), asked)
 
 
 def _taken(question: Question, tested: Sequence[Tested], labels: Labels) -> list[int | None]:
@@ -235,7 +220,7 @@ def _promises(
                 is_kept=step is not None,
                 bad=int(bad),
                 of=int(of),
-                bound=float(upper(np.array([bad]), np.array([of]), level)[0]),
+                bound=float(one.bounds(row, np.array([shown]), level)[0]),
                 p_value=float(one.steps.p_values[row, shown]),
                 level=level,
                 threshold=threshold,
@@ -270,20 +255,15 @@ def _cost(
 def _further(
     tested: Sequence[Tested], taken: Sequence[int | None], labels: Labels
 ) -> tuple[Further, ...]:
+    labelled = int(np.count_nonzero(labels.truths != UNKNOWN))
     return tuple(
         more
         for one, step in zip(tested, taken, strict=True)
-        for more in further_of(
-            one.path, one.risks, one.steps, one.automated, step, one.level / one.start_count, labels
-        )
+        for more in further_of(one, step, labelled)
     )
 
 
 def _curves(tested: Sequence[Tested], taken: Sequence[int | None]) -> tuple[Curve, ...]:
     return tuple(
-        curve
-        for one, step in zip(tested, taken, strict=True)
-        for curve in curves_of(
-            one.path, one.risks, one.steps, one.automated, one.passed, step, one.level
-        )
+        curve for one, step in zip(tested, taken, strict=True) for curve in curves_of(one, step)
     )

@@ -34,15 +34,15 @@ def draw(tuned: Tuned) -> str:
     ]
     for position, curve in enumerate(tuned.curves):
         parts.append(f"<g transform='translate(0 {position * PANEL})'>")
-        parts.extend(_panel(curve, tuned.confidence))
+        parts.extend(_panel(curve, tuned.confidence, tuned.horizon))
         parts.append("</g>")
     return "\n".join([*parts, "</svg>\n"])
 
 
-def _panel(curve: Curve, confidence: float) -> Iterator[str]:
+def _panel(curve: Curve, confidence: float, horizon: int | None) -> Iterator[str]:
     frame = _Frame(_right_end(curve), curve.limit * BEYOND)
     yield f"<text x='{LEFT}' y='26' font-size='16' font-weight='600'>{escape(curve.risk)}</text>"
-    yield f"<text x='{LEFT}' y='47' fill='{PALE}'>{escape(_headline(curve, confidence))}</text>"
+    yield f"<text x='{LEFT}' y='47' fill='{PALE}'>{escape(_headline(curve, confidence, horizon))}</text>"
     yield from _axes(frame)
     shown = [place for place, share in enumerate(curve.automated) if share <= frame.right]
     x = [frame.x(curve.automated[place]) for place in shown]
@@ -54,7 +54,7 @@ def _panel(curve: Curve, confidence: float) -> Iterator[str]:
     yield from _promised(frame, curve)
     if curve.chosen is not None:
         yield from _chosen(frame, curve)
-    yield from _legend()
+    yield from _legend(horizon)
 
 
 class _Frame:
@@ -82,13 +82,14 @@ def _right_end(curve: Curve) -> float:
     return min(1.0, 1.02 * wanted)
 
 
-def _headline(curve: Curve, confidence: float) -> str:
+def _headline(curve: Curve, confidence: float, horizon: int | None) -> str:
+    ahead = "" if horizon is None else f" for the next {horizon:,} decisions"
     if curve.chosen is None:
-        return f"Nothing can be promised with {confidence:.4g} confidence."
+        return f"Nothing can be promised with {confidence:.4g} confidence{ahead}."
     place = curve.automated.index(curve.chosen)
     side = "from" if curve.verdicts == ("decline",) else "up to"
     return (
-        f"Promised with {confidence:.4g} confidence: {' and '.join(curve.verdicts)} {curve.chosen:.1%} of decisions, "
+        f"Promised with {confidence:.4g} confidence{ahead}: {' and '.join(curve.verdicts)} {curve.chosen:.1%} of decisions, "
         f"scores {side} {curve.thresholds[place]:.4g}."
     )
 
@@ -139,11 +140,12 @@ def _chosen(frame: _Frame, curve: Curve) -> Iterator[str]:
     yield f"<circle cx='{x:.1f}' cy='{y:.1f}' r='4.5' fill='{CHOSEN}'/>"
 
 
-def _legend() -> Iterator[str]:
+def _legend(horizon: int | None) -> Iterator[str]:
     x, y = LEFT, TOP - 12
+    bound = "may be up to" if horizon is None else "may be counted of those to come, up to"
     for mark, told in (
         (f"<path d='M0 -4h18' stroke='{LINE}' stroke-width='2'/>", "counted"),
-        (f"<rect y='-10' width='18' height='12' fill='{BAND}' fill-opacity='0.6'/>", "may be up to, each step by itself"),
+        (f"<rect y='-10' width='18' height='12' fill='{BAND}' fill-opacity='0.6'/>", f"{bound}, each step by itself"),
         (f"<rect y='-7' width='18' height='6' fill='{CHOSEN}'/>", "may be promised"),
     ):  # fmt: skip
         yield f"<g transform='translate({x} {y})'>{mark}<text x='24' fill='{PALE}'>{told}</text></g>"

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from opsrail.lab.ahead import times_needed
 from opsrail.lab.bounds import count_needed, lower, uniform_width, upper
-from opsrail.lab.labels import UNKNOWN, Floats, Labels
+from opsrail.lab.labels import Floats, Labels
 from opsrail.lab.risk import Risk
-from opsrail.lab.sequence import Path, Steps, steps_along
+from opsrail.lab.sequence import Path, Tested, steps_along
 from opsrail.lab.tuned import Costs, Curve, Estimate, Further
 
 APPROVED_WRONGLY = Risk("", "verdict", ("approve",), True, 0.5)
 DECLINED_WRONGLY = Risk("", "verdict", ("decline",), False, 0.5)
 CURVE_POINTS = 240
+"""A quarter of them for decisions to come, whose bounds take longer."""
 FURTHER_STEPS = 10
 FURTHER_MOST = 4
 
@@ -118,33 +120,25 @@ def _part(path: Path, labels: Labels, verdict: str, keys: Floats) -> Floats:
     return part
 
 
-def further_of(
-    path: Path,
-    risks: Sequence[Risk],
-    steps: Steps,
-    automated: Floats,
-    taken: int | None,
-    level: float,
-    labels: Labels,
-) -> Iterator[Further]:
+def further_of(tested: Tested, taken: int | None, labelled: int) -> Iterator[Further]:
     """Yield what it would take to automate more, up to where no number of labels is enough.
 
     Args:
         taken: The step that is taken now.
-        level: Of one start, so that the counts are rather too many than too few.
+        labelled: How many labels there are.
     """
+    automated = tested.automated
     now = 0.0 if taken is None else float(automated[taken])
-    labelled = int(np.count_nonzero(labels.truths != UNKNOWN))
     tenths = np.arange(math.floor(now * FURTHER_STEPS) + 1, FURTHER_STEPS + 1) / FURTHER_STEPS
     places = np.searchsorted(automated, tenths - 1e-9).tolist()
     if taken is None:
-        nearest = int(np.argmin(steps.worst))
+        nearest = int(np.argmin(tested.steps.worst))
         places = [nearest, *(place for place in places if place > nearest)]
     told = 0
     for step in places:
         if step >= len(automated) or (taken is not None and step <= taken) or told == FURTHER_MOST:
             continue
-        more = _needed(path, risks, steps, float(automated[step]), step, level, labelled)
+        more = _needed(tested, step, labelled)
         if more is not None:
             told += 1
             yield more
@@ -152,60 +146,57 @@ def further_of(
                 return
 
 
-def _needed(
-    path: Path,
-    risks: Sequence[Risk],
-    steps: Steps,
-    automated: float,
-    step: int,
-    level: float,
-    labelled: int,
-) -> Further | None:
+def _needed(tested: Tested, step: int, labelled: int) -> Further | None:
     """Return what the risk that needs most needs at a step; None where all have enough, or nobody was looked at."""
     worst: Further | None = None
-    for row, risk in enumerate(risks):
-        bad, of = int(steps.bad[row, step]), int(steps.of[row, step])
+    for row, risk in enumerate(tested.risks):
+        bad, of = int(tested.steps.bad[row, step]), int(tested.steps.of[row, step])
         if not of:
             continue
-        needed = count_needed(bad / of, risk.limit, level)
-        more = None if needed is None else math.ceil(labelled * (needed / of - 1))
+        times = _times_needed(tested, row, step)
+        more = None if times is None else math.ceil(labelled * (times - 1))
         if more is not None and more <= (
             0 if worst is None or worst.more_labels is None else worst.more_labels
         ):
             continue
         if worst is None or worst.more_labels is not None:
-            key = float(steps.keys[step])
-            threshold = 1 - key if path.verdicts == ("decline",) else key
-            worst = Further(path.verdicts, automated, threshold, risk.text, bad / of, more)
+            verdicts, key = tested.path.verdicts, float(tested.steps.keys[step])
+            threshold = 1 - key if verdicts == ("decline",) else key
+            automated = float(tested.automated[step])
+            worst = Further(verdicts, automated, threshold, risk.text, bad / of, more)
     return worst
 
 
-def curves_of(
-    path: Path,
-    risks: Sequence[Risk],
-    steps: Steps,
-    automated: Floats,
-    passed: Floats,
-    taken: int | None,
-    level: float,
-) -> Iterator[Curve]:
-    """Yield the curve of each risk along a path, thinned to 240 points for a picture; what is taken is among them."""
-    wanted = np.linspace(0, 1, CURVE_POINTS)
+def _times_needed(tested: Tested, row: int, step: int) -> float | None:
+    """Return about how many times the labels it takes at a step, with one start's level: rather too many than too few."""
+    bad, of = int(tested.steps.bad[row, step]), int(tested.steps.of[row, step])
+    limit, level = tested.risks[row].limit, tested.level / tested.start_count
+    if tested.asked is not None:
+        such = tested.steps.among[row].at(np.array([step]))
+        return times_needed(bad, of, limit, such, tested.asked, level)
+    needed = count_needed(bad / of, limit, level)
+    return None if needed is None else needed / of
+
+
+def curves_of(tested: Tested, taken: int | None) -> Iterator[Curve]:
+    """Yield the curve of each risk along a path, thinned for a picture; what is taken is among its points."""
+    automated = tested.automated
+    wanted = np.linspace(0, 1, CURVE_POINTS if tested.asked is None else CURVE_POINTS // 4)
     places = np.searchsorted(automated, wanted).clip(0, len(automated) - 1)
     places = np.unique(np.append(places, [] if taken is None else [taken]).astype(np.int64))
-    keys = steps.keys[places]
-    thresholds = 1 - keys if path.verdicts == ("decline",) else keys
-    for row, risk in enumerate(risks):
-        bad, of = steps.bad[row, places], steps.of[row, places]
+    keys = tested.steps.keys[places]
+    thresholds = 1 - keys if tested.path.verdicts == ("decline",) else keys
+    for row, risk in enumerate(tested.risks):
+        bad, of = tested.steps.bad[row, places], tested.steps.of[row, places]
         yield Curve(
             risk=risk.text,
-            verdicts=path.verdicts,
+            verdicts=tested.path.verdicts,
             limit=risk.limit,
-            level=level,
+            level=tested.level,
             automated=tuple(automated[places].tolist()),
             thresholds=tuple(thresholds.tolist()),
             shares=tuple((bad / np.maximum(1, of)).tolist()),
-            bounds=tuple(upper(bad, of, level).tolist()),
-            is_promised=tuple((passed[places] > 0).tolist()),
+            bounds=tuple(tested.bounds(row, places, tested.level).tolist()),
+            is_promised=tuple((tested.passed[places] > 0).tolist()),
             chosen=None if taken is None else float(automated[taken]),
         )

@@ -19,7 +19,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from opsrail.lab.bounds import Counts, tail
+from opsrail.lab.ahead import Ahead, Among, tail_ahead, upper_ahead
+from opsrail.lab.bounds import Counts, Shares, tail, upper
 from opsrail.lab.labels import Flags, Floats, Labels
 from opsrail.lab.risk import Risk, Verdict
 
@@ -58,12 +59,14 @@ class Steps:
         bad: By risk, how many counted against it. int64 [risks, steps].
         of: By risk, of how many. int64 [risks, steps].
         p_values: By risk. float64 [risks, steps].
+        among: By risk, of which decisions it is a share.
     """
 
     keys: Floats
     bad: Counts
     of: Counts
     p_values: Floats
+    among: tuple[Among, ...]
 
     @property
     def worst(self) -> Floats:
@@ -72,17 +75,69 @@ class Steps:
         return found
 
 
-def steps_along(path: Path, labels: Labels, risks: Sequence[Risk]) -> Steps:
-    """Return the counts and p-values of each step of a path."""
+@dataclass(frozen=True)
+class Tested:
+    """A path after its test.
+
+    Attributes:
+        level: All that may go wrong on it.
+        passed: Level at which each step was passed, 0 where it was not. float64 [steps].
+        automated: Share of all decisions automated at each step. float64 [steps].
+        start_count: How many starts share the level.
+        asked: Of decisions to come; None: of the share behind them.
+    """
+
+    path: Path
+    risks: tuple[Risk, ...]
+    level: float
+    steps: Steps
+    passed: Floats
+    automated: Floats
+    start_count: int
+    asked: Ahead | None
+
+    def bounds(self, row: int, places: Counts, level: float) -> Shares:
+        """Return what the share of a risk exceeds with probability `level`, at steps given beforehand. float64 [places]."""
+        bad, of = self.steps.bad[row, places], self.steps.of[row, places]
+        if self.asked is None:
+            return upper(bad, of, level)
+        such = self.steps.among[row]
+        coming = np.rint(self.asked.horizon * such.low[places] / max(1, such.of)).astype(np.int64)
+        return upper_ahead(bad, of, coming, level)
+
+
+def steps_along(
+    path: Path, labels: Labels, risks: Sequence[Risk], asked: Ahead | None = None
+) -> Steps:
+    """Return the counts and p-values of each step of a path; with `asked`, those that hold for decisions to come."""
     keys = path.keys(labels.scores)
     order = np.argsort(keys, kind="stable")
     ends = np.flatnonzero(np.append(np.diff(keys[order]) > 0, True))
     counted = [_counts(path, labels.where(order), risk, ends) for risk in risks]
     bad = np.array([one for one, _ in counted]).reshape(len(risks), len(ends))
     of = np.array([one for _, one in counted]).reshape(len(risks), len(ends))
-    limits = [risk.limit for risk in risks]
-    p_values = [tail(*counts, limit) for counts, limit in zip(counted, limits, strict=True)]
-    return Steps(keys[order][ends], bad, of, np.array(p_values).reshape(bad.shape))
+    among = tuple(_among(path, labels.where(order), risk, ends) for risk in risks)
+    p_values = [
+        tail(*counts, risk.limit) if asked is None else tail_ahead(*counts, risk.limit, such, asked)
+        for counts, risk, such in zip(counted, risks, among, strict=True)
+    ]
+    return Steps(keys[order][ends], bad, of, np.array(p_values).reshape(bad.shape), among)
+
+
+def _among(path: Path, labels: Labels, risk: Risk, ends: Counts) -> Among:
+    """Return how many decisions a risk is a share of at each step, labelled or not."""
+    if risk.given == "all":
+        return Among.all_of(len(labels), len(ends))
+    approvals = path.is_approval(labels.scores)
+    if risk.given == "verdict":
+        is_meant = np.where(approvals, "approve" in risk.verdicts, "decline" in risk.verdicts)
+        count = np.cumsum(is_meant)[ends]
+        return Among(count, count, len(labels))
+    wanted = np.where(approvals, risk.wanted("approve"), risk.wanted("decline"))
+    kept = labels.kept(float(labels.ratios.min()))
+    low = np.full(len(ends), np.count_nonzero(kept & (labels.truths == wanted)))
+    high = low + np.count_nonzero(kept & labels.is_blind)
+    return Among(low, high, int(np.count_nonzero(kept)))
 
 
 def _counts(path: Path, labels: Labels, risk: Risk, ends: Counts) -> tuple[Counts, Counts]:

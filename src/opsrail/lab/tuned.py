@@ -52,8 +52,9 @@ class Promise:
         limit: Ratio.
         is_kept: Whether it is promised.
         bad, of: Counted, where it is promised or came nearest to be.
-        bound: The share that is exceeded with probability at most `level`, were these bands given beforehand. Ratio.
-        p_value: Of "the share is above its limit".
+        bound: The share that is exceeded with probability at most `level`, were these bands given beforehand; with a horizon
+            the share counted among the decisions to come. Ratio.
+        p_value: Of "the share is above its limit"; with a horizon the level that the step needs.
         level: What the p-value had to stay within.
         threshold: Of the score, where this was counted.
     """
@@ -167,6 +168,7 @@ class Tuned:
         people_cost_usd: Were every decision reviewed.
         verdicts: The policy's names for approve, review and decline.
         seed: Of the draws; the same input and seed give the same answer.
+        horizon: Of how many decisions to come it is promised; None: of the share behind them.
     """
 
     outcome: str
@@ -185,6 +187,7 @@ class Tuned:
     counted: Counted
     verdicts: tuple[str, str, str]
     seed: int
+    horizon: int | None = None
 
     @property
     def is_kept(self) -> bool:
@@ -215,6 +218,7 @@ class Tuned:
                 "assumption": ASSUMPTION,
                 "counted": asdict(self.counted),
                 "seed": self.seed,
+                "horizon": self.horizon,
             }
             for one in self.promises
             if one.is_kept
@@ -254,10 +258,12 @@ class Tuned:
 
 def _sentences(tuned: Tuned) -> Iterator[str]:
     for one in tuned.promises:
-        yield _promised(one, tuned) if one.is_kept else _not_promised(one)
+        yield _promised(one, tuned) if one.is_kept else _not_promised(one, tuned)
     unwatched = [one.risk for one in tuned.promises if one.is_kept and not one.is_watched]
     if unwatched:
         yield f"Not watched when it is live, for a change to carry: {'; '.join(unwatched)}."
+    if any(one.is_kept and one.is_watched for one in tuned.promises) and tuned.horizon is not None:
+        yield "When it is live, the share in the long run is held against the limit, not that of so many decisions."
     counted = tuned.counted
     if counted.blind:
         yield (
@@ -281,18 +287,26 @@ def _sentences(tuned: Tuned) -> Iterator[str]:
 def _promised(one: Promise, tuned: Tuned) -> str:
     together = ", with all that is promised here" if len(tuned.promises) > 1 else ""
     return (
-        f"Promised with {tuned.confidence:.4g} confidence{together}: {one.risk}. Counted: {one.bad:,} of {one.of:,} "
-        f"({_percent(one.share)}), which alone bounds the share at {one.bound:.2%}."
+        f"Promised with {tuned.confidence:.4g} confidence{together}{_ahead(tuned)}: {one.risk}. Counted: {one.bad:,} of "
+        f"{one.of:,} ({_percent(one.share)}), which alone bounds {_share(tuned)} at {one.bound:.2%}."
     )
 
 
-def _not_promised(one: Promise) -> str:
+def _not_promised(one: Promise, tuned: Tuned) -> str:
     if not one.of:
         return f"Not promised: {one.risk}. No label speaks of it."
     return (
-        f"Not promised: {one.risk}. At its best {one.bad:,} of {one.of:,} were so ({_percent(one.share)}), and the share "
-        f"may be up to {one.bound:.2%}."
+        f"Not promised{_ahead(tuned)}: {one.risk}. At its best {one.bad:,} of {one.of:,} were so ({_percent(one.share)}), "
+        f"and {_share(tuned)} may be up to {one.bound:.2%}."
     )
+
+
+def _ahead(tuned: Tuned) -> str:
+    return "" if tuned.horizon is None else f" for the next {tuned.horizon:,} decisions"
+
+
+def _share(tuned: Tuned) -> str:
+    return "the share" if tuned.horizon is None else "the share among those to come"
 
 
 def _wished(more: Further) -> str:

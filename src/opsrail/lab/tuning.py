@@ -3,8 +3,9 @@
     tuned = tune(scores, labels, risks=["approved is fraud <= 1%"], confidence=0.95)
     tuned.bands, tuned.said()
 
-`risk.py` reads the risks, `labels.py` says who speaks, `sequence.py` tests, `choosing.py` picks the bands among those passed
-and says what they cost, `tuned.py` is what comes out, `curve.py` draws it. Needs `opsrail[lab]`.
+`risk.py` reads the risks, `labels.py` says who speaks, `sequence.py` tests (`bounds.py` the share, `ahead.py` what may be
+counted among decisions to come), `choosing.py` picks the bands among those passed and says what they cost, `tuned.py` is
+what comes out, `curve.py` draws it. Needs `opsrail[lab]`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from opsrail.lab.risk import Words, read_risks
 from opsrail.lab.tuned import Costs, Tuned
 
 CONFIDENCE = 0.95
+MOST_HORIZON = 1_000_000_000
+"""Ours: beyond it the share counted is the share behind it."""
 Objective = Literal["automation", "cost"]
 
 
@@ -33,6 +36,7 @@ def tune(
     starts: Sequence[float] = (),
     verdicts: tuple[str, str, str] = ("approve", "review", "decline"),
     seed: int = 0,
+    horizon: int | None = None,
 ) -> Tuned:
     """Return the bands that automate the most with every stated risk under its limit, with a stated confidence, jointly.
 
@@ -54,6 +58,8 @@ def tune(
         starts: Thresholds that were known before these labels, e.g. today's; the test then begins there, too.
         verdicts: The policy's names for approve, review and decline.
         seed: Of the draws for starts and thinning.
+        horizon: Promise of so many decisions to come, labelled or not, what may be counted among them, 1 to 1e9; None: of
+            the share behind them, which is what the count comes to in the long run.
 
     Raises:
         InvalidInput: arguments are wrong, all faults of one kind at once. Terminal.
@@ -70,7 +76,7 @@ def tune(
         >>> tuned.approve_below
         0.7
     """
-    _check(confidence, costs, objective, starts, verdicts)
+    _check(confidence, costs, objective, starts, verdicts, horizon)
     stated, named = read_risks(risks, Words(outcome, approve=verdicts[0], decline=verdicts[2]))
     try:
         from opsrail.lab.choosing import Question, chosen
@@ -81,7 +87,9 @@ def tune(
 
     chance = np.random.default_rng(seed)
     read = read_labels(scores, labels, ratios, chance)
-    question = Question(stated, named, confidence, costs, objective, tuple(starts), verdicts, seed)
+    question = Question(
+        stated, named, confidence, costs, objective, tuple(starts), verdicts, seed, horizon
+    )
     return chosen(question, read, chance)
 
 
@@ -91,6 +99,7 @@ def _check(
     objective: str,
     starts: Sequence[float],
     verdicts: tuple[str, str, str],
+    horizon: int | None,
 ) -> None:
     faults = []
     if not 0.5 <= confidence < 1:
@@ -107,6 +116,8 @@ def _check(
         for place, start in enumerate(starts)
         if not 0 <= start <= 1
     ]
+    if horizon is not None and not 1 <= horizon <= MOST_HORIZON:
+        faults.append(Fault("horizon", f"{horizon:g} is not a count from 1 to {MOST_HORIZON:,}"))
     if len(set(verdicts)) != 3:
         faults.append(Fault("verdicts", "must be three different names: approve, review, decline"))
     if faults:

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from opsrail.errors import MissingExtra, NotFound
 from opsrail.lab.tuned import Costs
-from opsrail.lab.tuning import CONFIDENCE, Objective, tune
+from opsrail.lab.tuning import CONFIDENCE, MOST_HORIZON, Objective, tune
 from opsrail.values.outcomes import OUTCOME_NAME
 from opsrail.web.answers import Shape
 from opsrail.web.door import Answer, Door, Operation, answer
@@ -63,10 +63,18 @@ class Tune(BaseModel):
         list[Name], Field(min_length=3, max_length=3, description="The policy's names of approve, review and decline")
     ] = ["approve", "review", "decline"]  # fmt: skip
     seed: Annotated[int, Field(ge=0, lt=2**53)] = 0
+    horizon: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=MOST_HORIZON,
+            description="Of how many decisions to come; null: in the long run",
+        ),
+    ] = None
 
     def question(self) -> dict[str, Any]:
         """Return what `tune` is to be asked, labels aside."""
-        names = ("risks", "confidence", "outcome", "objective", "starts", "seed")
+        names = ("risks", "confidence", "outcome", "objective", "starts", "seed", "horizon")
         return {
             **{name: getattr(self, name) for name in names},
             "costs": None if self.costs is None else Costs(**self.costs.model_dump()),

@@ -50,7 +50,7 @@ def decided(shell: Shell) -> Shell:
 def test_bands_are_found_in_a_file_told_and_drawn(scored: Shell) -> None:
     told = scored("lab", "tune", "--scores", "scored.csv", *RISK, "--picture", "curve.svg",
                   "--cost-approved", "500", "--minute-usd", "1", "--review-minutes", "10")  # fmt: skip
-    again = scored("lab", "tune", "--scores", "scored.csv", *RISK, "--json")
+    again = scored("lab", "tune", "--scores", "scored.csv", *RISK, "--horizon", "20000", "--json")
     tuned = again.json["tuned"]
 
     assert told.status == again.status == 0
@@ -60,6 +60,7 @@ def test_bands_are_found_in_a_file_told_and_drawn(scored: Shell) -> None:
     assert [verdict for verdict, _ in tuned["bands"]] == ["approve", "review"]
     assert 0.6 <= tuned["bands"][0][1] <= 0.63
     assert tuned["guarantees"][0]["limit"] == 0.05
+    assert tuned["horizon"] == tuned["guarantees"][0]["horizon"] == 20000
     assert tuned["automated"]["low"] < tuned["automated"]["value"] < tuned["automated"]["high"]
     assert again.json["change"] is None
 

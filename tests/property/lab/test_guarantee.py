@@ -130,3 +130,86 @@ def test_this_check_notices_labels_that_are_taken_for_good_where_nobody_looked()
         failed += world.shares(found.approve_below, None)["approved is bad"] > 0.05
 
     assert failed > most_allowed(60)
+
+
+SLOWLY_ABOVE = [0.08, 0.085, 0.09, 0.095, 0.1, 0.105, 0.11, 0.115, 0.12, 0.125]
+AHEAD = {
+    "every threshold at the limit": (even([0.1] * 10, jitter=0.7), ["approved is bad <= 10%"], 500, 500),
+    "every threshold a little below": (even([0.09] * 10, jitter=0.7), ["approved is bad <= 10%"], 500, 100),
+    "the share rises slowly": (even(SLOWLY_ABOVE, jitter=0.7), ["approved is bad <= 11%"], 1500, 400),
+    "share falls and rises, ties": (even(SAWTOOTH), ["approved is bad <= 10%"], 600, 3000),
+    "declines": (even([0.0, 0.3, 0.6] + [0.71] * 7), ["declined is good <= 30%"], 300, 300),
+    "several risks": (
+        even(RISING, jitter=0.7),
+        ["approved is bad <= 6%", "approved among bad <= 12%", "approved and bad <= 3%"], 500, 500,
+    ),
+    "one threshold for both": (
+        even([0.09] * 5 + [0.91] * 5, jitter=0.7), ["automated is wrong <= 10%"], 800, 300,
+    ),
+    "audit samples": (
+        even([0.07] * 10, looked=[0.2] * 10, jitter=0.7), ["approved is bad <= 10%"], 4000, 300,
+    ),
+}  # fmt: skip
+
+
+def failures_ahead(
+    world: World,
+    risks: Sequence[str],
+    count: int,
+    horizon: int,
+    draws: int,
+    *,
+    is_told: bool = True,
+) -> tuple[int, int]:
+    """Return how often some share of the next decisions was above its limit, and how often something was automated."""
+    failed, automated = 0, 0
+    bare = World(world.scores, world.weights, world.bad, world.jitter)
+    for draw in range(draws):
+        chance = np.random.default_rng([count, horizon, draw])
+        scores, labels, ratios = world.drawn(count, chance)
+        found = tune(
+            scores, labels, ratios=ratios, risks=risks, outcome="bad", seed=draw,
+            horizon=horizon if is_told else None,
+        )  # fmt: skip
+        scores, labels, _ = bare.drawn(horizon, chance)
+        below, least = found.approve_below or 0.0, found.decline_from or 2.0
+        approved, declined, bad = scores < below, scores >= least, labels == 1
+        counted = {
+            "approved is bad": (approved & bad, approved),
+            "declined is good": (declined & ~bad, declined),
+            "approved among bad": (approved & bad, bad),
+            "approved and bad": (approved & bad, approved | True),
+            "automated is wrong": ((approved & bad) | (declined & ~bad), approved | declined),
+        }
+        failed += any(
+            counted[name][0].sum() > float(limit[:-1]) / 100 * counted[name][1].sum() + 1e-9
+            for name, limit in (text.split(" <= ") for text in risks)
+        )
+        automated += found.is_kept
+    return failed, automated
+
+
+@pytest.mark.parametrize("name", AHEAD)
+def test_a_promise_of_decisions_to_come_fails_no_more_often_than_stated(name: str) -> None:
+    world, risks, count, horizon = AHEAD[name]
+    failed, _ = failures_ahead(world, risks, count, horizon, draws=8)
+
+    assert failed <= most_allowed(8)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", AHEAD)
+def test_a_promise_of_decisions_to_come_fails_no_more_often_over_many_draws(name: str) -> None:
+    world, risks, count, horizon = AHEAD[name]
+    failed, _ = failures_ahead(world, risks, count, horizon, draws=2000)
+
+    assert failed <= most_allowed(2000)
+
+
+def test_this_check_notices_that_the_share_behind_them_is_not_that_of_decisions_to_come() -> None:
+    """Each promise of the long run is kept: the share is below its limit. A hundred decisions do not know that."""
+    world = even([0.09] * 10, jitter=0.7)
+    risks = ["approved is bad <= 10%"]
+    failed, _ = failures_ahead(world, risks, 4000, 100, draws=40, is_told=False)
+
+    assert failed > most_allowed(40)

@@ -49,11 +49,12 @@ async def test_bands_are_found_in_a_points_own_decisions_and_a_change_takes_them
 async def test_the_same_is_asked_of_a_version_and_with_audits(door: Caller) -> None:
     await filled(door)
     named = await door.post(
-        PATH, {**ASKED, "model": "fraud/1", "audits": {"approve": 1.0}, "seed": 3}
+        PATH, {**ASKED, "model": "fraud/1", "audits": {"approve": 1.0}, "seed": 3, "horizon": 5000}
     )
     absent = await door.post(PATH, {**ASKED, "model": "fraud/9"})
 
     assert named.json()["is_kept"]
+    assert named.json()["tuned"]["horizon"] == 5000
     assert absent.status_code == 404
 
 
@@ -66,6 +67,7 @@ async def test_the_same_is_asked_of_a_version_and_with_audits(door: Caller) -> N
         ({"audits": {"approve": 0}}, 422, "audits"),
         ({"verdicts": ["a", "b"]}, 422, "verdicts"),
         ({"objective": "cost"}, 422, "costs"),
+        ({"horizon": 0}, 422, "horizon"),
         ({"more": 1}, 422, "more"),
         ({"days": 1e-9}, 404, "decided nothing"),
     ],
