@@ -7,6 +7,7 @@ them.
     |-- Terminal                trying again cannot help: change the call, the file or the code
     |   |-- InvalidInput        a value from outside is wrong; carries every fault found, with its place
     |   |-- NotFound            nothing has that id
+    |   |-- OutOfTime           a moment contradicts what is recorded
     |   |-- ConfigInvalid       a setting is unknown, out of bounds or contradicts another
     |   |-- MissingExtra        an optional package is not installed
     |   |-- AuthorError         the automation's own code breaks a rule of the road
@@ -126,6 +127,12 @@ class NotFound(Terminal):
     """Nothing has that id. Terminal: look the id up with the matching `list` command."""
 
     code = "not-found"
+
+
+class OutOfTime(InvalidInput):
+    """A moment contradicts what is recorded, or has not come. Terminal: nothing was written; say another moment."""
+
+    code = "out-of-time"
 
 
 class ConfigInvalid(InvalidInput):

@@ -54,8 +54,11 @@ from opsrail.registry.importer import Importer
 from opsrail.registry.prewarming import Prewarming
 from opsrail.registry.registry import Registry
 from opsrail.review.desk import Desk
+from opsrail.watch.alarms import Alarms
 from opsrail.watch.entities import arm_key_of
+from opsrail.watch.guarantees import Guarantees
 from opsrail.watch.guard import Guard
+from opsrail.watch.rollouts import Rollouts
 
 log = logging.getLogger("opsrail.app")
 DRAIN_S = 5.0
@@ -114,6 +117,9 @@ class App:
         self._wire_decisions()
         declared, most = declared_of(definitions.points), config.changes.direct_up_to
         self.changes = Changes(store, self.registry, self.clock, declared, direct_up_to=most)
+        self.rollouts = Rollouts(store, self.registry, self.clock)
+        self.alarms = Alarms(store, self.clock)
+        self.guarantees = Guarantees(store, self.clock)
         self._wire_cases(config.cases, strict=strict)
 
     def _wire_models(self, runtimes: Mapping[str, ModelRuntime], factory: str) -> None:

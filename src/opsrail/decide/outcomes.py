@@ -12,7 +12,7 @@ from math import isfinite
 from typing import Any, NamedTuple
 
 from opsrail.clock import Clock, rfc3339
-from opsrail.errors import Fault, InvalidInput, KeyReused, NotFound, StaleWrite
+from opsrail.errors import Fault, InvalidInput, KeyReused, NotFound, OutOfTime, StaleWrite
 from opsrail.ports import Store
 from opsrail.review.labels import is_ratio, writes
 from opsrail.values.canonical import canonical, digest
@@ -26,6 +26,7 @@ CLOCKS_APART_MS = 300_000
 """How far ahead of ours another's clock may be before a moment is taken for one that has not come. Ours: five minutes."""
 MOST_ROWS = 1_000
 NAMED = re.compile(OUTCOME_NAME)
+MOMENT = "known_at_ms"
 KEYS = "outcome:"
 """How the scopes of idempotency keys begin; the rest is the caller."""
 
@@ -73,7 +74,7 @@ class Outcomes:
         What was written before stays; of one name, what is written last holds.
 
         Raises:
-            InvalidInput: all faults at once. Terminal: nothing was written.
+            InvalidInput: all faults at once; `OutOfTime` where only the moment is wrong. Terminal: nothing was written.
             NotFound: no decision has that id. Terminal.
         """
         told = Told(decision_id, name, value, source, by, ratio, known_at_ms)
@@ -115,7 +116,8 @@ class Outcomes:
         row = row_of(told, self._clock.new_id(), self._clock.now_ms())
         found = list(faults_of(row, None if decision is None else decision.at_ms))
         if found:
-            raise InvalidInput(f"nothing was recorded of decision {told.decision_id[:63]!r}", found)
+            refused = OutOfTime if {fault.place for fault in found} == {MOMENT} else InvalidInput
+            raise refused(f"nothing was recorded of decision {told.decision_id[:63]!r}", found)
         if decision is None:
             raise NotFound(
                 f"no decision {told.decision_id[:63]!r}; `opsrail cases show` names the decisions of a case"
@@ -191,10 +193,10 @@ def faults_of(row: OutcomeRow, decided_at_ms: int | None) -> Iterator[Fault]:
     if not 1 <= len(row.by.strip()) <= len(row.by) <= BY_CHARACTERS or not row.by.isprintable():
         yield Fault("by", f"say who tells it, in 1 to {BY_CHARACTERS} characters")
     if row.known_at_ms > row.at_ms + CLOCKS_APART_MS:
-        yield Fault("known_at_ms", f"{_moment(row.known_at_ms)} has not come yet")
+        yield Fault(MOMENT, f"{_moment(row.known_at_ms)} has not come yet")
     if decided_at_ms is not None and row.known_at_ms < decided_at_ms:
         yield Fault(
-            "known_at_ms",
+            MOMENT,
             f"{_moment(row.known_at_ms)} is before the decision was made, {rfc3339(decided_at_ms)}",
         )
 

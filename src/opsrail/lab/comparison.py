@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -140,12 +141,15 @@ async def compared(
         )
     told, about = _fields(table, fields), (point, since_ms, until_ms, referred)
     if against == PEOPLE:
-        return _with_people(about, mine, by_people(table), by_champion(table, version), told)
+        people, champion = by_people(table), by_champion(table, version)
+        return await asyncio.to_thread(_with_people, about, mine, people, champion, told)
     if against == CHAMPION:
-        return _with_model(about, mine, by_champion(table, version), told)
+        champion = by_champion(table, version)
+        return await asyncio.to_thread(_with_model, about, mine, champion, told)
     if isinstance(against, str):
         raise InvalidInput(f"{against!r} is no version, nor {PEOPLE!r} or {CHAMPION!r}")
-    return _with_model(about, mine, await said_by(store, table, against), told)
+    theirs = await said_by(store, table, against)
+    return await asyncio.to_thread(_with_model, about, mine, theirs, told)
 
 
 def _with_model(

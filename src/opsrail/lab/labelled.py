@@ -147,9 +147,9 @@ def _alone(point: str, table: Any) -> Version:
     if len(seen) == 1:
         return next(iter(seen))
     told = ", ".join(f"{one.name}/{one.number} ({count:,})" for one, count in seen.most_common())
-    raise InvalidInput(
-        f"{point!r} was decided by {told or 'no model'} in that time; name one version"
-    )
+    if not told:
+        raise NotFound(f"{point!r} was decided by no model in that time; ask for a longer one")
+    raise InvalidInput(f"{point!r} was decided by {told} in that time; name one version")
 
 
 def _score(row: Mapping[str, Any], version: Version) -> float | None:

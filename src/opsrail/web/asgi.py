@@ -13,6 +13,7 @@ from opsrail.decide.asks import LOW
 from opsrail.web.bulk import Bulk
 from opsrail.web.cases import Cases
 from opsrail.web.changes import ChangesDoor
+from opsrail.web.comparing import Comparing
 from opsrail.web.decisions import Decisions
 from opsrail.web.door import Door, Operation
 from opsrail.web.envelope import RAW_LINES, Envelope
@@ -61,6 +62,7 @@ def create_asgi(
         Outcomes(door),
         ModelsDoor(door),
         ChangesDoor(door),
+        Comparing(door),
         Challengers(door),
         FeatureViews(door),
         Ledger(door),

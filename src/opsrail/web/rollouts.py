@@ -13,10 +13,8 @@ from starlette.responses import Response
 from opsrail.errors import NotFound
 from opsrail.registry.description import NAME
 from opsrail.values.guards import LONGEST_HOLD_S, MOST_STEPS, GuardSpec, StepPlan, guard_of
-from opsrail.watch.alarms import Alarms
-from opsrail.watch.guarantees import Guarantees
 from opsrail.watch.records import alarm_record, guarantee_record, run_record
-from opsrail.watch.rollouts import REASON_CHARACTERS, Rollouts
+from opsrail.watch.rollouts import REASON_CHARACTERS
 from opsrail.web.answers import Moment, Shape
 from opsrail.web.door import (
     CASE_ID,
@@ -148,9 +146,9 @@ class WatchDoor:
         app = door.app
         self._door = door
         self._registry = app.registry
-        self._rollouts = Rollouts(app.store, app.registry, app.clock)
-        self._alarms = Alarms(app.store, app.clock)
-        self._guarantees = Guarantees(app.store, app.clock)
+        self._rollouts = app.rollouts
+        self._alarms = app.alarms
+        self._guarantees = app.guarantees
 
     def operations(self) -> list[Operation]:
         """Return what is served."""
