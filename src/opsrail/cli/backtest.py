@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from opsrail.cli.options import Invocation, common, examples
+from opsrail.cli.options import Invocation, VersionText, common, examples
 
 if TYPE_CHECKING:
     from opsrail.app import App
     from opsrail.decide.point import DecisionPoint
     from opsrail.lab.backtested import Backtest, ErrorRate, Slice
     from opsrail.lab.judging import DataPolicy
-    from opsrail.values.models import ModelVersion
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 MOST_SHOWN = 20
@@ -27,12 +26,12 @@ class Wish:
     """What the command line asks for."""
 
     point: str
-    model: str | None
+    model: tuple[str, int] | None
     policy: Path | None
     bands: str | None
     file: Path | None
     since: str
-    segment: tuple[str, ...]
+    segments: tuple[str, ...]
     wrong: tuple[str, ...]
     review_s: float | None
     usd_per_hour: float | None
@@ -42,20 +41,25 @@ class Wish:
 @click.command(
     "backtest",
     epilog=examples(
-        "opsrail lab backtest --point fraud-risk --bands approve=0.03,review=1.01 --since 90d",
+        "opsrail lab backtest --point fraud-risk --bands approve:0.03,review:1.01 --since 90d",
         "opsrail lab backtest --point fraud-risk --model claims-fraud/8 --file claims.py --since 90d",
-        "opsrail lab backtest --point fraud-risk --policy new.yaml --segment BasePolicy --wrong 'approve|fraud=2500' --json",
+        "opsrail lab backtest --point fraud-risk --policy new.yaml --segments BasePolicy --wrong 'approve|fraud=2500'",
     ),
 )
 @click.option("--point", required=True, metavar="NAME", help="Whose history.")
-@click.option(
-    "--model", metavar="NAME/NUMBER", help="Scores of this version. [default: as recorded]"
-)
+@click.option("--model", type=VersionText(), help="Scores of this version. [default: as recorded]")
 @click.option("--policy", type=FILE, help="A policy as data (YAML); see docs/replay.md.")
-@click.option("--bands", metavar="VERDICT=BELOW,...", help="Other bands, all else as recorded.")
+@click.option("--bands", metavar="VERDICT:BELOW,...", help="Other bands, all else as recorded.")
 @click.option("--file", type=FILE, help="The automation's file: the policy of its code.")
 @click.option("--since", default="90d", show_default=True, metavar="SPAN", help="How far back.")
-@click.option("--segment", multiple=True, metavar="FIELD", help="Tell apart by; may be repeated.")
+@click.option(
+    "--segments",
+    "--segment",
+    "segments",
+    multiple=True,
+    metavar="FIELD,FIELD",
+    help="Request fields to tell decisions apart by.",
+)
 @click.option(
     "--wrong",
     multiple=True,
@@ -92,7 +96,15 @@ def backtest(invocation: Invocation, **given: Any) -> None:
     invocation.interrupted = KEPT
     found = _backtested(invocation, wish)
     if invocation.is_json:
-        print_json({"backtest": {"point": wish.point, "model": wish.model, **found.record()}})
+        print_json(
+            {
+                "backtest": {
+                    "point": wish.point,
+                    "model": None if wish.model is None else "{}/{}".format(*wish.model),
+                    **found.record(),
+                }
+            }
+        )
     else:
         _print(found, wish)
 
@@ -112,13 +124,14 @@ def _backtested(invocation: Invocation, wish: Wish) -> Backtest:
     definitions = NOTHING if wish.file is None else load_file(absolute(wish.file))
     point = definitions.points.get(wish.point)
     policy, code = _policy(wish, point)
-    segments = wish.segment or tuple(getattr(point, "segments", ()))
+    asked = [name.strip() for each in wish.segments for name in each.split(",") if name.strip()]
+    segments = tuple(asked) or tuple(getattr(point, "segments", ()))
 
     async def work(app: App) -> Backtest:
         until_ms = await app.store.now_ms() + 1
         question = Question(
             wish.point, policy, until_ms - span_ms(wish.since), until_ms, code=code,
-            model=None if wish.model is None else await _version(app, wish.model),
+            model=None if wish.model is None else await app.registry.version(*wish.model),
             segments=segments, wrongs=tuple(map(wrong_of, wish.wrong)), handling_s=wish.review_s,
             usd_per_hour=wish.usd_per_hour, changed=wish.output,
         )  # fmt: skip
@@ -150,17 +163,13 @@ def _policy(
     return bands_policy(wish.bands or ""), None
 
 
-async def _version(app: App, text: str) -> ModelVersion:
-    name, _, number = text.rpartition("/")
-    if not name or not number.isdigit():
-        raise click.UsageError(f"--model {text!r} is not NAME/NUMBER, e.g. claims-fraud/8")
-    return await app.registry.version(name, int(number))
-
-
 def _print(found: Backtest, wish: Wish) -> None:
     from opsrail.cli.render import print_table
 
     share = found.changed / found.decisions if found.decisions else 0.0
+    if not found.decisions:
+        click.echo(f"{wish.point!r} decided nothing in that time; look further back with --since")
+        return
     click.echo(f"{found.changed:,} of {found.decisions:,} verdicts change ({share:.2%}).\n")
     moves = [(one.was, one.now, f"{one.decisions:,}") for one in found.moves]
     print_table(("was", "now", "decisions"), moves, empty="There was nothing to judge.")

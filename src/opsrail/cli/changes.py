@@ -29,7 +29,7 @@ def changes() -> None:
 @changes.command(
     "plan",
     epilog=examples(
-        "opsrail changes plan fraud-risk --promote claims-fraud/8 --step 5%:10m --step 25%:1h --reason 'beats 7'",
+        "opsrail changes plan fraud-risk --promote claims-fraud/8 --steps 5%:10m,25%:1h --reason 'beats 7'",
         "opsrail changes plan fraud-risk --bands approve:0.15,review:1.01 --reason 'tuned' --file claims.py",
         "opsrail changes plan fraud-risk --autonomy assist --where BasePolicy=Liability --reason 'starts here'",
     ),
@@ -102,7 +102,7 @@ def explain(invocation: Invocation, change_id: str) -> None:
     from opsrail.cli.session import on_app
 
     view = on_app(invocation, lambda app: app.changes.get(change_id))
-    _tell(invocation, view, f"Change {view.row.id} is {view.row.state}.")
+    _tell(invocation, view, f"Change {view.row.id} is {view.row.state.replace('-', ' ')}.")
 
 
 @changes.command("show", epilog=examples(f"opsrail changes show {ID} --json"))
@@ -248,7 +248,12 @@ def _act(invocation: Invocation, work: Callable[[App], Awaitable[ChangeView]]) -
     from opsrail.cli.session import on_app
 
     view = on_app(invocation, work)
-    _tell(invocation, view, f"Change {view.row.id} is {view.row.state}.", is_short=True)
+    _tell(
+        invocation,
+        view,
+        f"Change {view.row.id} is {view.row.state.replace('-', ' ')}.",
+        is_short=True,
+    )
 
 
 def _tell(invocation: Invocation, view: ChangeView, told: str, *, is_short: bool = False) -> None:

@@ -28,8 +28,9 @@ def asking(function: F) -> F:
         click.option("--promote", metavar="NAME/NUMBER", help="Move this model version."),
         click.option("--stage", type=click.Choice(STAGES), help="Where to. [default: live]"),
         click.option("--share", type=click.FloatRange(0, 1), help="Of a canary: part of the requests, 0..1."),
-        click.option("--step", "steps", multiple=True, metavar="SHARE:HOLD", help="On the way to live: 5%:10m. Repeats."),
-        click.option("--guard", type=FILE, help="JSON: what a version on its way is judged by."),
+        click.option("--steps", "--step", "steps", multiple=True, metavar="SHARE:HOLD,...",
+                     help="On the way to live, e.g. 5%:10m,25%:1h."),
+        click.option("--guard", type=FILE, help="What a version on its way is judged by: JSON, TOML or YAML."),
         click.option("--bands", metavar="VERDICT:BELOW,...", help="Other bands; `code`: those of the code."),
         click.option("--guarantee", type=FILE, help="JSON: what is promised of the bands; it is watched."),
         click.option("--deadline", metavar="SPAN", help="Another deadline, e.g. 80ms; `code`: that of the code."),
@@ -58,7 +59,7 @@ def asked_of(given: Mapping[str, Any]) -> Asked:
     }
     for other, names in goes_with.items():
         if other != kind and any(given[name] for name in names):
-            said = ", ".join(f"--{name.removesuffix('s')}" for name in names)
+            said = ", ".join(f"--{name.replace('wheres', 'where')}" for name in names)
             raise click.UsageError(f"{said} go with --{other}, not with --{kind}")
     if kind == "content":
         tree = json_of(given["content"])
@@ -82,9 +83,13 @@ def _promote(given: Mapping[str, Any]) -> dict[str, Any]:
         if given[name] is not None:
             content[name] = given[name]
     if given["steps"]:
-        content["steps"] = [_step(text) for text in given["steps"]]
+        content["steps"] = [
+            _step(text.strip()) for each in given["steps"] for text in each.split(",")
+        ]
     if given["guard"] is not None:
-        content["guard"] = json_of(given["guard"])
+        from opsrail.cli.rollouts import guard_tree
+
+        content["guard"] = guard_tree(given["guard"])
     return content
 
 
@@ -92,18 +97,16 @@ def _step(text: str) -> dict[str, float]:
     from opsrail.values.spans import span_ms
 
     share, _, hold = text.partition(":")
-    ratio = _number(share.removesuffix("%"), "--step") / (100 if share.endswith("%") else 1)
+    ratio = _number(share.removesuffix("%"), "--steps") / (100 if share.endswith("%") else 1)
     return {"share": ratio, "hold_s": span_ms(hold or "0s") / 1000}
 
 
 def _bands(given: Mapping[str, Any]) -> dict[str, Any]:
     content: dict[str, Any] = {"bands": None}
     if given["bands"] != CODE:
-        parts = [each.rpartition(":") for each in given["bands"].split(",")]
-        content["bands"] = [
-            {"verdict": verdict.strip(), "below": _number(below, "--bands")}
-            for verdict, _, below in parts
-        ]
+        from opsrail.values.bands import bands_of
+
+        content["bands"] = [band._asdict() for band in bands_of(given["bands"])]
     if given["guarantee"] is not None:
         content["guarantee"] = json_of(given["guarantee"])
     return content

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from opsrail.cli.options import Invocation, common, examples
+from opsrail.cli.options import Invocation, VersionText, common, examples
 
 if TYPE_CHECKING:
     from opsrail.app import App
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from opsrail.lab.disagreement import Disagreement
     from opsrail.lab.shifts import Shift
 
-VERSION = re.compile(r"([a-z][a-z0-9-]{0,62})[@/]([1-9][0-9]{0,8})")
 AGAINST = ("people", "champion")
 MOST_SEGMENTS = 12
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -29,19 +27,19 @@ PICTURE = click.Path(dir_okay=False, path_type=Path)
 @click.command(
     "compare",
     epilog=examples(
-        "opsrail lab compare claims-fraud@7 --against champion --since 30d",
-        "opsrail lab compare claims-fraud@7 --against people --point fraud-risk --segments AccidentArea,Age",
-        "opsrail lab compare claims-fraud@7 --against claims-fraud@6 --file claims.py --picture compared.svg",
-        "opsrail lab compare claims-fraud@7 --against people --json",
+        "opsrail lab compare claims-fraud/7 --against champion --since 30d",
+        "opsrail lab compare claims-fraud/7 --against people --point fraud-risk --segments AccidentArea,Age",
+        "opsrail lab compare claims-fraud/7 --against claims-fraud/6 --file claims.py --picture compared.svg",
+        "opsrail lab compare claims-fraud/7 --against people --json",
     ),
 )
-@click.argument("version", metavar="NAME@NUMBER")
+@click.argument("version", type=VersionText(), metavar="NAME/NUMBER")
 @click.option(
     "--against",
     default="champion",
     show_default=True,
     metavar="WHO",
-    help="people (their rulings), champion (whoever answered), or another NAME@NUMBER.",
+    help="people (their rulings), champion (whoever answered), or another NAME/NUMBER.",
 )
 @click.option("--point", metavar="NAME", help="Decision point. [default: the one where it stands]")
 @click.option(
@@ -60,7 +58,7 @@ PICTURE = click.Path(dir_okay=False, path_type=Path)
 @common
 def compare(
     invocation: Invocation,
-    version: str,
+    version: tuple[str, int],
     against: str,
     point: str | None,
     since: str,
@@ -75,13 +73,17 @@ def compare(
     from opsrail.cli.render import print_json
     from opsrail.cli.session import on_app
 
-    mine = _version(version)
-    other = against if against in AGAINST else _version(against)
+    other = against if against in AGAINST else _other(against)
 
     async def work(app: App) -> Comparison:
-        chosen = point or await _point_of(app, mine)
+        for each in (version, other):
+            if not isinstance(each, str):
+                await app.registry.version(
+                    *each
+                )  # a slip of the pen is no version that said nothing
+        chosen = point or await _point_of(app, version)
         declared = None if file is None else _declared(file, chosen)
-        return await _compared(app, invocation, chosen, mine, other, since, segments, declared)
+        return await _compared(app, invocation, chosen, version, other, since, segments, declared)
 
     found = on_app(invocation, work)
     if picture is not None:
@@ -132,11 +134,14 @@ async def _compared(
         )
 
 
-def _version(text: str) -> tuple[str, int]:
-    match = VERSION.fullmatch(text)
-    if match is None:
-        raise click.UsageError(f"{text!r} names no model version; write claims-fraud@7")
-    return match[1], int(match[2])
+def _other(text: str) -> tuple[str, int]:
+    from opsrail.errors import InvalidInput
+    from opsrail.values.versions import version_of
+
+    try:
+        return version_of(text)
+    except InvalidInput as wrong:
+        raise click.UsageError(f"--against: {wrong}, {' or '.join(AGAINST)}") from wrong
 
 
 async def _point_of(app: App, version: tuple[str, int]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from opsrail.cli.options import Invocation, common, examples, operator
+from opsrail.cli.options import Invocation, VersionText, common, examples, operator
 
 if TYPE_CHECKING:
     from opsrail.app import App
@@ -19,14 +18,13 @@ if TYPE_CHECKING:
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 PICTURE = click.Path(dir_okay=False, path_type=Path)
-VERSION = re.compile(r"([a-z][a-z0-9-]{0,62})[@/]([1-9][0-9]{0,8})")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
     """What the command was asked."""
 
-    model: str | None
+    model: tuple[str, int] | None
     scores: Path | None
     point: str | None
     since: str
@@ -60,7 +58,7 @@ class Asked:
         "--picture curve.svg",
     ),
 )
-@click.argument("model", required=False, metavar="[NAME/NUMBER]")
+@click.argument("model", required=False, type=VersionText(), metavar="[NAME/NUMBER]")
 @click.option("--point", metavar="POINT", help="Whose decisions, in this installation.")
 @click.option("--since", default="90d", show_default=True, metavar="SPAN", help="How far back.")
 @click.option(
@@ -192,7 +190,7 @@ def _from_store(invocation: Invocation, asked: Asked) -> tuple[Tuned, Labelled |
     point, outcome = asked.point or "", asked.outcome
     if outcome is None:
         raise click.UsageError("say with --outcome which outcome the labels are")
-    model, audits = _version(asked.model), dict(map(_audit, asked.audits))
+    model, audits = asked.model, dict(map(_audit, asked.audits))
 
     async def work(app: App) -> tuple[Tuned, Labelled, str | None]:
         now_ms = await app.store.now_ms()
@@ -242,14 +240,6 @@ async def _change(app: App, asked: Asked, found: Tuned) -> str | None:
         asked.point or "", "bands", found.content(), by=asked.by, reason=reason
     )
     return view.row.id
-
-
-def _version(text: str | None) -> tuple[str, int] | None:
-    if text is None:
-        return None
-    if (read := VERSION.fullmatch(text)) is None:
-        raise click.UsageError(f"{text!r} names no version; write claims-fraud/7")
-    return read[1], int(read[2])
 
 
 def _audit(text: str) -> tuple[str, float]:

@@ -12,7 +12,7 @@ from opsrail.cli.models_outside import export
 from opsrail.cli.models_register import import_, register
 from opsrail.cli.models_shown import version_record
 from opsrail.cli.models_whole import diff, show
-from opsrail.cli.options import Invocation, common, examples, operator
+from opsrail.cli.options import Invocation, common, examples, operator, version_argument
 
 if TYPE_CHECKING:
     from opsrail.app import App
@@ -73,13 +73,12 @@ def list_(invocation: Invocation) -> None:
 @models.command(
     "promote",
     epilog=examples(
-        "opsrail models promote fraud-risk claims-fraud 7 --stage canary --share 0.05 --reason 'beats 6 in shadow'",
-        "opsrail models promote fraud-risk claims-fraud 6 --stage live --reason 'roll back: 7 is slow'",
+        "opsrail models promote fraud-risk claims-fraud/7 --stage canary --share 0.05 --reason 'beats 6 in shadow'",
+        "opsrail models promote fraud-risk claims-fraud/6 --stage live --reason 'roll back: 7 is slow'",
     ),
 )
 @click.argument("point")
-@click.argument("name")
-@click.argument("number", type=click.IntRange(1))
+@version_argument
 @click.option("--stage", required=True, type=click.Choice(STAGES), help="Where it shall stand.")
 @click.option(
     "--share",
@@ -102,8 +101,7 @@ def list_(invocation: Invocation) -> None:
 def promote(
     invocation: Invocation,
     point: str,
-    name: str,
-    number: int,
+    version: tuple[str, int],
     stage: str,
     share: float,
     reason: str,
@@ -121,10 +119,10 @@ def promote(
     from opsrail.registry.rollout import Stage
 
     async def work(app: App) -> RolloutChangeRow:
-        version = await app.registry.version(name, number)
+        found = await app.registry.version(*version)
         return await app.changes.promote(
             point,
-            version,
+            found,
             Stage(stage),
             by=by,
             reason=reason,
@@ -133,6 +131,7 @@ def promote(
             breaks_glass=breaks_glass,
         )
 
+    name, number = version
     change = on_app(invocation, work)
     if invocation.is_json:
         print_json({"change": change_record(change)})

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from opsrail.cli.options import Invocation, common, examples, operator
+from opsrail.cli.options import Invocation, common, examples, operator, version_argument
 
 if TYPE_CHECKING:
     from opsrail.app import App
@@ -17,13 +17,12 @@ if TYPE_CHECKING:
 @click.command(
     "card",
     epilog=examples(
-        "opsrail models card claims-fraud 7",
-        "opsrail models card claims-fraud 7 --markdown > card.md",
-        "opsrail models card claims-fraud 7 --revise card.yaml --reason 'figures by age group added'",
+        "opsrail models card claims-fraud/7",
+        "opsrail models card claims-fraud/7 --markdown > card.md",
+        "opsrail models card claims-fraud/7 --revise card.yaml --reason 'figures by age group added'",
     ),
 )
-@click.argument("name")
-@click.argument("number", type=click.IntRange(1))
+@version_argument
 @click.option("--markdown", "is_markdown", is_flag=True, help="Print Markdown.")
 @click.option(
     "--revise",
@@ -36,8 +35,7 @@ if TYPE_CHECKING:
 @common
 def card(
     invocation: Invocation,
-    name: str,
-    number: int,
+    version: tuple[str, int],
     is_markdown: bool,
     revise: Path | None,
     reason: str,
@@ -56,9 +54,9 @@ def card(
 
     async def work(app: App) -> CardView:
         if wording is None:
-            return await app.describer.card(name, number)
-        version = await app.registry.version(name, number)
-        return await app.cards.revise(version, wording, by=by, reason=reason)
+            return await app.describer.card(*version)
+        found = await app.registry.version(*version)
+        return await app.cards.revise(found, wording, by=by, reason=reason)
 
     view = on_app(invocation, work)
     if invocation.is_json:

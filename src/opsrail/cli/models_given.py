@@ -13,6 +13,7 @@ import click
 from opsrail.cli.options import operator
 
 if TYPE_CHECKING:
+    from opsrail.features.view import FeatureView
     from opsrail.registry.importer import Offered
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -144,8 +145,15 @@ def _asked_by(point: tuple[str, str] | None) -> tuple[Any, dict[str, Any]]:
     features: dict[str, Any] = {}
     for view in definitions.views:
         if view.ref in found.features:
-            features |= view.read(view.initial())
+            features |= _kinds_of(view)
     return found.request, features
+
+
+def _kinds_of(view: FeatureView[Any]) -> dict[str, Any]:
+    """Return what a view gives by name: a type; of a kept view also None, as any of its values may be unknown."""
+    if view.kept is not None:
+        return {name: kind | None for name, kind in view.kept.features.items()}
+    return {name: type(value) for name, value in view.read(view.initial()).items()}
 
 
 def _figure(metric: str) -> tuple[str, float]:

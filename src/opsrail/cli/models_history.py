@@ -80,7 +80,7 @@ def told(held: Held) -> list[str]:
     ]
     if not held.at("live"):
         lines.insert(0, f"No version was live at {held.point}.")
-    if held.settings is None:
+    if held.settings is None or held.settings.content == "{}":
         lines.append("Bands, deadline and autonomy were those of the code.")
     else:
         lines.append(

@@ -8,7 +8,7 @@ import click
 
 from opsrail.cli.models_given import Meant
 from opsrail.cli.models_shown import say_imported
-from opsrail.cli.options import Invocation, common, examples, operator
+from opsrail.cli.options import Invocation, VersionText, common, examples, operator
 
 if TYPE_CHECKING:
     from opsrail.app import App
@@ -78,13 +78,13 @@ def _offered(model: OutsideModel, name: str | None, meant: Meant) -> Offered:
         "opsrail models export claims-fraud/7 mlflow:claims-fraud --tracking-uri http://127.0.0.1:5000",
     ),
 )
-@click.argument("version", metavar="NAME/NUMBER")
+@click.argument("version", type=VersionText(), metavar="NAME/NUMBER")
 @click.argument("to", metavar="mlflow:NAME")
 @click.option("--tracking-uri", help="MLflow server. [default: models.tracking_uri]")
 @operator
 @common
 def export(
-    invocation: Invocation, version: str, to: str, tracking_uri: str | None, by: str
+    invocation: Invocation, version: tuple[str, int], to: str, tracking_uri: str | None, by: str
 ) -> None:
     """Write a version to an MLflow server: file, signature, card, figures, digests.
 
@@ -95,9 +95,6 @@ def export(
     from opsrail.cli.session import on_app
     from opsrail.values.exchange import outside_name
 
-    name, _, number = version.rpartition("/")
-    if not name or not number.isdecimal() or len(number) > 9:
-        raise click.UsageError(f"{version!r} names no version; write NAME/NUMBER")
     wanted = outside_name(to)
     if wanted.version or wanted.alias:
         raise click.UsageError(f"MLflow gives versions their numbers; write mlflow:{wanted.name}")
@@ -105,7 +102,7 @@ def export(
     async def work(app: App) -> Published:
         exchange = exchange_of(app, tracking_uri or "")
         try:
-            return await exchange.publish(name, int(number), wanted, by=by)
+            return await exchange.publish(*version, wanted, by=by)
         finally:
             await exchange.close()
 

@@ -97,5 +97,5 @@ def print_looked(offered: Offered, looked: Looked) -> None:
 def say_promote(version: ModelVersion) -> None:
     """Print how a version begins to answer."""
     click.echo(
-        f"Let it answer: opsrail models promote POINT {version.name} {version.number} --stage live --reason WHY"
+        f"Let it answer: opsrail models promote POINT {version.name}/{version.number} --stage live --reason WHY"
     )

@@ -7,14 +7,13 @@ from typing import Any
 
 import click
 
-from opsrail.cli.options import Invocation, common, examples
+from opsrail.cli.options import Invocation, VersionText, common, examples, version_argument
 
 
-@click.command("show", epilog=examples("opsrail models show claims-fraud 7 --json"))
-@click.argument("name")
-@click.argument("number", type=click.IntRange(1))
+@click.command("show", epilog=examples("opsrail models show claims-fraud/7 --json"))
+@version_argument
 @common
-def show(invocation: Invocation, name: str, number: int) -> int:
+def show(invocation: Invocation, version: tuple[str, int]) -> int:
     """Show one version whole: digests, figures, what it reads, its card with the gaps, where it stands.
 
     Exit status 1 when its artifact is not the one that was registered.
@@ -22,7 +21,7 @@ def show(invocation: Invocation, name: str, number: int) -> int:
     from opsrail.cli.render import print_fields, print_json, print_table
     from opsrail.cli.session import on_app
 
-    whole = on_app(invocation, lambda app: app.describer.whole(name, number))
+    whole = on_app(invocation, lambda app: app.describer.whole(*version))
     is_intact = whole["artifact_fault"] is None
     if invocation.is_json:
         print_json({"model": whole})
@@ -30,7 +29,7 @@ def show(invocation: Invocation, name: str, number: int) -> int:
     stands = ", ".join(f"{row['point']}: {row['stage']}" for row in whole["stands"])
     print_fields(
         {
-            "version": f"{name}/{number}",
+            "version": f"{version[0]}/{version[1]}",
             "digest": whole["digest"],
             "runtime": whole["runtime"],
             "trained on": whole["training_digest"],
@@ -55,15 +54,15 @@ def show(invocation: Invocation, name: str, number: int) -> int:
 
 
 @click.command("diff", epilog=examples("opsrail models diff claims-fraud/6 claims-fraud/7 --json"))
-@click.argument("first", metavar="NAME/NUMBER")
-@click.argument("second", metavar="NAME/NUMBER")
+@click.argument("first", type=VersionText())
+@click.argument("second", type=VersionText())
 @common
-def diff(invocation: Invocation, first: str, second: str) -> None:
+def diff(invocation: Invocation, first: tuple[str, int], second: tuple[str, int]) -> None:
     """Say what differs between two versions: digests, figures, features, training data, card."""
     from opsrail.cli.render import print_json, print_table
     from opsrail.cli.session import on_app
 
-    keys = _key(first), _key(second)
+    keys = first, second
     found = on_app(invocation, lambda app: app.describer.differences(*keys))
     if invocation.is_json:
         print_json({"diff": found})
@@ -89,10 +88,3 @@ def _side(value: Any) -> Any:
         words = value["words"]
         return value["kind"] if words is None else f"{len(words)} words"
     return value
-
-
-def _key(text: str) -> tuple[str, int]:
-    name, _, number = text.rpartition("/")
-    if not name or not number.isdecimal():
-        raise click.UsageError(f"{text!r}: name a version as claims-fraud/7")
-    return name, int(number)

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import click
 
@@ -87,6 +87,39 @@ def code_file(function: F) -> F:
         type=click.Path(path_type=Path),
         help="The automation's file, for views that are folded or were never served.",
     )(function)
+
+
+def version_argument(function: F) -> F:
+    """Give a command the model version that it is about: `NAME/NUMBER`; the two as two words will do as well."""
+    return click.argument(
+        "version", nargs=-1, required=True, metavar="NAME/NUMBER", callback=_joined
+    )(function)
+
+
+class VersionText(click.ParamType[tuple[str, int]]):
+    """A model version on the command line, as `(name, number)`."""
+
+    name = "NAME/NUMBER"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, int]:
+        """Return name and number. Fails as a wrong call when it names no version."""
+        from opsrail.errors import InvalidInput
+        from opsrail.values.versions import version_of
+
+        if not isinstance(value, str):
+            return cast("tuple[str, int]", value)
+        try:
+            return version_of(value)
+        except InvalidInput as wrong:
+            self.fail(str(wrong), param, ctx)
+
+
+def _joined(ctx: click.Context, param: click.Parameter, words: tuple[str, ...]) -> tuple[str, int]:
+    if len(words) > 2:
+        raise click.UsageError(f"unexpected {' '.join(words[2:])!r}", ctx)
+    return VersionText().convert("/".join(words), param, ctx)
 
 
 def _json(ctx: click.Context, _: click.Parameter, value: bool) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from opsrail.cli.options import Invocation, common, examples, operator
+from opsrail.cli.options import Invocation, common, examples, operator, version_argument
 
 if TYPE_CHECKING:
     from opsrail.app import App
@@ -28,13 +28,12 @@ def rollouts() -> None:
 @rollouts.command(
     "begin",
     epilog=examples(
-        "opsrail rollouts begin fraud-risk claims-fraud 8 --steps 5%:10m,25%:30m,50%:30m --reason 'beats 7 in shadow'",
-        "opsrail rollouts begin fraud-risk claims-fraud 8 --steps 10%:1h --guard guard.json --reason 'new data'",
+        "opsrail rollouts begin fraud-risk claims-fraud/8 --steps 5%:10m,25%:30m,50%:30m --reason 'beats 7 in shadow'",
+        "opsrail rollouts begin fraud-risk claims-fraud/8 --steps 10%:1h --guard guard.json --reason 'new data'",
     ),
 )
 @click.argument("point")
-@click.argument("name")
-@click.argument("number", type=click.IntRange(1))
+@version_argument
 @click.option(
     "--steps",
     required=True,
@@ -45,7 +44,7 @@ def rollouts() -> None:
     "--guard",
     "guard_file",
     metavar="FILE",
-    help="What it is judged by: JSON, TOML or YAML. [default: docs]",
+    help="What it is judged by: JSON, TOML or YAML. [default: docs/rollouts.md says]",
 )
 @click.option("--reason", required=True, help="Why, for whoever reads the ledger.")
 @click.option(
@@ -56,8 +55,7 @@ def rollouts() -> None:
 def begin(
     invocation: Invocation,
     point: str,
-    name: str,
-    number: int,
+    version: tuple[str, int],
     steps: str,
     guard_file: str | None,
     reason: str,
@@ -71,9 +69,9 @@ def begin(
     spec = GuardSpec() if guard_file is None else read_guard(Path(guard_file))
 
     async def work(app: App) -> RolloutRunRow:
-        version = await app.registry.version(name, number)
+        found = await app.registry.version(*version)
         return await _of(app).begin(
-            point, version, planned, spec, by=by, reason=reason, revision=revision
+            point, found, planned, spec, by=by, reason=reason, revision=revision
         )
 
     _show(invocation, work)
@@ -111,12 +109,18 @@ def list_(invocation: Invocation, point: str | None, state: str | None, limit: i
             one["state"],
             _stands(one),
             one["started_at"],
-            one["why"] or one.get("hold"),
+            _brief(one["why"] or one.get("hold") or ""),
         )
         for one in told
     ]
     columns = ("rollout", "point", "version", "state", "stands", "started", "why")
     print_table(columns, cells, empty="No such rollout.")
+
+
+def _brief(why: str) -> str:
+    """Return the first thing that a rollout waits for; `show` has them all."""
+    first, _, more = why.partition("; ")
+    return f"{first}; ..." if more else first
 
 
 @rollouts.command("show", epilog=examples(f"opsrail rollouts show {ID}"))
@@ -164,11 +168,17 @@ _person(
 
 def read_guard(path: Path) -> Any:
     """Return the guard of a `.json`, `.toml`, `.yaml` or `.yml` file. Raises InvalidInput with every fault."""
+    from opsrail.values.guards import guard_of
+
+    return guard_of(guard_tree(path))
+
+
+def guard_tree(path: Path) -> Any:
+    """Return what a guard's file says, unchecked. Raises InvalidInput: it cannot be read."""
     import json
     import tomllib
 
     from opsrail.errors import Fault, InvalidInput
-    from opsrail.values.guards import guard_of
 
     wrong = "the guard cannot be used; nothing was begun"
     kind = path.suffix.lower()
@@ -183,7 +193,7 @@ def read_guard(path: Path) -> Any:
         found = {".json": json.loads, ".toml": tomllib.loads}.get(kind, _yaml)(text)
     except (ValueError, RecursionError) as fault:
         raise InvalidInput(wrong, [Fault(str(path), str(fault))]) from fault
-    return guard_of({} if found is None else found)
+    return {} if found is None else found
 
 
 def _yaml(text: str) -> Any:

@@ -177,9 +177,7 @@ class _Reading:
         if self.words.outcome is None:
             self.words = Words(word, self.words.approve, self.words.decline)
             return True
-        raise self._stumble(
-            f"{word!r} is neither the outcome {self.words.outcome!r} nor `honest`", -1
-        )
+        raise self._stumble(f"expected the outcome {self.words.outcome!r} or `honest`", -1)
 
     def _limit(self) -> float:
         if self._peek() == "at":

@@ -1,7 +1,7 @@
 """A history judged again by another policy, or by another model's scores: over arrays, with nothing behind them.
 
 from opsrail.lab import backtest
-print(backtest({"score": scores, "verdict": verdicts}, "approve=0.03,review=1.01").changed)
+print(backtest({"score": scores, "verdict": verdicts}, "approve:0.03,review:1.01").changed)
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from opsrail.errors import Fault, InvalidInput, MissingExtra
 from opsrail.lab.backtested import Backtest, Wrong
+from opsrail.values.bands import bands_of
 
 if TYPE_CHECKING:
     import pyarrow
@@ -95,24 +96,14 @@ def _given(
 
 
 def bands_policy(text: str) -> DataPolicy:
-    """Return a policy that changes the bands alone, from `approve=0.03,review=1.01`.
+    """Return a policy that changes the bands alone, from `approve:0.03,review:1.01`.
 
     Raises:
         InvalidInput: all that is wrong with it. Terminal.
     """
-    from opsrail.decide.policy import Band
     from opsrail.lab.judging import DataPolicy
 
-    bands, found = [], []
-    for part in text.split(","):
-        verdict, _, below = part.partition("=")
-        try:
-            bands.append(Band(verdict.strip(), float(below)))
-        except ValueError:
-            found.append(Fault("bands", f"{part!r} is not VERDICT=BELOW, e.g. approve=0.03"))
-    if found:
-        raise InvalidInput(f"{text!r} are no bands", found)
-    return DataPolicy(tuple(bands))
+    return DataPolicy(bands_of(text))
 
 
 def wrong_of(text: str) -> Wrong:

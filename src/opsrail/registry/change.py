@@ -45,6 +45,25 @@ TRANSITIONS: Mapping[tuple[ChangeState, ChangeEvent], ChangeState] = {
     (ChangeState.APPLIED, ChangeEvent.ROLL_BACK): ChangeState.ROLLED_BACK,
 }
 
+SAID = {state: state.value.replace("-", " ") for state in ChangeState}
+DONE: Mapping[ChangeEvent, str] = {
+    ChangeEvent.AGREE: "approved",
+    ChangeEvent.APPROVE: "approved",
+    ChangeEvent.REJECT: "rejected",
+    ChangeEvent.WITHDRAW: "withdrawn",
+    ChangeEvent.APPLY: "applied",
+    ChangeEvent.ROLL_BACK: "rolled back",
+}
+NEXT: Mapping[ChangeState, str] = {
+    ChangeState.PLANNED: "people have to agree first, see `opsrail changes approve`",
+    ChangeState.APPROVED: "apply it with `opsrail changes apply`, or reject it",
+    ChangeState.APPLIED: "take it back with `opsrail changes rollback`",
+    ChangeState.REJECTED: "it is over; plan it anew",
+    ChangeState.WITHDRAWN: "it is over; plan it anew",
+    ChangeState.ROLLED_BACK: "it is over; plan it anew",
+}
+"""What somebody may do who tried something else."""
+
 APPROVERS: Mapping[str, int] = {"low": 1, "medium": 1, "high": 2}
 """How many must agree, by tier. Ours: four eyes for each change, six where a wrong verdict costs most."""
 
@@ -73,7 +92,7 @@ def next_state(state: ChangeState, event: ChangeEvent) -> ChangeState:
         return TRANSITIONS[state, event]
     except KeyError:
         raise Conflict(
-            f"a change that is {state.value} cannot be: {event.value}; look at it again with `opsrail changes show`"
+            f"a change that is {SAID[state]} cannot be {DONE[event]}; {NEXT[state]}"
         ) from None
 
 

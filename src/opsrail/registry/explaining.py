@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from opsrail.values.changes import ChangeRow
+from opsrail.values.guarantees import guarantee_of
 
 MOST_MOVES = 10
 IN_CODE = "what the code says"
@@ -21,6 +22,8 @@ def sentences(row: ChangeRow, plan: Mapping[str, Any], *, missing: int) -> list[
     said = [_what(row.point, row.kind, plan), *_affected(plan["affected"])]
     if (backtest := plan.get("backtest")) is not None:
         said.append(f"Back-test: {_figures(backtest)}.")
+    brought = plan["to"].get("guarantee") or ()
+    said += map(_promise, brought if isinstance(brought, list) else [brought] if brought else ())
     said += [f"Risk: {risk}" for risk in plan["risks"]]
     why = f"impact of the point: {needs['impact'] or 'not known, which counts as high'}"
     if needs["model_tier"] is not None:
@@ -30,6 +33,11 @@ def sentences(row: ChangeRow, plan: Mapping[str, Any], *, missing: int) -> list[
         f"Tier {row.tier} ({why}): {people} other than {row.author} must agree; {missing} still missing."
     )
     return said
+
+
+def _promise(guarantee: Mapping[str, Any]) -> str:
+    read = guarantee_of(guarantee)
+    return f"Promised with {read.confidence:g} confidence, and watched once applied: {read.text}."
 
 
 def _what(point: str, kind: str, plan: Mapping[str, Any]) -> str:

@@ -24,12 +24,12 @@ def fit_faults(
     """Yield every column that a point's request and views do not give as the model reads it.
 
     Args:
-        features: What the point's views give, each with some value, e.g. that of an entity without history.
+        features: What the point's views give: the type of each.
     """
     given: dict[str, frozenset[str]] = {
         name: frozenset(_kinds(told.annotation)) for name, told in request.model_fields.items()
     }
-    given |= {name: frozenset((_kind_of(value),)) for name, value in features.items()}
+    given |= {name: frozenset(_kinds(kind)) for name, kind in features.items()}
     for column in columns:
         if column.name not in given:
             yield Fault(

@@ -32,7 +32,7 @@ class Offered:
     Attributes:
         ending: Of the file's name, e.g. `.onnx`.
         request: Of the decision point that it is for, None: it is not checked against one.
-        features: What the point's views give, each with some value.
+        features: What the point's views give, the type of each.
     """
 
     name: str

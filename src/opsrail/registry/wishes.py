@@ -15,6 +15,7 @@ from opsrail.values.decisions import Impact
 from opsrail.values.guarantees import guarantee_of
 from opsrail.values.guards import guard_of
 from opsrail.values.settings import AUTONOMIES, settings_faults
+from opsrail.values.versions import VERSION, version_of
 
 SETTING_OF: Mapping[str, str] = {
     "bands": "bands",
@@ -30,7 +31,6 @@ FIELDS: Mapping[str, frozenset[str]] = {
     "autonomy": frozenset({"autonomy", "level", "where"}),
 }
 POINT = re.compile(r"[a-z][a-z0-9-]{0,62}")
-VERSION = re.compile(r"([a-z][a-z0-9-]{0,62})/([1-9][0-9]{0,8})")
 MOST_STEPS = 20
 LONGEST_HOLD_S = 90 * 86_400
 REASON_CHARACTERS = 4_000
@@ -99,8 +99,7 @@ def check_word(what: str, by: str, reason: str) -> None:
 
 def asked_version(content: Mapping[str, Any]) -> tuple[str, int]:
     """Return name and number of the version that a checked `promote` asks for."""
-    name, _, number = str(content["model"]).partition("/")
-    return name, int(number)
+    return version_of(str(content["model"]))
 
 
 def _who_faults(by: str, reason: str) -> Iterator[Fault]:
@@ -133,7 +132,7 @@ def _content_faults(kind: str, content: Mapping[str, Any]) -> Iterator[Fault]:
 def _promote_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
     model, stage = content.get("model"), content.get("stage", "live")
     if not isinstance(model, str) or not VERSION.fullmatch(model):
-        yield Fault("model", f"{model!r} names no version; write `name/7`")
+        yield Fault("model", f"{model!r} names no version; write e.g. claims-fraud/7")
     if stage not in list(Stage):
         yield Fault("stage", f"{stage!r} is none of {', '.join(Stage)}")
     share, steps = content.get("share"), content.get("steps")

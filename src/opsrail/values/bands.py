@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from opsrail.errors import Fault
+from opsrail.errors import Fault, InvalidInput
 
 
 class Band(NamedTuple):
@@ -14,6 +14,24 @@ class Band(NamedTuple):
 
     verdict: str
     below: float
+
+
+def bands_of(text: str) -> tuple[Band, ...]:
+    """Return bands from `approve:0.03,review:1.01`; `=` does for `:`. Whether they cover all scores is not looked at.
+
+    Raises:
+        InvalidInput: every part that is none. Terminal.
+    """
+    bands, found = [], []
+    for part in text.split(","):
+        verdict, _, below = part.replace("=", ":").rpartition(":")
+        try:
+            bands.append(Band(verdict.strip(), float(below)))
+        except ValueError:
+            found.append(Fault("bands", f"{part!r} is not VERDICT:BELOW, e.g. approve:0.03"))
+    if found:
+        raise InvalidInput(f"{text!r} are no bands", found)
+    return tuple(bands)
 
 
 def band_of(bands: Sequence[Band], score: float) -> Band:

@@ -13,6 +13,7 @@ from opsrail.errors import MissingExtra, NotFound
 from opsrail.lab.tuned import Costs
 from opsrail.lab.tuning import CONFIDENCE, MOST_HORIZON, Objective, tune
 from opsrail.values.outcomes import OUTCOME_NAME
+from opsrail.values.versions import version_of
 from opsrail.web.answers import Shape
 from opsrail.web.door import Answer, Door, Operation, answer
 from opsrail.web.reading import SAYS_SOMETHING, body_of, model_of, query_of
@@ -22,7 +23,7 @@ Share = Annotated[float, Field(gt=0, le=1)]
 Usd = Annotated[float, Field(ge=0, le=1e12)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=SAYS_SOMETHING)]
 DAY_MS = 86_400_000
-VERSION = r"[a-z][a-z0-9-]{0,62}/[1-9][0-9]{0,8}"
+VERSION = r"[a-z][a-z0-9-]{0,62}[/@][1-9][0-9]{0,8}"
 
 
 class CostsGiven(BaseModel):
@@ -122,12 +123,11 @@ class Tuning:
             from opsrail.lab.labelled import labelled
         except ModuleNotFoundError as missing:
             raise MissingExtra("Tuning", "lab") from missing
-        name, _, number = (asked.model or "").partition("/")
         read = await labelled(
             app.store,
             point,
             asked.outcome,
-            model=(name, int(number)) if asked.model else None,
+            model=None if asked.model is None else version_of(asked.model),
             audits=asked.audits,
             ruled=asked.ruled,
             since_ms=max(0, await app.store.now_ms() - round(asked.days * DAY_MS)),

@@ -66,7 +66,7 @@ def test_wrong_is_the_outcome_of_what_is_approved_and_its_opposite_of_what_is_de
         ("approved is fraud <= 1", 22, "above 0 and below 1"),
         ("approved is fraud <= 0%", 23, "above 0 and below 1"),
         ("approved is fraud <= 1% now", 25, "expected the end"),
-        ("approved is default <= 1%", 13, "neither the outcome 'fraud'"),
+        ("approved is default <= 1%", 13, "expected the outcome 'fraud'"),
         ("approved are fraud <= 1%", 10, "expected `is` or `among` or `and`"),
         ("approved|reviewed is fraud <= 1%", 10, "expected `approved`"),
         ("approved is declined <= 1%", 13, "what turns out true"),

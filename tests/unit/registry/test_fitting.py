@@ -29,7 +29,7 @@ class Claim(BaseModel):
 
 
 def told(*columns: Column) -> dict[str, str]:
-    found = fit_faults(columns, Claim, {"ratio": 0.5, "last": "never"})
+    found = fit_faults(columns, Claim, {"ratio": float, "last": str})
     return {fault.place.removeprefix("point."): fault.message for fault in found}
 
 
