@@ -10,11 +10,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
 from bench.figures import Report, machine, rounded, say
+from bench.gusty_world import LAX, LONG_STEPS, walked_in_gusts
 from bench.rollout_world import (
     ERRORS,
     STRICT,
@@ -41,6 +43,8 @@ ROOT = Path(__file__).resolve().parents[1]
 TARGETS = {
     "aa_stopped_ratio": "<= 0.05",
     "aa_stopped_strict_ratio": "<= 0.05",
+    "aa_gusty_stopped_ratio": "<= 0.05",
+    "gusty_slow_twice_caught_ratio": ">= 0.95",
     "worse_caught_step": "<= 2",
     "equal_promoted_ratio": ">= 0.95",
     "elec2_rolled_back_after_rows": "> 0",
@@ -77,11 +81,14 @@ def run(asked: argparse.Namespace) -> Report:
         check_elec2(asked.elec2)
     equal = many("equal versions", asked.runs, partial(walked, USUAL))
     strict = many("equal versions, no margin", asked.runs, partial(walked, USUAL, spec=STRICT))
+    gusty = many("equal versions in gusts, no margin", asked.runs, walked_in_gusts)
     figures: dict[str, float] = {
         "aa_runs_count": asked.runs,
         "aa_stopped_ratio": ratio(equal, "rolled-back"),
         "aa_stopped_strict_ratio": ratio(strict, "rolled-back"),
         "equal_promoted_ratio": ratio(equal, "promoted"),
+        "aa_gusty_stopped_ratio": ratio(gusty, "rolled-back"),
+        **gusty_slow_figures(asked.worse),
         **worse_figures(asked.worse),
         **elec2_figures(),
     }
@@ -92,11 +99,13 @@ def run(asked: argparse.Namespace) -> Report:
 
 
 def many(what: str, count: int, walk: Callable[[int], Ended]) -> list[Ended]:
-    ended = []
-    for seed in range(count):
-        if seed % 50 == 0:
-            say(f"{what}: {seed} of {count}")
-        ended.append(walk(seed))
+    """Return how the walks of seeds 0 to `count` end, taken on all cores."""
+    ended: list[Ended] = []
+    with ProcessPoolExecutor() as walkers:
+        for one in walkers.map(walk, range(count), chunksize=max(1, min(10, count // 8))):
+            if len(ended) % 50 == 0:
+                say(f"{what}: {len(ended)} of {count}")
+            ended.append(one)
     return ended
 
 
@@ -123,6 +132,18 @@ def worse_figures(count: int) -> dict[str, float]:
         "worse_missed_count": missed,
         **middle,
     }
+
+
+def gusty_slow_figures(count: int) -> dict[str, float]:
+    """Return how many are caught in gusts that take twice as long, or ten times as long for a tenth of their calls."""
+    figures: dict[str, float] = {}
+    for name, times, part in (("twice", 2.0, 1.0), ("tenth", 10.0, 0.1)):
+        walk = partial(walked_in_gusts, times=times, slow_ratio=part, spec=LAX, steps=LONG_STEPS)
+        ended = many(f"slow in gusts: {name}", count, walk)
+        middle = sorted(one.decisions for one in ended)[len(ended) // 2]
+        figures[f"gusty_slow_{name}_caught_ratio"] = ratio(ended, "rolled-back")
+        figures[f"gusty_slow_{name}_decisions_count"] = middle
+    return figures
 
 
 def elec2_figures() -> dict[str, float]:

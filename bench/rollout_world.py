@@ -48,12 +48,14 @@ class Habits:
     Attributes:
         no_score_ratio: Decisions for which it has no score.
         median_ms: Of its latency, which is log-normal with sigma 0.5.
+        slow_ratio: Of its calls, those that take ten times as long.
         fraud_ratio, labelled_ratio: Of what it approves, what turns out bad; and how much is ever told, `delay_s` later.
         override_ratio: Of rulings, those against it.
     """
 
     no_score_ratio: float = 0.005
     median_ms: float = 10.0
+    slow_ratio: float = 0.0
     cost_usd: float = 0.002
     fraud_ratio: float = 0.05
     labelled_ratio: float = 0.5
@@ -65,6 +67,7 @@ USUAL = Habits()
 WORSE = {
     "no-score": Habits(no_score_ratio=0.08),
     "slow": Habits(median_ms=20.0),
+    "slow-tenth": Habits(slow_ratio=0.1),
     "dear": Habits(cost_usd=0.006),
     "fraud": Habits(fraud_ratio=0.25),
     "override": Habits(override_ratio=0.5),
@@ -130,11 +133,13 @@ def walked(candidate: Habits, seed: int, spec: GuardSpec = SPEC) -> Ended:
     while True:
         at_s += TURN_S
         decisions = []
-        for _ in range(round(TURN_S * DECISIONS_PER_S)):
+        for place in range(round(TURN_S * DECISIONS_PER_S)):
+            asked_ms = round(1000 * (at_s - TURN_S + place / DECISIONS_PER_S))
             arm = CANDIDATE if rng.random() < walk.share else CHAMPION
-            decisions.append(_decided(rng, arm, habits[arm]))
+            decisions.append(_decided(rng, arm, habits[arm], asked_ms))
             late += _late(rng, arm, habits[arm], at_s, str(walk.run.row.step))
         walk.evidence.count_decisions(decisions)
+        walk.evidence.pass_time(round(at_s * 1000))
         known = [one for one in late if one[0] <= at_s]
         late = [one for one in late if one[0] > at_s]
         for signal, stratum in sorted({(one[1], one[4]) for one in known}):
@@ -148,9 +153,10 @@ def walked(candidate: Habits, seed: int, spec: GuardSpec = SPEC) -> Ended:
             return walk.ended
 
 
-def _decided(rng: random.Random, arm: int, habits: Habits) -> Seen:
+def _decided(rng: random.Random, arm: int, habits: Habits, at_ms: int) -> Seen:
     has_no_score = rng.random() < habits.no_score_ratio
     latency_us = round(habits.median_ms * 1000 * rng.lognormvariate(0, 0.5))
+    latency_us *= 10 if habits.slow_ratio and rng.random() < habits.slow_ratio else 1
     return Seen(
         arm,
         "approve",
@@ -158,6 +164,7 @@ def _decided(rng: random.Random, arm: int, habits: Habits) -> Seen:
         has_no_score,
         latency_us,
         habits.cost_usd * rng.uniform(0.5, 1.5),
+        at_ms,
     )
 
 
@@ -218,7 +225,7 @@ def walked_through_elec2(errors: Elec2, seed: int = 0) -> tuple[Ended | None, in
     live_row = 0
     for place, both in enumerate(zip(errors.champion, errors.candidate, strict=True)):
         arm = CANDIDATE if rng.random() < walk.share else CHAMPION
-        walk.evidence.count_decisions([Seen(arm, "up", False, False, None, None)])
+        walk.evidence.count_decisions([Seen(arm, "up", False, False, None, None, place)])
         walk.evidence.count_late("outcome wrong", [(arm, float(both[arm]))], str(walk.run.row.step))
         now_ms = (place + 1) * 1_800_000
         if walk.run.is_live and not live_row:

@@ -16,10 +16,10 @@ from opsrail.values.outcomes import OutcomeRow
 from opsrail.values.registry import RolloutRow
 from opsrail.values.rollouts import AlarmRow, RolloutRunRow
 from opsrail.values.rows import Insert, equals
-from opsrail.watch.evidence import Reading
 from opsrail.watch.guard import Guard
 from opsrail.watch.rollout_run import Run
 from opsrail.watch.rollouts import Rollouts
+from opsrail.watch.tracks import Reading
 from tests.support.decided import POINT, decision
 from tests.support.decisions import Road, fraud_point, linear, request
 
@@ -65,7 +65,7 @@ class Scene:
         """Ask so many times, each request of an entity of its own."""
         for _ in range(count):
             self.asked += 1
-            self.clock.at_s += 0.01
+            self.clock.at_s += 0.1
             await self.road.decider.decide(request(self.point, correlation_id=f"{self.asked:032x}"))
 
     async def turn(self, after_s: float = 1.0) -> None:

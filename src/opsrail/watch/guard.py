@@ -202,6 +202,7 @@ class Guard:
             cursor = after
             if cursor >= until:
                 break
+        run.evidence.pass_time(now_ms - self._late_ms)
         late = [
             await self._count_outcomes(run, start, until),
             await self._count_rulings(run, start, now_ms),

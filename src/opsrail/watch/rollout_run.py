@@ -27,8 +27,9 @@ from opsrail.clock import rfc3339
 from opsrail.values.guards import GuardSpec, StepPlan, guard_from, steps_from
 from opsrail.values.registry import RolloutChangeRow
 from opsrail.values.rollouts import RolloutRunRow, RunState
-from opsrail.watch.evidence import Evidence, Reading
+from opsrail.watch.evidence import Evidence
 from opsrail.watch.signals import CANDIDATE, Arms, Version
+from opsrail.watch.tracks import Reading
 
 GUARD = "guard"
 """Who the ledger and the history say acted, where no person did."""

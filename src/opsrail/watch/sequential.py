@@ -6,8 +6,9 @@ how many decisions there will be, or when anybody looks.
 
     LimitTest    the claim: the mean of numbers in [0, 1] is at most a limit
     MarginTest   the claim: one arm's mean is at most a margin above the other's, both counted in the same blocks of time
+    SpanTest     the claim: the mean difference of two arms within a span of time is at most a margin
 
-Both spread their stake over several sizes of harm, and over the moments at which harm may begin: half is bet from the start,
+All spread their stake over several sizes of harm, and over the moments at which harm may begin: half is bet from the start,
 the rest joins little by little. So a version that was good for a month is caught soon after it turns bad, under the same
 false-alarm rate. What a bet multiplies is linear in each number, 1 + b (x - m); hence numbers between 0 and 1 do as well as
 yes and no, and means that move within a block do no harm to the bound.
@@ -33,6 +34,9 @@ Block = Mapping[float, int]
 
 ODDS_RATIOS = (1.2, 1.5, 2.5, 6.0, 20.0)
 """By how much the odds of harm may be above what is claimed. Ours: from hardly worse to broken; each bet gets a fifth."""
+SPAN_BETS = (0.1, 0.3, 0.6, 0.98)
+"""Parts of the largest bet on a span's difference that cannot lose more than it has. Ours: from small steady harm amid much
+noise to broken; each gets a fourth."""
 FROM_START = 0.5
 """Part of the stake that is bet from the first block on. Ours: harm that a version brings along is caught first."""
 MOST = 1e200
@@ -178,6 +182,46 @@ class MarginTest:
                 for stratum, both in self._waiting.items()
             },
         }
+
+
+class SpanTest:
+    """Bets against the claim that, within a span of time, the candidate's mean is at most `margin` above the champion's.
+
+    One number a span: the difference of the two arms' means in it. What hits all decisions of a moment, of either arm, moves
+    both means; how many decisions it hits, and how strongly they hang together, is no evidence. Who answers hangs on
+    a hash, not on its moment, so among equal arms the mean difference is 0, given all that the span met.
+
+    Args:
+        margin: From 0 and below 1.
+
+    Attributes:
+        spans: Spans seen.
+    """
+
+    def __init__(self, margin: float, state: Mapping[str, Any] | None = None) -> None:
+        if not 0.0 <= margin < 1.0:
+            raise ValueError(f"a margin lies between 0 and 1, not at {margin}")
+        self._margin = margin
+        given = state or {}
+        self.spans: int = given.get("spans", 0)
+        self._wealth = Wealth(len(SPAN_BETS), given.get("wealth"))
+
+    @property
+    def peak(self) -> float:
+        """Return the highest wealth so far, >= 1."""
+        return self._wealth.peak
+
+    def observe(self, difference: float) -> None:
+        """Take in a span's candidate mean minus champion mean, in [-1, 1]."""
+        if not -1.0 <= difference <= 1.0:
+            raise ValueError(f"a difference of {difference} does not lie in [-1, 1]")
+        over = (difference - self._margin) / (1 + self._margin)
+        self._wealth.multiply([math.log1p(part * over) for part in SPAN_BETS])
+        self.spans += 1
+
+    def state(self) -> dict[str, Any]:
+        """Return what the test has seen, as JSON values."""
+        return {"spans": self.spans, "wealth": self._wealth.state()}
 
 
 class Wealth:

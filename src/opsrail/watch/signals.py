@@ -41,6 +41,7 @@ class Seen(NamedTuple):
     Attributes:
         arm: Whose decision it is.
         latency_us, cost_usd: None where no model was asked, so that they say nothing of it.
+        at_ms: When it was made, epoch ms: what comes in gusts is counted by spans of time.
     """
 
     arm: int
@@ -49,6 +50,7 @@ class Seen(NamedTuple):
     is_fallback: bool
     latency_us: int | None
     cost_usd: float | None
+    at_ms: int
 
 
 def key_of(point: str, record: Mapping[str, Any]) -> str:
@@ -72,6 +74,7 @@ def seen(row: DecisionRow, arms: Arms, arm_key: ArmKey = key_of) -> Seen | None:
         row.degraded,
         row.latency_us if was_asked else None,
         float(record["cost_usd"]) if was_asked else None,
+        row.at_ms,
     )
 
 
@@ -156,14 +159,25 @@ class Quantile:
 
     def read(self) -> float | None:
         """Return the upper edge of the bin that it lies in."""
-        if self.count < self.LEAST_COUNT:
-            return None
+        return None if self.count < self.LEAST_COUNT else self._beyond(0.01)
+
+    def median(self) -> float | None:
+        """Return the upper edge of the middle one's bin, None without numbers."""
+        return self._beyond(0.5)
+
+    def _beyond(self, part: float) -> float | None:
         beyond = 0
         for place in sorted(self._bins, reverse=True):
             beyond += self._bins[place]
-            if beyond > self.count / 100:
+            if beyond > self.count * part:
                 return float(2.0 ** ((place + 1) / self.PER_DOUBLING))
         return None
+
+    def merge(self, other: Quantile) -> None:
+        """Count what another one counted."""
+        for place, times in other._bins.items():
+            self._bins[place] = self._bins.get(place, 0) + times
+        self.count += other.count
 
     def state(self) -> dict[str, int]:
         """Return the bins, as JSON values."""

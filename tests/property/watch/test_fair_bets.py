@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from itertools import combinations
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from opsrail.watch import sequential
-from opsrail.watch.sequential import LimitTest, MarginTest, Wealth
+from opsrail.watch.sequential import LimitTest, MarginTest, SpanTest, Wealth
 
 rates = st.floats(0.0, 1.0)
 
@@ -55,6 +56,24 @@ def test_a_block_of_one_arm_is_a_fair_bet_at_every_rate_up_to_the_limit(
         expected += binomial(n, hits, part * limit) * wealth_of(test.state()["wealth"])
 
     assert expected <= 1.0 + 1e-6
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(rates, min_size=2, max_size=7), st.integers(1, 6), st.floats(0.0, 0.5))
+def test_a_span_is_a_fair_bet_however_its_decisions_hang_together(
+    met: list[float], candidates: int, margin: float
+) -> None:
+    """Whatever a span met, each choice of who answered which request is as likely as the next."""
+    candidates = min(candidates, len(met) - 1)
+    expected = []
+    for chosen in combinations(range(len(met)), candidates):
+        mean = math.fsum(met[place] for place in chosen) / candidates
+        others = [number for place, number in enumerate(met) if place not in chosen]
+        test = SpanTest(margin)
+        test.observe(max(-1.0, min(1.0, mean - math.fsum(others) / len(others))))
+        expected.append(wealth_of(test.state()["wealth"]))
+
+    assert math.fsum(expected) / len(expected) <= 1.0 + 1e-9
 
 
 @given(st.lists(st.lists(st.floats(-3, 3), min_size=2, max_size=2), max_size=30))

@@ -36,9 +36,11 @@ def test_a_rollout_moves_one_step_at_a_time_and_only_when_all_is_there(
     for champion, candidate, failing, seconds in given_turns:
         now_ms += seconds * 1000
         failed = round(candidate * failing)
-        decisions = [Seen(CHAMPION, "approve", False, False, None, None)] * champion
-        decisions += [Seen(CANDIDATE, "review", True, True, None, None)] * failed
-        decisions += [Seen(CANDIDATE, "approve", False, False, None, None)] * (candidate - failed)
+        decisions = [Seen(CHAMPION, "approve", False, False, None, None, now_ms)] * champion
+        decisions += [Seen(CANDIDATE, "review", True, True, None, None, now_ms)] * failed
+        decisions += [Seen(CANDIDATE, "approve", False, False, None, None, now_ms)] * (
+            candidate - failed
+        )
         walk.evidence.count_decisions(decisions)
         before, entered_ms, counts = (
             walk.run.row.step,
@@ -63,7 +65,9 @@ def test_a_rollout_moves_one_step_at_a_time_and_only_when_all_is_there(
 @given(st.integers(0, 10**12), st.integers(0, 400))
 def test_without_numbers_it_holds_for_ever(now_ms: int, champion: int) -> None:
     run = Run(run_row(SPEC))
-    run.evidence.count_decisions([Seen(CHAMPION, "approve", True, True, None, None)] * champion)
+    run.evidence.count_decisions(
+        [Seen(CHAMPION, "approve", True, True, None, None, now_ms)] * champion
+    )
 
     assert run.next(START_MS + now_ms).verb == Verb.HOLD
 
@@ -75,11 +79,11 @@ def test_what_is_written_down_and_read_again_goes_on_the_same(
 ) -> None:
     whole = Run(run_row(SPEC))
     parted = Run(run_row(SPEC))
-    for champion, candidate, failing, seconds in given_turns:
+    for turn, (champion, candidate, failing, seconds) in enumerate(given_turns):
         failed = round(candidate * failing)
-        decisions = [Seen(CHAMPION, "approve", False, False, None, None)] * champion
+        decisions = [Seen(CHAMPION, "approve", False, False, None, None, 1000 * turn)] * champion
         decisions += [
-            Seen(CANDIDATE, "review", place < failed, False, None, None)
+            Seen(CANDIDATE, "review", place < failed, False, None, None, 1000 * turn)
             for place in range(candidate)
         ]
         whole.evidence.count_decisions(decisions)

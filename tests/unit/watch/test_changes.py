@@ -63,9 +63,9 @@ async def test_a_rollout_that_a_change_began_is_carried_and_takes_its_change_bac
         "promote", {"model": "fraud/2", "steps": STEPS, "guard": {"latency": None}}
     )
     guard = guard_of(road)
-    for _ in range(4):
-        await decided(road, 1, 40)
-        await decided(road, 2, 20, score=None, verdict="review")
+    for _ in range(16):
+        await decided(road, 1, 10)
+        await decided(road, 2, 5, score=None, verdict="review")
         await turn(road, guard)
 
     run = await road.store.get(RolloutRunRow, change.id)

@@ -14,10 +14,14 @@ SPEC = GuardSpec(latency=Latency(p99_ms=50.0))
 
 def told(failures: int) -> dict[str, object]:
     run = Run(run_row(SPEC))
-    for place in range(20):
-        run.evidence.count_decisions([Seen(CHAMPION, "approve", False, False, 9_000, 0.0)] * 20)
+    for place in range(40):
+        run.evidence.count_decisions(
+            [Seen(CHAMPION, "approve", False, False, 9_000, 0.0, place * 1000)] * 20
+        )
         is_bad = place < failures
-        run.evidence.count_decisions([Seen(CANDIDATE, "approve", is_bad, is_bad, 9_000, 0.0)] * 5)
+        run.evidence.count_decisions(
+            [Seen(CANDIDATE, "approve", is_bad, is_bad, 9_000, 0.0, place * 1000)] * 5
+        )
     run.hold = "waits for: more"
     return run_record(run.row._replace(tests=run.tests({}), step=1))
 
@@ -27,7 +31,7 @@ def test_the_picture_shows_steps_counts_and_each_test_s_evidence() -> None:
 
     assert lines[3:6] == [
         " x      10%      1m",
-        " >      50%      1m  candidate 100, champion 400 decisions",
+        " >      50%      1m  candidate 200, champion 800 decisions",
         "       live      1d",
     ]
     assert [line.split()[0] for line in lines[8:11]] == ["no_score", "fallback", "latency"]
@@ -37,7 +41,7 @@ def test_the_picture_shows_steps_counts_and_each_test_s_evidence() -> None:
 
 
 def test_a_test_that_fired_stands_out() -> None:
-    fired = [line for line in picture(told(10)) if line.endswith("FIRED")]
+    fired = [line for line in picture(told(20)) if line.endswith("FIRED")]
 
     assert [line.split()[0] for line in fired] == ["no_score", "fallback"]
     assert "[########################]" in fired[0]
