@@ -19,6 +19,8 @@ from bench.figures import Report, machine, rounded, say
 from bench.gusty_world import LAX, LONG_STEPS, walked_in_gusts
 from bench.rollout_world import (
     ERRORS,
+    LONGER_STEPS,
+    SLOW_TENTH,
     STRICT,
     USUAL,
     WORSE,
@@ -119,6 +121,9 @@ def worse_figures(count: int) -> dict[str, float]:
         name: many(f"worse: {name}", count, partial(walked, habits))
         for name, habits in WORSE.items()
     }
+    ended["slow-tenth"] = many(
+        "worse: slow-tenth", count, partial(walked, SLOW_TENTH, steps=LONGER_STEPS)
+    )
     every = [one for of_name in ended.values() for one in of_name]
     missed = sum(one.state != "rolled-back" for one in every)
     middle = {

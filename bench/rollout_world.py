@@ -67,12 +67,16 @@ USUAL = Habits()
 WORSE = {
     "no-score": Habits(no_score_ratio=0.08),
     "slow": Habits(median_ms=20.0),
-    "slow-tenth": Habits(slow_ratio=0.1),
     "dear": Habits(cost_usd=0.006),
     "fraud": Habits(fraud_ratio=0.25),
     "override": Habits(override_ratio=0.5),
 }
 """Versions that are worse in one thing, each by as much as a person would want it stopped for."""
+
+
+SLOW_TENTH = Habits(slow_ratio=0.1)
+"""Seven hundredths beyond the default margin: it takes some hundred decisions more, which LONGER_STEPS have."""
+LONGER_STEPS = (StepPlan(0.1, 1000.0), StepPlan(0.3, 1000.0), StepPlan(0.5, 300.0))
 
 
 class Ended(NamedTuple):
@@ -125,9 +129,11 @@ class Walk:
         return self.ended is None
 
 
-def walked(candidate: Habits, seed: int, spec: GuardSpec = SPEC) -> Ended:
+def walked(
+    candidate: Habits, seed: int, spec: GuardSpec = SPEC, steps: Sequence[StepPlan] = STEPS
+) -> Ended:
     """Return how a rollout ends in a world of that seed, beside a champion with the usual habits."""
-    rng, walk, habits = random.Random(f"rollout {seed}"), Walk(spec, STEPS), (USUAL, candidate)
+    rng, walk, habits = random.Random(f"rollout {seed}"), Walk(spec, steps), (USUAL, candidate)
     late: list[tuple[float, str, int, float, str]] = []
     at_s = 0.0
     while True:

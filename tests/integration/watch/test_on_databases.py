@@ -77,11 +77,10 @@ async def test_late_labels_rulings_and_shadows_are_read_and_weighed(scene: Scene
 
 async def test_a_worse_version_is_rolled_back_once_however_many_guards_race(scene: Scene) -> None:
     await scene.begin()
-    await scene.decided(1, 100)
-    await scene.decided(2, 40, score=None, verdict="review")
-    await scene.decided(1, 60)
-    await scene.decided(2, 40, score=None, verdict="review")
-    scene.clock.at_s += 1
+    for _ in range(16):
+        await scene.decided(1, 10)
+        await scene.decided(2, 5, score=None, verdict="review")
+        scene.clock.at_s += 1
     guards = [scene.another(f"guard-{number}") for number in range(5)]
     await asyncio.gather(*(guard.turn() for guard in guards))
 

@@ -7,6 +7,8 @@ from functools import partial
 import pytest
 
 from bench.rollout_world import (
+    LONGER_STEPS,
+    SLOW_TENTH,
     STRICT,
     USUAL,
     WORSE,
@@ -40,6 +42,13 @@ def test_of_a_thousand_equal_versions_at_most_one_in_twenty_is_stopped(
 @pytest.mark.parametrize("name", WORSE)
 def test_a_version_that_is_worse_is_stopped_in_the_first_two_steps(name: str) -> None:
     found = [walked(WORSE[name], seed) for seed in range(3)]
+
+    assert {one.state for one in found} == {"rolled-back"}
+    assert max(one.step for one in found) <= 1
+
+
+def test_a_version_with_a_tenth_of_its_calls_slow_is_stopped_in_the_first_two_steps() -> None:
+    found = [walked(SLOW_TENTH, seed, steps=LONGER_STEPS) for seed in range(3)]
 
     assert {one.state for one in found} == {"rolled-back"}
     assert max(one.step for one in found) <= 1
