@@ -126,6 +126,8 @@ class Shadows:
             answered = None if decision.score is None else judgement.verdict
             now_s = self._clock.monotonic_s()
             for route in routes:
+                if decision.model is not None and decision.model.digest == route.version.digest:
+                    continue  # a canary scores along what others answered
                 figures = self._figures(route, decision.point)
                 figures.offered += 1
                 asked = Asked(

@@ -70,6 +70,7 @@ class Registry:
         self.held = HeldSettings(store)
         self._keeps_retired = frozenset(keeps_retired)
         self._may_go_back: frozenset[str] = frozenset()
+        self._along: frozenset[str] = frozenset()
         self._is_serving = False
         self._read: Mapping[str, Sequence[RolloutRow]] = {}
         self._standing: dict[str, Mapping[str, Route]] = {}
@@ -293,9 +294,16 @@ class Registry:
             if not isinstance(fault, BaseException)
         ]
 
-    def keep_retired(self, points: Collection[str]) -> None:
-        """Keep the retired version of these points loaded, so that they can go back to it at once."""
+    def keep_retired(self, points: Collection[str], along: Collection[str] = ()) -> None:
+        """Keep the retired version of these points loaded, so that they can go back to it at once.
+
+        Args:
+            along: Points whose canary also scores, as a challenger does, what the live version answers.
+        """
         self._may_go_back = frozenset(points)
+        if self._along != (along := frozenset(along)):
+            self._along = along
+            self._settle()
 
     async def close(self) -> None:
         """Release all models; nothing is asked any more."""
@@ -368,7 +376,8 @@ class Registry:
             self._standing[point] = {
                 route.stage: route for route in routes if route.stage != Stage.SHADOW
             }
-            self._shadows[point] = tuple(route for route in routes if route.stage == Stage.SHADOW)
+            beside = {Stage.SHADOW, *([Stage.CANARY] if point in self._along else [])}
+            self._shadows[point] = tuple(route for route in routes if route.stage in beside)
         if self._is_serving:
             routed = {
                 route.version.digest

@@ -43,6 +43,8 @@ IDLE_S = 1.0
 """How often rollouts and guarantees are looked for while there is no rollout. Ours: a step takes minutes."""
 LEASE_S = 2.0
 """How long a rollout is left to the process that counts it. Ours: one that died is replaced within this time."""
+DISAGREEMENT = '"disagreement":{'
+"""Stands in a guard, as canonical JSON, that is held to it: then the canary scores along what the champion answers."""
 SHADOWS_AFTER_MS = 10_000
 """Age at which a shadow's word on a decision is taken to be there, if it comes at all."""
 
@@ -123,7 +125,8 @@ class Guard:
             self._failed("store", fault)
             return 1
         self._mended("store")
-        self._registry.keep_retired([row.point for row in rows])
+        along = [row.point for row in rows if DISAGREEMENT in row.guard]
+        self._registry.keep_retired([row.point for row in rows], along)
         for known in set(self._known) - {row.id for row in rows}:
             del self._known[known]
             self._mended(known)

@@ -101,6 +101,37 @@ async def test_every_challenger_scores_every_decision_along(road: Road) -> None:
     assert {decision.verdict for decision in decisions} == {"approve"}
 
 
+async def test_a_canary_scores_along_what_the_live_version_answers_where_its_rollout_asks(
+    road: Road,
+) -> None:
+    await road.live()
+    canary = await road.registered(linear(bias=3.0))
+    await road.promoted(canary, Stage.CANARY, share=0.5)
+
+    async def both() -> list[Decision]:
+        point = fraud_point()
+        return [
+            await road.decider.decide(request(point, correlation_id=f"{number:032x}"))
+            for number in range(40)
+        ]
+
+    await both()
+    assert await said(road) == []
+
+    road.registry.keep_retired(["fraud-risk"], along=["fraud-risk"])
+    decisions = await both()
+    rows = await said(road)
+    by_live = {one.id for one in decisions if one.model is not None and one.model.number == 1}
+
+    assert 0 < len(by_live) < 40
+    assert {row.decision_id for row in rows} == by_live
+    assert {row.model_number for row in rows} == {2}
+
+    road.registry.keep_retired([])
+    await both()
+    assert len(await said(road)) == len(by_live)
+
+
 async def test_the_answer_is_there_before_a_challenger_is_asked(road: Road) -> None:
     await road.live()
     await road.challenged()

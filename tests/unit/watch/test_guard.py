@@ -428,6 +428,9 @@ async def test_disagreement_is_told_by_shadows(scene: Scene) -> None:
     from opsrail.values.shadows import ShadowScoreRow
 
     await scene.begin(GuardSpec(least_count=30, latency=None, disagreement=Judged(limit=0.1)))
+    await scene.turn()
+    (along,) = scene.registry.shadows(POINT)
+    assert (along.version.number, along.stage) == (2, "canary")
     ids = await scene.decided(1, 100)
     now_ms = scene.clock.now_ms()
     await scene.decided(2, 100)
