@@ -126,7 +126,8 @@ class Shadows:
             answered = None if decision.score is None else judgement.verdict
             now_s = self._clock.monotonic_s()
             for route in routes:
-                if decision.model is not None and decision.model.digest == route.version.digest:
+                version, asked_of = route.version, decision.model
+                if asked_of and asked_of[:2] == (version.name, version.number):
                     continue  # a canary scores along what others answered
                 figures = self._figures(route, decision.point)
                 figures.offered += 1

@@ -19,6 +19,7 @@ from opsrail.lab.comparison import Comparison, compared
 from opsrail.lab.comparison_picture import draw
 from opsrail.ports import Store
 from opsrail.values.decisions import Decision, ModelRef
+from opsrail.values.registry import ModelVersionRow
 from opsrail.values.reviews import ReviewRow
 from opsrail.values.rows import Insert
 from opsrail.values.shadows import ShadowScoreRow
@@ -69,6 +70,11 @@ def made(number: int, **changes: Any) -> Decision:
 
 async def fill(store: Store) -> None:
     """Write decisions of version 6, what 7 and 8 said beside it, and what people ruled on every third."""
+    versions = [
+        ModelVersionRow("fraud", number, SIX.digest, "onnx", SIX.digest, "{}", "{}", FIRST_MS)
+        for number in (6, 7, 8, 9)
+    ]
+    await store.commit([Insert(row) for row in versions])
     decisions = [made(number) for number in range(COUNT)]
     decisions[10] = made(
         10, model=SEVEN, verdict="decline", score=0.9
@@ -266,7 +272,7 @@ def test_the_command_prints_json(installation: Path, capsys: pytest.CaptureFixtu
 @pytest.mark.parametrize(
     ("args", "status", "says"),
     [
-        (("fraud", *OF_THEN), 2, "write claims-fraud@7"),
+        (("fraud", *OF_THEN), 2, "claims-fraud/7"),
         (("fraud@7", "--since", "30d"), 1, "stands at no decision point"),
         (("fraud@9", *OF_THEN), 1, "said nothing"),
         (("fraud@7", *OF_THEN, "--segments", "aera"), 1, "aera: no request of that time"),

@@ -49,6 +49,7 @@ async def test_the_challengers_of_a_point_tell_how_they_fare(live: Caller) -> No
     for amount in (100, 1900):
         await live.post("/v1/decisions/fraud-risk", {**CLAIM, "amount": amount})
     await live.app.decider.drain()
+    await live.app.shadows.drain()
     told = (await live.get("/v1/points/fraud-risk/shadows")).json()
 
     assert [one["offered"] for one in before["shadows"]] == [0, 0]
