@@ -165,7 +165,7 @@ async def restart(folder: Path, count: int, rulings: int) -> dict[str, float]:
 
 async def woken_here(app: App, review: ReviewRow) -> float:
     """Rule in this process; return milliseconds from asking until the case is settled."""
-    ending = app.runner.ending_of(review.case_id)
+    ending = app.runner.ending_of(review.case_id or "")
     begun = time.perf_counter()
     await app.desk.rule(review.id, VERDICT, by="bench")
     ended = await ending
@@ -189,7 +189,7 @@ async def woken_from_afar(app: App, folder: Path, reviews: list[ReviewRow]) -> l
     assert child.stdout is not None
     took_ms = []
     for review in reviews:
-        ending = app.runner.ending_of(review.case_id)
+        ending = app.runner.ending_of(review.case_id or "")
         child.stdin.write(f"{review.id}\n".encode())
         ended, settled_at_s = await ending, time.time()
         began_at_s = float(await child.stdout.readline())

@@ -86,7 +86,7 @@ def review(number: int, **changes: Any) -> ReviewRow:
         "claimed_at_ms": FIRST_MS + 1_000,
         "ruled_at_ms": FIRST_MS + 61_500,
     }
-    empty = dict.fromkeys(ReviewRow._fields)
+    empty = dict.fromkeys(ReviewRow._fields) | ReviewRow._field_defaults
     return ReviewRow(**{**empty, **given, **changes})
 
 

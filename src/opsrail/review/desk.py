@@ -126,9 +126,6 @@ class Desk:
             "verdict": verdict,
         }
         noted = entry("review.ruled", row.id, now_ms, fields)
-        inbox = InboxRow(
-            f"ruling-{row.id}", row.case_id, f"review:{row.id}", to_json(ruling).decode(), now_ms
-        )
         change: dict[str, Any] = {
             "state": ReviewState.RULED,
             "ruling": verdict,
@@ -141,7 +138,7 @@ class Desk:
         }
         faults.point("review.before_ruling")
         told = self._told(row, verdict, by, now_ms)
-        ruled = await self._change(row, change, Insert(inbox), noted, *told)
+        ruled = await self._change(row, change, *_woken(row, ruling, now_ms), noted, *told)
         faults.point("review.after_ruling")
         return ruled
 
@@ -206,3 +203,11 @@ class Desk:
             found.append(Fault("reason", f"{len(reason)} characters; at most {REASON_CHARACTERS}"))
         if found:
             raise InvalidInput(f"review {row.id} was not ruled", found)
+
+
+def _woken(row: ReviewRow, ruling: dict[str, Any], now_ms: int) -> list[Write]:
+    """Return the write that wakes the case, if one waits."""
+    if row.case_id is None:
+        return []
+    topic, payload = f"review:{row.id}", to_json(ruling).decode()
+    return [Insert(InboxRow(f"ruling-{row.id}", row.case_id, topic, payload, now_ms))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic_core import from_json, to_json
@@ -13,9 +14,17 @@ from opsrail.values.decisions import Decision
 from opsrail.values.reviews import ReviewRow, ReviewState
 from opsrail.values.rows import Insert, Write
 
-UNRULED = (
-    "assignee", "lease_until_ms", "claimed_at_ms", "ruling", "ruling_reason", "ruled_by", "ruled_at_ms",
-)  # fmt: skip
+UNRULED: Mapping[str, Any] = dict.fromkeys(
+    (
+        "assignee",
+        "lease_until_ms",
+        "claimed_at_ms",
+        "ruling",
+        "ruling_reason",
+        "ruled_by",
+        "ruled_at_ms",
+    )
+)
 """Columns that a person fills."""
 HIDDEN = ("score", "confidence", "proposed", "reason_codes")
 """What a person who decides without the machine does not see."""
@@ -59,7 +68,7 @@ def opened(
         salt=case.salt,
         opened_at_ms=now_ms,
         labels=None if decision is None else sampled.text(),
-        **dict.fromkeys(UNRULED),
+        **UNRULED,
     )
     fields: dict[str, Any] = {"case": case.id, "decision": row.decision_id, "queue": queue}
     if sampled.ratio is not None:

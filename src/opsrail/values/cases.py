@@ -42,6 +42,7 @@ class CaseRow(NamedTuple):
         due_at_ms: Not before this moment when ready; wakes then when waiting; NULL: waits for a topic alone.
         correlation_id: W3C trace id (32 hex digits) that ties the case to its caller.
         salt: Random bytes as hex: ledger entries commit to sha256(salt || text), never to bare personal values.
+        requested_by: Who let it in, as records name them; NULL: nobody known.
     """
 
     id: str
@@ -64,6 +65,7 @@ class CaseRow(NamedTuple):
     accepted_at_ms: int
     updated_at_ms: int
     settled_at_ms: int | None
+    requested_by: str | None = None
 
 
 class JournalRow(NamedTuple):

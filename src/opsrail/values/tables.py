@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from opsrail.values.access import ApiKeyRow, GrantRow, SessionRow, SignInLinkRow, UserRow
 from opsrail.values.cases import (
     CaseRow,
     HoldRow,
@@ -36,7 +37,14 @@ from opsrail.values.registry import (
     RolloutChangeRow,
     RolloutRow,
 )
-from opsrail.values.reviews import ReviewRow
+from opsrail.values.reviews import (
+    ControlRow,
+    CursorRow,
+    NoticeRow,
+    ReviewEventRow,
+    ReviewRow,
+    RulingRow,
+)
 from opsrail.values.rollouts import AlarmRow, GuaranteeRow, RolloutRunRow
 from opsrail.values.rows import Index, Table
 from opsrail.values.shadows import ShadowScoreRow
@@ -53,6 +61,16 @@ TABLES: Mapping[type[tuple[Any, ...]], Table] = {
     FileRow: Table("files", ("digest",)),
     DecisionRow: Table("decisions", ("id",)),
     ReviewRow: Table("reviews", ("id",)),
+    RulingRow: Table("rulings", ("review_id", "by")),
+    ReviewEventRow: Table("review_events", ("review_id", "seq")),
+    NoticeRow: Table("notices", ("id",)),
+    ControlRow: Table("controls", ("id",)),
+    CursorRow: Table("cursors", ("name",)),
+    UserRow: Table("users", ("name",)),
+    GrantRow: Table("grants", ("holder", "scope", "role")),
+    SessionRow: Table("sessions", ("digest",)),
+    SignInLinkRow: Table("sign_in_links", ("digest",)),
+    ApiKeyRow: Table("api_keys", ("id",)),
     ModelVersionRow: Table("model_versions", ("name", "number")),
     CardRow: Table("cards", ("name", "number", "revision")),
     ArtifactRow: Table("artifacts", ("digest",)),
@@ -91,8 +109,14 @@ INDEXES: Mapping[type[tuple[Any, ...]], tuple[Index, ...]] = {
     ReviewRow: (
         Index(("state", "queue", "priority")),
         Index(("case_id",)),
+        Index(("decision_id",), "decision_id"),
+        Index(("assignee", "state"), "assignee"),
+        Index(("wake_at_ms",), "wake_at_ms"),
         Index(("ruled_at_ms",), "ruled_at_ms"),
     ),
+    NoticeRow: (Index(("state", "due_at_ms")), Index(("subject_id",))),
+    ControlRow: (Index(("queue", "used")),),
+    SessionRow: (Index(("user",)),),
     RolloutChangeRow: (Index(("point", "at_ms", "revision")),),
     RolloutRunRow: (Index(("state",)),),
     ChangeRow: (Index(("point", "state")),),

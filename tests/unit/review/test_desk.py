@@ -68,7 +68,7 @@ def put(store: MemoryStore) -> Callable[..., Any]:
             "version": 0,
             "opened_at_ms": 0,
         }
-        empty = dict.fromkeys(ReviewRow._fields)
+        empty = dict.fromkeys(ReviewRow._fields) | ReviewRow._field_defaults
         row = ReviewRow(**{**empty, **given, **columns})
         await store.commit([Insert(row)])
         return row

@@ -19,6 +19,7 @@ CREATE TABLE "cases" (
   "accepted_at_ms" BIGINT NOT NULL,
   "updated_at_ms" BIGINT NOT NULL,
   "settled_at_ms" BIGINT,
+  "requested_by" TEXT,
   PRIMARY KEY ("id")
 );
 CREATE TABLE "journal" (
@@ -120,7 +121,7 @@ CREATE TABLE "decisions" (
 );
 CREATE TABLE "reviews" (
   "id" TEXT NOT NULL,
-  "case_id" TEXT NOT NULL,
+  "case_id" TEXT,
   "automation" TEXT NOT NULL,
   "queue" TEXT NOT NULL,
   "decision_id" TEXT,
@@ -140,6 +141,122 @@ CREATE TABLE "reviews" (
   "opened_at_ms" BIGINT NOT NULL,
   "ruled_at_ms" BIGINT,
   "labels" TEXT,
+  "purpose" TEXT NOT NULL,
+  "form" TEXT,
+  "fields" TEXT,
+  "requester" TEXT,
+  "skills" TEXT NOT NULL,
+  "eyes" BIGINT NOT NULL,
+  "blind" BOOLEAN NOT NULL,
+  "level" BIGINT NOT NULL,
+  "wake_at_ms" BIGINT,
+  "delivered_at_ms" BIGINT,
+  "truth" TEXT,
+  PRIMARY KEY ("id")
+);
+CREATE TABLE "rulings" (
+  "review_id" TEXT NOT NULL,
+  "by" TEXT NOT NULL,
+  "verdict" TEXT NOT NULL,
+  "reason" TEXT NOT NULL,
+  "fields" TEXT,
+  "first" TEXT,
+  "is_reconsidered" BOOLEAN NOT NULL,
+  "held_s" DOUBLE PRECISION,
+  "at_ms" BIGINT NOT NULL,
+  PRIMARY KEY ("review_id", "by")
+);
+CREATE TABLE "review_events" (
+  "review_id" TEXT NOT NULL,
+  "seq" BIGINT NOT NULL,
+  "kind" TEXT NOT NULL,
+  "by" TEXT,
+  "content" TEXT NOT NULL,
+  "at_ms" BIGINT NOT NULL,
+  PRIMARY KEY ("review_id", "seq")
+);
+CREATE TABLE "notices" (
+  "id" TEXT NOT NULL,
+  "channel" TEXT NOT NULL,
+  "address" TEXT NOT NULL,
+  "kind" TEXT NOT NULL,
+  "subject_id" TEXT NOT NULL,
+  "content" TEXT NOT NULL,
+  "state" TEXT NOT NULL,
+  "attempts" BIGINT NOT NULL,
+  "due_at_ms" BIGINT NOT NULL,
+  "last_error" TEXT,
+  "created_at_ms" BIGINT NOT NULL,
+  "sent_at_ms" BIGINT,
+  PRIMARY KEY ("id")
+);
+CREATE TABLE "controls" (
+  "id" TEXT NOT NULL,
+  "queue" TEXT NOT NULL,
+  "subject" TEXT NOT NULL,
+  "truth" TEXT NOT NULL,
+  "added_by" TEXT NOT NULL,
+  "at_ms" BIGINT NOT NULL,
+  "used" BIGINT NOT NULL,
+  PRIMARY KEY ("id")
+);
+CREATE TABLE "cursors" (
+  "name" TEXT NOT NULL,
+  "position" TEXT NOT NULL,
+  "version" BIGINT NOT NULL,
+  PRIMARY KEY ("name")
+);
+CREATE TABLE "users" (
+  "name" TEXT NOT NULL,
+  "shown" TEXT NOT NULL,
+  "address" TEXT,
+  "password" TEXT,
+  "state" TEXT NOT NULL,
+  "skills" TEXT NOT NULL,
+  "zone" TEXT NOT NULL,
+  "quiet" TEXT,
+  "failures" BIGINT NOT NULL,
+  "locked_until_ms" BIGINT,
+  "created_by" TEXT NOT NULL,
+  "created_at_ms" BIGINT NOT NULL,
+  "version" BIGINT NOT NULL,
+  PRIMARY KEY ("name")
+);
+CREATE TABLE "grants" (
+  "holder" TEXT NOT NULL,
+  "scope" TEXT NOT NULL,
+  "role" TEXT NOT NULL,
+  "granted_by" TEXT NOT NULL,
+  "at_ms" BIGINT NOT NULL,
+  PRIMARY KEY ("holder", "scope", "role")
+);
+CREATE TABLE "sessions" (
+  "digest" TEXT NOT NULL,
+  "user" TEXT NOT NULL,
+  "csrf" TEXT NOT NULL,
+  "made_at_ms" BIGINT NOT NULL,
+  "seen_at_ms" BIGINT NOT NULL,
+  "ends_at_ms" BIGINT NOT NULL,
+  PRIMARY KEY ("digest")
+);
+CREATE TABLE "sign_in_links" (
+  "digest" TEXT NOT NULL,
+  "user" TEXT NOT NULL,
+  "made_by" TEXT NOT NULL,
+  "made_at_ms" BIGINT NOT NULL,
+  "ends_at_ms" BIGINT NOT NULL,
+  "used_at_ms" BIGINT,
+  PRIMARY KEY ("digest")
+);
+CREATE TABLE "api_keys" (
+  "id" TEXT NOT NULL,
+  "digest" TEXT NOT NULL,
+  "title" TEXT NOT NULL,
+  "made_by" TEXT NOT NULL,
+  "made_at_ms" BIGINT NOT NULL,
+  "ends_at_ms" BIGINT,
+  "used_at_ms" BIGINT,
+  "revoked_at_ms" BIGINT,
   PRIMARY KEY ("id")
 );
 CREATE TABLE "model_versions" (
@@ -397,7 +514,14 @@ CREATE INDEX "outbox_case_id" ON "outbox" ("case_id");
 CREATE INDEX "decisions_case_id" ON "decisions" ("case_id");
 CREATE INDEX "reviews_state_queue_priority" ON "reviews" ("state", "queue", "priority");
 CREATE INDEX "reviews_case_id" ON "reviews" ("case_id");
+CREATE INDEX "reviews_decision_id" ON "reviews" ("decision_id") WHERE "decision_id" IS NOT NULL;
+CREATE INDEX "reviews_assignee_state" ON "reviews" ("assignee", "state") WHERE "assignee" IS NOT NULL;
+CREATE INDEX "reviews_wake_at_ms" ON "reviews" ("wake_at_ms") WHERE "wake_at_ms" IS NOT NULL;
 CREATE INDEX "reviews_ruled_at_ms" ON "reviews" ("ruled_at_ms") WHERE "ruled_at_ms" IS NOT NULL;
+CREATE INDEX "notices_state_due_at_ms" ON "notices" ("state", "due_at_ms");
+CREATE INDEX "notices_subject_id" ON "notices" ("subject_id");
+CREATE INDEX "controls_queue_used" ON "controls" ("queue", "used");
+CREATE INDEX "sessions_user" ON "sessions" ("user");
 CREATE INDEX "rollout_changes_point_at_ms_revision" ON "rollout_changes" ("point", "at_ms", "revision");
 CREATE INDEX "rollout_runs_state" ON "rollout_runs" ("state");
 CREATE INDEX "changes_point_state" ON "changes" ("point", "state");
