@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 from opsrail import __version__
 from opsrail.access.keys import Gate
@@ -14,6 +15,7 @@ from opsrail.web.bulk import Bulk
 from opsrail.web.cases import Cases
 from opsrail.web.changes import ChangesDoor
 from opsrail.web.comparing import Comparing
+from opsrail.web.console.catalog import pages_of
 from opsrail.web.decisions import Decisions
 from opsrail.web.door import Door, Operation
 from opsrail.web.envelope import RAW_LINES, Envelope
@@ -37,6 +39,35 @@ from opsrail.web.tuning import Tuning
 from opsrail.web.unheard import Unheard
 
 
+class Trade(Protocol):
+    """One trade's file of the door."""
+
+    def operations(self) -> list[Operation]:
+        """Return what is served."""
+        ...
+
+
+TRADES: tuple[Callable[[Door], Trade], ...] = (
+    LiveStats,
+    Cases,
+    Decisions,
+    Bulk,
+    Explanations,
+    Reviews,
+    Outcomes,
+    ModelsDoor,
+    ChangesDoor,
+    Comparing,
+    Challengers,
+    FeatureViews,
+    Ledger,
+    Processes,
+    Replays,
+    Tuning,
+    WatchDoor,
+)
+
+
 def create_asgi(
     app: App, *, host: str | None = None, is_closing: Callable[[], bool] = lambda: False
 ) -> Envelope:
@@ -57,26 +88,15 @@ def create_asgi(
         door, lambda: document(operations, version=__version__, needs_key=gate.needs_key)
     )
     inference = Inference(door, health, Points(app))
-    trades = (Cases(door), Decisions(door), Bulk(door), Explanations(door), Reviews(door))
-    others = (
-        Outcomes(door),
-        ModelsDoor(door),
-        ChangesDoor(door),
-        Comparing(door),
-        Challengers(door),
-        FeatureViews(door),
-        Ledger(door),
-        Processes(door),
-        Replays(door),
-        Tuning(door),
-        WatchDoor(door),
-        inference,
-    )
-    for trade in (health, LiveStats(door), *trades, *others):
-        operations += trade.operations()
-    open_paths = frozenset(operation.path for operation in operations if operation.is_open)
-    admission = app.decider.admission
-    unheard = Unheard(operations, RAW_LINES, app.clock, lambda: admission.is_full(LOW))
+    operations += health.operations()
+    for trade in TRADES:
+        operations += trade(door).operations()
+    operations += inference.operations()
+    pages, shown = pages_of(door)
+    operations += shown
+    open_paths = frozenset(one.path for one in operations if one.is_open)
+    is_full = app.decider.admission.is_full
+    unheard = Unheard(operations, RAW_LINES, app.clock, lambda: is_full(LOW))
     return Envelope(
         Paths(operations),
         gate,
@@ -84,4 +104,5 @@ def create_asgi(
         open_paths,
         is_held=lambda: app.held is not None,
         unheard=unheard.answer,
+        problem_page=pages.problem,
     )

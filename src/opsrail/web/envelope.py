@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Mapping
 
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
@@ -28,14 +29,15 @@ SECURITY_HEADERS: Mapping[str, str] = {
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
 }
-"""On every answer. Source: OWASP REST Security Cheat Sheet, section Security Headers."""
+"""On every answer that does not say them itself. Source: OWASP REST Security Cheat Sheet, section Security Headers."""
 
 
 RAW_HEADERS = tuple((name.encode(), value.encode()) for name, value in SECURITY_HEADERS.items())
 RAW_LINES = lines_of(RAW_HEADERS)
-OURS = frozenset(name for name, _ in RAW_HEADERS) | {b"traceparent"}
 WHOLE = frozenset((Response, Rendered))
 """Kinds of answers whose body is there when they are made."""
+CONSOLE = "/console"
+"""Where pages are; errors are pages there too."""
 
 
 class Envelope:
@@ -45,6 +47,7 @@ class Envelope:
         open_paths: Paths that need no key.
         is_held: Whether nothing may be written now.
         unheard: Answers a whole request that is refused unheard; see `opsrail.web.unheard`.
+        problem_page: Makes a page of an error of a page.
 
     Attributes:
         unheard: As given.
@@ -58,6 +61,7 @@ class Envelope:
         open_paths: frozenset[str],
         is_held: Callable[[], bool],
         unheard: Callable[[bytes], bytes | None],
+        problem_page: Callable[[Request, Exception], Response],
     ) -> None:
         self.unheard = unheard
         self._paths = paths
@@ -65,6 +69,7 @@ class Envelope:
         self._gate = gate
         self._clock = clock
         self._open_paths = open_paths
+        self._problem_page = problem_page
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; nothing it raises leaves here."""
@@ -77,8 +82,8 @@ class Envelope:
                 self._admit(scope, headers)
                 response = await self._paths.answer(scope, receive)
             except Exception as error:
-                response = _problem(scope, error)
-            if type(response) in WHOLE:
+                response = self._problem(scope, error)
+            if type(response) in WHOLE and not scope["path"].startswith(CONSOLE):
                 await _send_whole(scope, send, response, trace)
             else:
                 await _send_parts(scope, receive, send, response, trace)
@@ -114,6 +119,13 @@ class Envelope:
                 raise
         if self._is_held() and scope["method"] not in SAFE_METHODS:
             raise ReadOnly("the ledger was rolled back or rewritten, and nobody acknowledged it")
+
+    def _problem(self, scope: Scope, error: Exception) -> Response:
+        """Return the answer to an error: problem details, or a page where a page was asked for."""
+        problem = _problem(scope, error)
+        if not scope["path"].startswith(CONSOLE):
+            return problem
+        return self._problem_page(Request(scope), error)
 
 
 def _problem(scope: Scope, error: Exception) -> Response:
@@ -165,9 +177,11 @@ class _Reply:
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.has_begun = True
-            own = (*RAW_HEADERS, (b"traceparent", self._traceparent.encode()))
-            given = [pair for pair in message.get("headers", ()) if pair[0] not in OURS]
-            message = {**message, "headers": [*given, *own]}
+            given = list(message.get("headers", ()))
+            said = {name for name, _ in given}
+            own = [pair for pair in RAW_HEADERS if pair[0] not in said]
+            trace = (b"traceparent", self._traceparent.encode())
+            message = {**message, "headers": [*given, *own, trace]}
         elif self._is_head and message["type"] == "http.response.body":
             message = {**message, "body": b""}
         await self._send(message)

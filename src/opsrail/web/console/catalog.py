@@ -1,0 +1,15 @@
+"""Every page of the console: which there are, and the files that they need."""
+
+from __future__ import annotations
+
+from opsrail.web.console import files
+from opsrail.web.console.pages import Pages
+from opsrail.web.door import Door, Operation
+
+
+def pages_of(door: Door) -> tuple[Pages, list[Operation]]:
+    """Return what renders pages, and what serves them."""
+    pages = Pages(door.app.clock)
+    operations = files.operations()
+    pages.paths = frozenset(one.path for one in operations if one.method == "GET")
+    return pages, operations

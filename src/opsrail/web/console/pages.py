@@ -1,0 +1,175 @@
+"""Renders pages: templates, what every page shows around its own part, and the headers that keep a page to itself."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from opsrail.clock import Clock
+from opsrail.errors import InvalidInput
+from opsrail.telemetry import CORRELATION
+from opsrail.web.console import words
+from opsrail.web.console.files import address_of
+from opsrail.web.console.forms import csrf_token
+from opsrail.web.door import Answer, Operation, actor_of
+from opsrail.web.problems import fault_record, problem_of
+
+TEMPLATES = Path(__file__).parent / "templates"
+HTML = "text/html; charset=utf-8"
+POLICY = (
+    "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src 'self' data:; "
+    "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'; "
+    "require-trusted-types-for 'script'; trusted-types opsrail"
+)
+"""A script or style runs only with its page's nonce, so that nothing a claimant, a document or a model wrote can be one.
+
+Source: OWASP Content Security Policy Cheat Sheet, strict policy.
+"""
+NOT_THERE = (
+    "There is no such page here. What you look for may have been pruned, or the address was cut."
+)
+NONCE_BYTES = 16
+"""Source: CSP level 3, section 7.1: at least 128 bits."""
+MOST_FAULTS = 100
+Run = Callable[[Request], Awaitable[Response]]
+
+
+class Place(NamedTuple):
+    """An entry of the navigation.
+
+    Attributes:
+        here: What a page says to be shown as this entry.
+        permission: Who has it nowhere does not see the entry.
+    """
+
+    here: str
+    path: str
+    title: str
+    permission: str
+
+
+NAVIGATION = (
+    Place("overview", "/console", "Overview", "health.read"),
+    Place("reviews", "/console/reviews", "Reviews", "reviews.read"),
+    Place("cases", "/console/cases", "Cases", "cases.read"),
+    Place("decisions", "/console/decisions", "Decisions", "decisions.read"),
+    Place("automations", "/console/automations", "Automations", "cases.read"),
+    Place("models", "/console/models", "Models", "models.read"),
+    Place("changes", "/console/changes", "Changes", "changes.read"),
+    Place("rollouts", "/console/rollouts", "Rollouts", "models.read"),
+    Place("alarms", "/console/alarms", "Alarms", "health.read"),
+    Place("ledger", "/console/ledger", "Ledger", "ledger.read"),
+    Place("people", "/console/people", "People", "users.manage"),
+)
+
+
+class Pages:
+    """Makes pages of templates.
+
+    Args:
+        clock: Draws nonces.
+
+    Attributes:
+        paths: Which pages there are; the navigation names no others.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.paths: frozenset[str] = frozenset()
+        self._templates = Environment(
+            loader=FileSystemLoader(TEMPLATES),
+            autoescape=True,
+            undefined=StrictUndefined,
+            auto_reload=False,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._templates.filters |= words.FILTERS
+        self._templates.globals["file"] = address_of
+
+    def render(
+        self,
+        request: Request,
+        template: str,
+        *,
+        title: str,
+        here: str = "",
+        status: int = 200,
+        **values: Any,
+    ) -> Response:
+        """Return a page.
+
+        Args:
+            template: File in `templates/`.
+            title: What the browser's tab shows.
+            here: The navigation's entry that is shown as the current one.
+            values: What the template asks for; a name that is missing is an error, never an empty text.
+        """
+        nonce = self._clock.token(NONCE_BYTES).hex()
+        around = {
+            "title": title,
+            "here": here,
+            "nonce": nonce,
+            "csrf": csrf_token(request),
+            "actor": actor_of(request),
+            "path": request.url.path,
+            "navigation": [place for place in NAVIGATION if place.path in self.paths],
+        }
+        text = self._templates.get_template(template).render({**around, **values})
+        headers = {"content-security-policy": POLICY.format(nonce=nonce)}
+        return Response(text, status, headers, media_type=HTML)
+
+    def fragment(self, template: str, **values: Any) -> Response:
+        """Return a part of a page, which a script of ours puts in its place."""
+        return Response(self._templates.get_template(template).render(values), media_type=HTML)
+
+    def problem(self, request: Request, error: Exception) -> Response:
+        """Return an error as a page."""
+        headers: dict[str, str] = {}
+        if isinstance(error, HTTPException):
+            is_absent = error.status_code == 404
+            problem: dict[str, Any] = {
+                "title": "Not found" if is_absent else error.detail,
+                "status": error.status_code,
+                "detail": NOT_THERE if is_absent else "",
+                "correlation_id": CORRELATION.get(),
+            }
+            headers = dict(error.headers or {})
+        else:
+            problem, headers = problem_of(error)
+            headers.pop("www-authenticate", None)
+        is_ours = problem["status"] >= 500
+        faults = error.faults if isinstance(error, InvalidInput) and not is_ours else ()
+        page = self.render(
+            request,
+            "problem.html",
+            title=problem["title"],
+            status=problem["status"],
+            problem=problem,
+            faults=[fault_record(fault) for fault in faults[:MOST_FAULTS]],
+        )
+        page.headers.update(headers)
+        return page
+
+
+def page(path: str, name: str, run: Run, permission: str) -> Operation:
+    """Return what serves a page.
+
+    Args:
+        permission: What who asks for it must have somewhere.
+    """
+    return Operation("GET", path, name, "A page.", run, SHOWN, is_told=False)
+
+
+def form(path: str, name: str, run: Run, permission: str) -> Operation:
+    """Return what takes in a form that a page sends; it reads it with `form_of` and answers with `see_other`."""
+    return Operation("POST", path, name, "A form.", run, SHOWN, is_told=False)
+
+
+SHOWN = {200: Answer("A page.", media=("text/html",))}

@@ -1,0 +1,132 @@
+// Makes pages come alive: local times, keys, the theme's switch, live figures. Every page works without it.
+"use strict";
+(() => {
+  const policy = window.trustedTypes
+    ? trustedTypes.createPolicy("opsrail", { createHTML: (text) => text })
+    : { createHTML: (text) => text };
+
+  // -- times: the viewer's zone, UTC on hover ------------------------------------------------------------------------
+  const local = new Intl.DateTimeFormat(undefined, {
+    year: "numeric", month: "short", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit",
+  });
+  function localise(root) {
+    for (const time of root.querySelectorAll("time[data-ms]")) {
+      const at = new Date(Number(time.dataset.ms));
+      if (!time.title) time.title = time.textContent;
+      time.textContent = local.format(at);
+    }
+  }
+
+  // -- saying something to who does not look -------------------------------------------------------------------------
+  function say(text) {
+    const said = document.getElementById("said");
+    if (said) said.textContent = text;
+  }
+
+  // -- parts of pages that are fetched again -------------------------------------------------------------------------
+  // The server's own HTML, in which all foreign text is escaped; scripts in it would not run: they have no nonce.
+  async function refetch(part, address) {
+    const answer = await fetch(address, { headers: { accept: "text/html" }, credentials: "same-origin" });
+    if (!answer.ok || answer.redirected) return false;
+    const parsed = new DOMParser().parseFromString(policy.createHTML(await answer.text()), "text/html");
+    const fresh = parsed.body.querySelector("[data-part]") || parsed.body;
+    part.replaceChildren(...fresh.childNodes);
+    localise(part);
+    return true;
+  }
+
+  // -- live figures --------------------------------------------------------------------------------------------------
+  // An element with data-live listens there: an event `figures` holds {name: text} for [data-figure=name] inside it, an
+  // event `refresh` has the part at data-fragment fetched again.
+  function listen(part) {
+    const source = new EventSource(part.dataset.live);
+    source.addEventListener("figures", (event) => {
+      for (const [name, text] of Object.entries(JSON.parse(event.data))) {
+        for (const figure of part.querySelectorAll(`[data-figure="${CSS.escape(name)}"]`)) {
+          if (figure.textContent !== String(text)) figure.textContent = String(text);
+        }
+      }
+    });
+    source.addEventListener("refresh", () => refetch(part, part.dataset.fragment));
+    source.addEventListener("end", () => source.close());
+    source.addEventListener("open", () => { part.dataset.state = "live"; });
+    source.addEventListener("error", () => { part.dataset.state = "waiting"; });
+    window.addEventListener("pagehide", () => source.close());
+  }
+
+  // -- keys ----------------------------------------------------------------------------------------------------------
+  // An element with data-key is clicked (a link, a button) or focused (a field) by that key; rows of a list with
+  // data-rows are walked by j and k and opened by Enter.
+  const isTyping = (target) => target.closest("input, textarea, select, [contenteditable]") !== null
+    && !["checkbox", "radio", "button", "submit"].includes(target.type);
+  function walk(step) {
+    const rows = [...document.querySelectorAll("[data-rows] a[data-row]")];
+    if (!rows.length) return;
+    const at = rows.indexOf(document.activeElement);
+    rows[Math.max(0, Math.min(rows.length - 1, at < 0 ? (step > 0 ? 0 : rows.length - 1) : at + step))].focus();
+  }
+  function showKeys() {
+    const dialog = document.getElementById("keys");
+    const list = dialog.querySelector("dl");
+    const known = [["?", "show these keys"]];
+    if (document.querySelector("[data-rows]")) known.push(["j", "next row"], ["k", "row before"], ["Enter", "open it"]);
+    for (const each of document.querySelectorAll("[data-key]")) {
+      known.push([each.dataset.key, each.dataset.keySays || each.textContent.trim()]);
+    }
+    list.replaceChildren(...known.flatMap(([key, says]) => {
+      const term = document.createElement("dt");
+      const written = document.createElement("kbd");
+      const meaning = document.createElement("dd");
+      written.textContent = key;
+      term.append(written);
+      meaning.textContent = says;
+      return [term, meaning];
+    }));
+    dialog.showModal();
+  }
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
+    if (isTyping(event.target) || document.querySelector("dialog[open]")) return;
+    if (event.key === "?") showKeys();
+    else if (event.key === "j") walk(1);
+    else if (event.key === "k") walk(-1);
+    else {
+      const target = [...document.querySelectorAll("[data-key]")].find((each) => each.dataset.key === event.key);
+      if (!target || target.disabled) return;
+      if (target.matches("a, button, summary")) target.click();
+      else target.focus();
+    }
+    event.preventDefault();
+  });
+
+  // -- theme ---------------------------------------------------------------------------------------------------------
+  function themeSwitch(button) {
+    const root = document.documentElement;
+    const isDark = () => (root.dataset.theme || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
+    const label = () => { button.textContent = isDark() ? "Light" : "Dark"; };
+    button.hidden = false;
+    label();
+    button.addEventListener("click", () => {
+      root.dataset.theme = isDark() ? "light" : "dark";
+      try {
+        localStorage.setItem("opsrail.theme", root.dataset.theme);
+      } catch {
+        // storage is off: it holds for this page
+      }
+      label();
+    });
+  }
+
+  document.documentElement.dataset.alive = "";
+  localise(document);
+  document.querySelectorAll("[data-theme-switch]").forEach(themeSwitch);
+  document.querySelectorAll("[data-live]").forEach(listen);
+  document.querySelectorAll("[data-keys]").forEach((button) => {
+    button.hidden = false;
+    button.addEventListener("click", showKeys);
+  });
+  for (const each of document.querySelectorAll("form[data-confirm]")) {
+    each.addEventListener("submit", (event) => { if (!confirm(each.dataset.confirm)) event.preventDefault(); });
+  }
+  window.opsrail = { localise, say, refetch };
+})();
