@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from opsrail.access.addresses import host_of, is_loopback, is_same_origin
+from opsrail.access.roles import ALL_GRANTS, NO_GRANTS, Grants
 from opsrail.errors import ConfigInvalid, Denied, Fault
 
 SHORTEST_KEY = 16
@@ -32,12 +33,19 @@ class Principal(NamedTuple):
     """Who asks.
 
     Attributes:
-        name: `http:local` or `http:key`; stands in records as the actor.
+        name: Stands in records as the actor: `user:NAME` for a person who signed in, `key:ID` for a key that was given out,
+            `http:key` for the one key of the settings, `http:local` where this machine is trusted.
         tenant: Whose scores it may share.
+        grants: What it may do where.
     """
 
     name: str
     tenant: str = TENANT
+    grants: Grants = NO_GRANTS
+
+
+LOCAL = Principal("http:local", grants=ALL_GRANTS)
+SETTINGS_KEY = Principal("http:key", grants=ALL_GRANTS)
 
 
 class Gate:
@@ -85,7 +93,7 @@ class Gate:
                 raise Unauthenticated(
                     "no API key, or a wrong one; send `Authorization: Bearer KEY`"
                 )
-            return Principal("http:key")
+            return SETTINGS_KEY
         host = headers.get("host", "")
         if not is_loopback(host_of(host) or ""):
             raise Denied(
@@ -97,4 +105,4 @@ class Gate:
                 raise Denied(
                     "another site's page may not change anything here; call from a program, or set an API key"
                 )
-        return Principal("http:local")
+        return LOCAL

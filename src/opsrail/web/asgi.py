@@ -16,6 +16,7 @@ from opsrail.web.cases import Cases
 from opsrail.web.changes import ChangesDoor
 from opsrail.web.comparing import Comparing
 from opsrail.web.console.catalog import pages_of
+from opsrail.web.console.pages import Pages
 from opsrail.web.decisions import Decisions
 from opsrail.web.door import Door, Operation
 from opsrail.web.envelope import RAW_LINES, Envelope
@@ -83,17 +84,7 @@ def create_asgi(
     web = app.config.web
     gate = Gate(web.host if host is None else host, resolved(web.api_key))
     door = Door(app, Office(app.store, app.clock), gate, is_closing)
-    operations: list[Operation] = []
-    health = Health(
-        door, lambda: document(operations, version=__version__, needs_key=gate.needs_key)
-    )
-    inference = Inference(door, health, Points(app))
-    operations += health.operations()
-    for trade in TRADES:
-        operations += trade(door).operations()
-    operations += inference.operations()
-    pages, shown = pages_of(door)
-    operations += shown
+    pages, operations = operations_of(door)
     open_paths = frozenset(one.path for one in operations if one.is_open)
     is_full = app.decider.admission.is_full
     unheard = Unheard(operations, RAW_LINES, app.clock, lambda: is_full(LOW))
@@ -106,3 +97,19 @@ def create_asgi(
         unheard=unheard.answer,
         problem_page=pages.problem,
     )
+
+
+def operations_of(door: Door) -> tuple[Pages, list[Operation]]:
+    """Return what renders pages, and everything that is served, of every trade."""
+    operations: list[Operation] = []
+    health = Health(
+        door, lambda: document(operations, version=__version__, needs_key=door.gate.needs_key)
+    )
+    inference = Inference(door, health, Points(door.app))
+    operations += health.operations()
+    for trade in TRADES:
+        operations += trade(door).operations()
+    operations += inference.operations()
+    pages, shown = pages_of(door)
+    operations += shown
+    return pages, operations

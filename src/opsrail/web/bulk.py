@@ -71,6 +71,7 @@ class Bulk:
             {200: Answer("A decision or a problem a row, in order.", media=(*JSON_LINES, ARROW))},
             content={JSON_LINES[0]: lines},
             parameters=(idempotency_parameter(self._kept_s), DEADLINE),
+            permission="decisions.make",
         )
 
     def _decider_of(self, point: DecisionPoint[Any]) -> Any:

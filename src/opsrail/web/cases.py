@@ -84,12 +84,14 @@ class Cases:
         listed = Answer("Cases, newest first.", answers.Cases)
         actions = Answer("Actions, newest case first.", answers.Actions)
         return [
-            Operation("GET", "/v1/cases", "cases", "List cases.", self.list, {200: listed}, parameters=which),
+            Operation("GET", "/v1/cases", "cases", "List cases.", self.list, {200: listed}, parameters=which,
+                permission="cases.read"),
             *(self._acceptance(automation) for automation in automations),
             *self._by_id("/v1/cases/{case_id}"),
             Operation(
                 "GET", "/v1/actions", "actions", "List actions.", self.actions, {200: actions},
                 parameters=(choice("state", ACTION_STATE), LIMIT_PARAMETER, after_parameter("key")),
+                permission="actions.read",
             ),
         ]  # fmt: skip
 
@@ -98,15 +100,17 @@ class Cases:
         ended = {200: Answer("The case; `running` if it has to be stopped first.", answers.Case)}
         ready = {200: Answer("The case, ready to go on.", answers.Case)}
         return [
-            Operation("GET", one, "case", "Show a case.", self.show, view, parameters=BY_ID, errors=(404,)),
-            Operation("POST", one, "accept", "Ask an unknown automation.", self.refuse, is_told=False),
+            Operation("GET", one, "case", "Show a case.", self.show, view, parameters=BY_ID, errors=(404,),
+                permission="cases.read"),
+            Operation("POST", one, "accept", "Ask an unknown automation.", self.refuse, is_told=False,
+                permission="cases.submit"),
             Operation(
                 "POST", f"{one}/cancel", "cancel_case", "End a case for good.", self.cancel, ended,
-                body=Cancellation, parameters=BY_ID, errors=(404, 409),
+                body=Cancellation, parameters=BY_ID, errors=(404, 409), permission="cases.change",
             ),
             Operation(
                 "POST", f"{one}/retry", "retry_case", "Send a case that was set aside on.", self.retry, ready,
-                parameters=BY_ID, errors=(404, 409),
+                parameters=BY_ID, errors=(404, 409), permission="cases.change",
             ),
         ]  # fmt: skip
 
@@ -124,6 +128,7 @@ class Cases:
             {200: done, 202: taken},
             body=automation.case,
             parameters=(idempotency_parameter(None), PREFER),
+            permission="cases.submit",
         )
 
     def _intake_of(self, automation: Automation[Any, Any]) -> Any:

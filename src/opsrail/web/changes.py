@@ -146,17 +146,19 @@ class ChangesDoor:
         )
         one = "/v1/changes/{change_id}"
         return [
-            Operation("GET", "/v1/changes", "changes", "List changes.", self.list, listed, parameters=which),
+            Operation("GET", "/v1/changes", "changes", "List changes.", self.list, listed, parameters=which,
+                permission="changes.read"),
             Operation(
                 "POST", "/v1/changes", "plan_change", "Plan a change; nothing is altered.", self.plan, planned,
-                body=Plan, errors=(404, 409),
+                body=Plan, errors=(404, 409), permission="changes.plan",
             ),
-            Operation("GET", one, "change", "Show a change.", self.show, shown, parameters=BY_ID, errors=(404,)),
-            self._move("approve", "Agree to a change.", Approval, self._approve),
-            self._move("reject", "Refuse a change.", Word, self._reject),
-            self._move("withdraw", "Take a change back that is not applied.", Word, self._withdraw),
-            self._move("apply", "Let an approved change take hold.", Application, self._apply),
-            self._move("rollback", "Restore what stood before a change.", RollBack, self._rollback),
+            Operation("GET", one, "change", "Show a change.", self.show, shown, parameters=BY_ID, errors=(404,),
+                permission="changes.read"),
+            self._move("approve", "Agree to a change.", Approval, self._approve, "approve"),
+            self._move("reject", "Refuse a change.", Word, self._reject, "approve"),
+            self._move("withdraw", "Take a change back that is not applied.", Word, self._withdraw, "plan"),
+            self._move("apply", "Let an approved change take hold.", Application, self._apply, "apply"),
+            self._move("rollback", "Restore what stood before a change.", RollBack, self._rollback, "apply"),
         ]  # fmt: skip
 
     def _move(
@@ -165,6 +167,7 @@ class ChangesDoor:
         summary: str,
         body: type[BaseModel],
         act: Callable[[str, Any], Awaitable[ChangeView]],
+        right: str,
     ) -> Operation:
         async def run(request: Request) -> Response:
             query_of(request)
@@ -182,6 +185,7 @@ class ChangesDoor:
             body=body,
             parameters=BY_ID,
             errors=(404, 409),
+            permission=f"changes.{right}",
         )
 
     async def list(self, request: Request) -> Response:

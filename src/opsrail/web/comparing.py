@@ -63,7 +63,7 @@ class Comparing:
         return [
             Operation(
                 "GET", "/v1/points/{point}/compare", "compare", "Say how a version disagrees, and where.",
-                self.compare, told, parameters=(POINT, *asked), errors=(404, 422),
+                self.compare, told, parameters=(POINT, *asked), errors=(404, 422), permission="decisions.read",
             )
         ]  # fmt: skip
 

@@ -72,8 +72,10 @@ class Decisions:
         by_id = (DECISION_ID,)
         return [
             *(self._question(point) for point in self._door.app.definitions.points.values()),
-            Operation("GET", one, "decision", "Show a decision.", self.show, shown, parameters=by_id, errors=(404,)),
-            Operation("POST", one, "decide", "Ask an unknown point.", self.refuse, is_told=False),
+            Operation("GET", one, "decision", "Show a decision.", self.show, shown, parameters=by_id, errors=(404,),
+                permission="decisions.read"),
+            Operation("POST", one, "decide", "Ask an unknown point.", self.refuse, is_told=False,
+                permission="decisions.make"),
         ]  # fmt: skip
 
     def _question(self, point: DecisionPoint[Any]) -> Operation:
@@ -93,6 +95,7 @@ class Decisions:
             errors=(409,),
             is_full=self._fullness_of(point),
             expect=self._expect,
+            permission="decisions.make",
         )
 
     def _expect(self) -> None:

@@ -12,14 +12,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from opsrail.access.keys import TENANT, Gate, Principal
+from opsrail.access.roles import NO_GRANTS, Grants
 from opsrail.app import App
 from opsrail.cases.office import Office
+from opsrail.errors import Denied, Fault, InvalidInput
 from opsrail.web.reading import LARGEST_PAGE_COUNT, PAGE_COUNT
 
 CASE_ID = "[0-9A-HJKMNP-TV-Z]{26}"
 REVIEW_ID = f"{CASE_ID}-[0-9]{{1,9}}"
 SUBJECT_ID = "[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
 JSON = "application/json"
+KNOWN = ("user:", "key:")
+"""How the names of those begin who are somebody: what they do is done by them, whatever a body says."""
 JSON_HEADER = (b"content-type", JSON.encode())
 
 
@@ -87,7 +91,8 @@ class Operation:
         is_protocol: Its errors have the shape of the Open Inference Protocol.
         is_full: Whether a request with such headers would be refused now, whatever it asks; None: it never is unheard.
         expect: Called for each request that `is_full` did not refuse, before a task is made of it.
-        is_open: Needs no API key.
+        permission: What who asks must hold somewhere (`access/roles.py`); where, `run` looks itself. None only if `is_open`.
+        is_open: Needs nobody to be known: no key, no session.
         is_told: Stands in the OpenAPI description.
     """
 
@@ -104,6 +109,7 @@ class Operation:
     is_protocol: bool = False
     is_full: Callable[[Sequence[tuple[bytes, bytes]]], bool] | None = None
     expect: Callable[[], None] | None = None
+    permission: str | None = None
     is_open: bool = False
     is_told: bool = True
 
@@ -133,6 +139,50 @@ def actor_of(request: Request) -> str:
     """Return who asks, as records name them."""
     principal = principal_of(request)
     return "http" if principal is None else principal.name
+
+
+def permit(request: Request, permission: str, scope: str) -> None:
+    """Check that who asks may do something to what lies in a scope.
+
+    Args:
+        scope: Name of the automation or decision point.
+
+    Raises:
+        Denied: not there. Nothing was done.
+    """
+    if not grants_of(request).may(permission, scope):
+        raise Denied(f"this needs {permission} where it lies, and you do not hold it there")
+
+
+def scopes_of(request: Request, permission: str) -> frozenset[str] | None:
+    """Return the scopes in which who asks holds a permission, for lists to be filtered by; None: in all."""
+    return grants_of(request).scopes_of(permission)
+
+
+def grants_of(request: Request) -> Grants:
+    """Return what who asks may do where."""
+    principal = principal_of(request)
+    return NO_GRANTS if principal is None else principal.grants
+
+
+def by_of(request: Request, given: str | None) -> str:
+    """Return who acts, as records name them: whom a body names, or who is signed in.
+
+    Args:
+        given: The body's `by`; None: it names nobody.
+
+    Raises:
+        Denied: it names another than the person who is signed in, or the key that was sent.
+        InvalidInput: it names nobody, and neither does the request.
+    """
+    name = actor_of(request)
+    if name.startswith(KNOWN):
+        if given is not None and given not in (name, name.partition(":")[2]):
+            raise Denied(f"`by` names another than {name}; leave it out, or name yourself")
+        return name
+    if given is None:
+        raise InvalidInput("nobody is named", [Fault("by", "say who does this")])
+    return given
 
 
 def tenant_of(request: Request) -> str:

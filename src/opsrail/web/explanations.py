@@ -82,12 +82,12 @@ class Explanations:
         return [
             Operation(
                 "GET", why, "explanation", "Explain a decision.", self.explanation, told,
-                parameters=(DECISION_ID,), errors=(404,),
+                parameters=(DECISION_ID,), errors=(404,), permission="decisions.read",
             ),
             Operation(
                 "GET", "/v1/decisions/{decision_id}/nearest", "nearest",
                 "Find the smallest change that turns a verdict.", self.nearest, turned,
-                parameters=(DECISION_ID, self._towards()), errors=(404, 422),
+                parameters=(DECISION_ID, self._towards()), errors=(404, 422), permission="decisions.read",
             ),
         ]  # fmt: skip
 

@@ -57,17 +57,19 @@ class FeatureViews:
         read = {200: Answer("The features, with where they came from.", answers.Read)}
         taken = {200: Answer("How many values were kept.", answers.Taken)}
         return [
-            Operation("GET", "/v1/features", "feature_views", "List feature views.", self.list, views),
+            Operation("GET", "/v1/features", "feature_views", "List feature views.", self.list, views,
+                permission="features.read"),
             Operation(
-                "GET", one, "feature_view", "Show a feature view.", self.show, view, parameters=BY_REF, errors=(404,)
+                "GET", one, "feature_view", "Show a feature view.", self.show, view, parameters=BY_REF, errors=(404,),
+                permission="features.read",
             ),
             Operation(
                 "GET", f"{one}/values", "features_of", "Read an entity's features.", self.read, read,
-                parameters=(*BY_REF, OF_ENTITY, AT), errors=(404, 422),
+                parameters=(*BY_REF, OF_ENTITY, AT), errors=(404, 422), permission="features.read",
             ),
             Operation(
                 "POST", one, "push_features", "Keep values, known from now on.", self.push, taken, body=answers.Push,
-                parameters=(*BY_REF, KEY), errors=(404,),
+                parameters=(*BY_REF, KEY), errors=(404,), permission="features.write",
             ),
         ]  # fmt: skip
 

@@ -42,7 +42,8 @@ class Health:
         described = {200: Answer("This description.", answers.Description)}
         told = {200: Answer("Every problem that may be answered.", answers.Problems)}
         return [
-            Operation("GET", "/", "index", "List what there is.", self.index, index),
+            Operation("GET", "/", "index", "List what there is.", self.index, index,
+                permission="interface.read"),
             Operation(
                 "GET", "/healthz", "alive", "Say whether the process lives.", self.alive, lives, is_open=True
             ),
@@ -50,7 +51,8 @@ class Health:
                 "GET", "/readyz", "ready", "Say whether it can serve.", self.ready, ready, is_open=True
             ),
             Operation(
-                "GET", "/v1/openapi.json", "openapi", "Describe this interface.", self.openapi, described
+                "GET", "/v1/openapi.json", "openapi", "Describe this interface.", self.openapi, described,
+                permission="interface.read",
             ),
             Operation(
                 "GET", LIST, "problems", "Say what each problem means.", self.problems, told, is_open=True

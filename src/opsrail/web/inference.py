@@ -70,7 +70,8 @@ class Inference:
         server = {200: Answer("Who serves.", answers.ServerMetadata)}
         points = self._door.app.definitions.points.values()
         return [
-            _get("/v2", "server_metadata", "Say who serves.", self.server, server),
+            _get("/v2", "server_metadata", "Say who serves.", self.server, server,
+                permission="interface.read"),
             _get("/v2/health/live", "server_live", "Say whether the server lives.", self.live, live, is_open=True),
             _get("/v2/health/ready", "server_ready", "Say whether it can serve.", self.ready, ready, is_open=True),
             *self._model("", ()),
@@ -87,13 +88,15 @@ class Inference:
         }
         where: dict[str, Any] = {"parameters": (MODEL, *parameters), "errors": (404,)}
         return [
-            _get(path, f"model_metadata{suffix}", "Describe a decision point as a model.", self.model, shown, **where),
+            _get(path, f"model_metadata{suffix}", "Describe a decision point as a model.", self.model, shown, **where,
+                permission="interface.read"),
             _get(
                 f"{path}/ready", f"model_ready{suffix}", "Say whether its model is loaded.",
-                self.model_ready, ready, **where,
+                self.model_ready, ready, **where, permission="interface.read",
             ),
             Operation(
-                "POST", f"{path}/infer", f"infer{suffix}", "Ask an unknown model.", self.infer, is_told=False
+                "POST", f"{path}/infer", f"infer{suffix}", "Ask an unknown model.", self.infer, is_told=False,
+                permission="decisions.make",
             ),
         ]  # fmt: skip
 
@@ -105,6 +108,7 @@ class Inference:
             "answers": {200: Answer("One decision a row.", answers.Inference, media=(JSON, RAW))},
             "content": {JSON: schema},
             "is_protocol": True,
+            "permission": "decisions.make",
         }
         path = f"/v2/models/{point.name}"
         return [

@@ -87,9 +87,8 @@ class Call:
         key = self.metadata.get("idempotency-key")
         if key is not None and not re.fullmatch(KEY, key):
             raise Malformed("the idempotency key must be 1 to 255 visible ASCII characters")
-        name, tenant = self.principal
-        actor = name.replace("http:", "grpc:", 1)
-        return Asking(CORRELATION.get(), actor, tenant, key, budget_ms)
+        actor = self.principal.name.replace("http:", "grpc:", 1)
+        return Asking(CORRELATION.get(), actor, self.principal.tenant, key, budget_ms)
 
 
 class InferenceService:

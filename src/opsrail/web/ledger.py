@@ -36,11 +36,11 @@ class Ledger:
         return [
             Operation(
                 "GET", "/v1/ledger/checkpoint", "checkpoint", "Show the newest checkpoint.", self.checkpoint, newest,
-                errors=(404,),
+                errors=(404,), permission="ledger.read",
             ),
             Operation(
                 "GET", one, "proof", "Prove what the ledger says about a subject.", self.proof, proofs,
-                parameters=BY_SUBJECT, errors=(404,),
+                parameters=BY_SUBJECT, errors=(404,), permission="ledger.read",
             ),
         ]  # fmt: skip
 

@@ -119,12 +119,13 @@ class ModelsDoor:
         point = id_parameter("point", NAME, "Name of a decision point.")
         return [
             Operation("GET", "/v1/models", "models", "List model versions.", self.list, listed,
-                parameters=(of, LIMIT_PARAMETER)),
-            Operation("GET", one, "model", "Show a model version.", self.show, whole, parameters=VERSION, errors=(404,)),
+                parameters=(of, LIMIT_PARAMETER), permission="models.read"),
+            Operation("GET", one, "model", "Show a model version.", self.show, whole, parameters=VERSION, errors=(404,),
+                permission="models.read"),
             Operation("GET", f"{one}/card", "model_card", "Show a version's card.", self.card, card,
-                parameters=(*VERSION, form), errors=(404,)),
+                parameters=(*VERSION, form), errors=(404,), permission="models.read"),
             Operation("GET", "/v1/points/{point}/history", "history", "Say what was live when.", self.history, held,
-                parameters=(point, at, LIMIT_PARAMETER), errors=(404,)),
+                parameters=(point, at, LIMIT_PARAMETER), errors=(404,), permission="models.read"),
         ]  # fmt: skip
 
     async def list(self, request: Request) -> Response:

@@ -80,11 +80,12 @@ class Outcomes:
         return [
             Operation(
                 "GET", path, "outcomes", "List what turned out true of a decision.", self.list, listed,
-                parameters=(DECISION_ID,), errors=(404,),
+                parameters=(DECISION_ID,), errors=(404,), permission="decisions.read",
             ),
             Operation(
                 "POST", path, "record_outcome", "Say what turned out true of a decision.", self.record, written,
                 body=Outcome, parameters=(DECISION_ID, idempotency_parameter(None, "outcome")), errors=(404, 409),
+                permission="outcomes.write",
             ),
         ]  # fmt: skip
 

@@ -47,7 +47,8 @@ class Processes:
         shown = {200: Answer("The models in child processes, as they fare now.", answers.Processes)}
         return [
             Operation(
-                "GET", "/v1/processes", "processes", "List models in child processes.", self.list, shown
+                "GET", "/v1/processes", "processes", "List models in child processes.", self.list, shown,
+                permission="models.read",
             ),
             Operation(
                 "POST",
@@ -59,6 +60,7 @@ class Processes:
                 body=Release,
                 parameters=WHICH,
                 errors=(404,),
+                permission="models.change",
             ),
         ]  # fmt: skip
 

@@ -52,7 +52,7 @@ class Replays:
         return [
             Operation(
                 "GET", "/v1/decisions/{decision_id}/replay", "replay", "Decide a decision again.",
-                self.replay, told, parameters=(DECISION_ID,), errors=(404,),
+                self.replay, told, parameters=(DECISION_ID,), errors=(404,), permission="decisions.read",
             )
         ]  # fmt: skip
 

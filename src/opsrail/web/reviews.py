@@ -78,6 +78,7 @@ class Reviews:
                 self.list,
                 {200: waiting},
                 parameters=which,
+                permission="reviews.read",
             ),
             Operation(
                 "GET",
@@ -88,6 +89,7 @@ class Reviews:
                 shown,
                 parameters=BY_ID,
                 errors=(404,),
+                permission="reviews.read",
             ),
             self._change(
                 "claim", "Hold a review for 15 minutes; again: longer.", self.claim, Holding
@@ -109,6 +111,7 @@ class Reviews:
             body=body,
             parameters=BY_ID,
             errors=(404, 409),
+            permission="reviews.rule",
         )
 
     async def list(self, request: Request) -> Response:

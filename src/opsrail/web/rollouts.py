@@ -163,14 +163,15 @@ class WatchDoor:
         return [
             Operation(
                 "GET", "/v1/rollouts", "rollouts", "List rollouts.", self.list, listed,
-                parameters=(OF_POINT, state, LIMIT_PARAMETER),
+                parameters=(OF_POINT, state, LIMIT_PARAMETER), permission="changes.read",
             ),
             Operation(
                 "POST", "/v1/rollouts", "begin_rollout", "Begin a rollout in steps.", self.begin, begun,
-                body=Beginning, errors=(404, 409),
+                body=Beginning, errors=(404, 409), permission="rollouts.change",
             ),
             Operation(
-                "GET", ONE, "rollout", "Show a rollout.", self.show, shown, parameters=BY_ID, errors=(404,)
+                "GET", ONE, "rollout", "Show a rollout.", self.show, shown, parameters=BY_ID, errors=(404,),
+                permission="changes.read",
             ),
         ]  # fmt: skip
 
@@ -179,7 +180,7 @@ class WatchDoor:
         return [
             Operation(
                 "POST", f"{ONE}/{verb}", f"{verb}_rollout", summary, self._changing(verb), shown,
-                body=Deed, parameters=BY_ID, errors=(404, 409),
+                body=Deed, parameters=BY_ID, errors=(404, 409), permission="rollouts.change",
             )
             for verb, summary in VERBS.items()
         ]  # fmt: skip
@@ -194,15 +195,15 @@ class WatchDoor:
         return [
             Operation(
                 "GET", "/v1/alarms", "alarms", "List alarms.", self.alarms, rung,
-                parameters=(OF_POINT, rings, LIMIT_PARAMETER),
+                parameters=(OF_POINT, rings, LIMIT_PARAMETER), permission="health.read",
             ),
             Operation(
                 "POST", "/v1/alarms/{alarm_id}/close", "close_alarm", "Close an alarm.", self.close, closed,
-                body=Deed, parameters=by_alarm, errors=(404, 409),
+                body=Deed, parameters=by_alarm, errors=(404, 409), permission="alarms.change",
             ),
             Operation(
                 "GET", "/v1/guarantees", "guarantees", "List guarantees that stand.", self.guarantees, stand,
-                parameters=(OF_POINT,),
+                parameters=(OF_POINT,), permission="changes.read",
             ),
         ]  # fmt: skip
 

@@ -11,6 +11,9 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 from starlette.types import Receive, Scope
 
+from opsrail.access.keys import Principal
+from opsrail.access.roles import NO_GRANTS
+from opsrail.errors import Denied
 from opsrail.web.door import Operation
 
 TEMPLATE = re.compile(r"\{[a-z_]+\}")
@@ -40,6 +43,8 @@ class Methods:
         operation = self._operations.get(method)
         if operation is None:
             raise HTTPException(405, headers={"allow": self._allow})
+        if not operation.is_open:
+            _authorize(scope, operation.permission)
         return operation.run(Request(scope, receive))
 
 
@@ -65,6 +70,7 @@ class Paths:
 
         Raises:
             HTTPException: 404, 405.
+            Denied: who asks holds the operation's permission nowhere.
         """
         if (methods := self._exact.get(scope["path"])) is not None:
             return methods(scope, receive)
@@ -74,6 +80,13 @@ class Paths:
                 scope.update(found)
                 return methods(scope, receive)
         raise HTTPException(404)
+
+
+def _authorize(scope: Scope, permission: str | None) -> None:
+    principal: Principal | None = scope.get("opsrail.principal")
+    grants = NO_GRANTS if principal is None else principal.grants
+    if permission is None or not grants.may_somewhere(permission):
+        raise Denied(f"this needs {permission or 'a permission that nobody has'}; ask an admin")
 
 
 async def _nobody(request: Request) -> Response:

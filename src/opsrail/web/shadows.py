@@ -63,6 +63,7 @@ class Challengers:
                 told,
                 parameters=(POINT,),
                 errors=(404,),
+                permission="models.read",
             )
         ]
 

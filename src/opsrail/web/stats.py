@@ -93,7 +93,11 @@ class LiveStats:
         """Return what is served."""
         told = {200: Answer("Rates, latencies by stage, cache, models.", Stats)}
         summary = "Say what the decision road does now."
-        return [Operation("GET", "/v1/stats", "stats", summary, self.stats, told)]
+        return [
+            Operation(
+                "GET", "/v1/stats", "stats", summary, self.stats, told, permission="health.read"
+            )
+        ]
 
     async def stats(self, request: Request) -> Response:
         """Answer with the figures of this process."""

@@ -106,7 +106,7 @@ class Tuning:
         return [
             Operation(
                 "POST", "/v1/points/{point}/tune", "tune", "Choose bands with a guarantee.", self.tune, told,
-                body=Tune, parameters=(POINT,), errors=(404,),
+                body=Tune, parameters=(POINT,), errors=(404,), permission="lab.use",
             )
         ]  # fmt: skip
 

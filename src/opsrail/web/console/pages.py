@@ -17,7 +17,7 @@ from opsrail.telemetry import CORRELATION
 from opsrail.web.console import words
 from opsrail.web.console.files import address_of
 from opsrail.web.console.forms import csrf_token
-from opsrail.web.door import Answer, Operation, actor_of
+from opsrail.web.door import Answer, Operation, actor_of, grants_of
 from opsrail.web.problems import fault_record, problem_of
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -119,7 +119,11 @@ class Pages:
             "csrf": csrf_token(request),
             "actor": actor_of(request),
             "path": request.url.path,
-            "navigation": [place for place in NAVIGATION if place.path in self.paths],
+            "navigation": [
+                place
+                for place in NAVIGATION
+                if place.path in self.paths and grants_of(request).may_somewhere(place.permission)
+            ],
         }
         text = self._templates.get_template(template).render({**around, **values})
         headers = {"content-security-policy": POLICY.format(nonce=nonce)}
@@ -164,12 +168,14 @@ def page(path: str, name: str, run: Run, permission: str) -> Operation:
     Args:
         permission: What who asks for it must have somewhere.
     """
-    return Operation("GET", path, name, "A page.", run, SHOWN, is_told=False)
+    return Operation("GET", path, name, "A page.", run, SHOWN, permission=permission, is_told=False)
 
 
 def form(path: str, name: str, run: Run, permission: str) -> Operation:
     """Return what takes in a form that a page sends; it reads it with `form_of` and answers with `see_other`."""
-    return Operation("POST", path, name, "A form.", run, SHOWN, is_told=False)
+    return Operation(
+        "POST", path, name, "A form.", run, SHOWN, permission=permission, is_told=False
+    )
 
 
 SHOWN = {200: Answer("A page.", media=("text/html",))}
