@@ -120,6 +120,7 @@ async def ask(question: str, path: Path, copies: Path) -> dict[str, Any]:
     import pyarrow
     import scipy.stats  # noqa: F401
 
+    from opsrail.app.columns_apart import ColumnsApart
     from opsrail.clock import SystemClock
     from opsrail.connect.catalog import runtimes
     from opsrail.lab.backtester import Backtester, Question
@@ -138,8 +139,10 @@ async def ask(question: str, path: Path, copies: Path) -> dict[str, Any]:
         "fraud-risk", bands_policy(BANDS), 0, clock.now_ms(), model=model,
         segments=SEGMENTS if question == "segments" else (), wrongs=(wrong_of("approve|fraud=2500"),),
     )  # fmt: skip
-    found = await Backtester(store, registry, asked, copies).run()
+    apart = ColumnsApart("", path)
+    found = await Backtester(store, registry, asked, copies, apart=apart).run()
     took_s = time.perf_counter() - begun_s
+    apart.close()
     await store.close()
     (errors,) = found.errors_now
     return {

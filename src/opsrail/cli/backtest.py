@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -110,7 +111,8 @@ def backtest(invocation: Invocation, **given: Any) -> None:
 
 
 def _backtested(invocation: Invocation, wish: Wish) -> Backtest:
-    from opsrail.app import NOTHING
+    from opsrail.app import DATABASE, NOTHING
+    from opsrail.app.columns_apart import ColumnsApart
     from opsrail.cases.loader import load_file
     from opsrail.cli.progress import Ticker
     from opsrail.cli.session import absolute, on_app
@@ -136,10 +138,11 @@ def _backtested(invocation: Invocation, wish: Wish) -> Backtest:
             usd_per_hour=wish.usd_per_hour, changed=wish.output,
         )  # fmt: skip
         total = (await app.store.count(DecisionRow, *equals(point=wish.point))).get((), 0)
-        with Ticker("decisions") as ticker:
+        apart = ColumnsApart(app.config.store.url, invocation.data / DATABASE)
+        with Ticker("decisions") as ticker, closing(apart):
             return await Backtester(
                 app.store, app.registry, question, invocation.data / COPIES,
-                lambda done: ticker.tick(done, max(done, total)),
+                lambda done: ticker.tick(done, max(done, total)), apart,
             ).run()  # fmt: skip
 
     return on_app(invocation, work, definitions)

@@ -21,7 +21,7 @@ from opsrail.lab.backtested import Backtest, Wrong
 from opsrail.lab.changed import Changes, keep_scores, kept_scores
 from opsrail.lab.conditions import comparisons_of
 from opsrail.lab.counting import Counting
-from opsrail.lab.history import PART_ROWS, ROW_COLUMNS, SLACK_MS, id_from, parts
+from opsrail.lab.history import PART_ROWS, ROW_COLUMNS, SLACK_MS, Apart, id_from, parts
 from opsrail.lab.joins import Told, outcomes, rulings, shadows
 from opsrail.lab.judging import KEEP, UNKNOWN_VALUES, DataPolicy, judged
 from opsrail.lab.records import parsed
@@ -76,6 +76,7 @@ class Backtester:
     Args:
         folder: Where copies and scores are kept; None: nowhere.
         progress: Called with the number of decisions judged so far.
+        apart: Reads a long history meanwhile; None: this process does.
     """
 
     def __init__(
@@ -85,7 +86,9 @@ class Backtester:
         question: Question,
         folder: Path | None,
         progress: Callable[[int], None] = lambda done: None,
+        apart: Apart | None = None,
     ) -> None:
+        self._apart = apart
         self._store = store
         self._registry = registry
         self._question = question
@@ -124,7 +127,7 @@ class Backtester:
         try:
             async for part in parts(
                 self._store, asked.point, since_ms=asked.since_ms, until_ms=asked.until_ms,
-                folder=self._folder, names=names,
+                folder=self._folder, names=names, apart=self._apart,
             ):  # fmt: skip
                 await self._part(part, counting, ruled, told)
                 done += part.num_rows

@@ -13,12 +13,13 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import pyarrow
 import pyarrow.compute
 
 from opsrail.clock import ulid_text
+from opsrail.errors import Unavailable
 from opsrail.lab.copies import Copies, Part
 from opsrail.lab.joins import with_rulings
 from opsrail.lab.places import COPIES as COPIES
@@ -53,6 +54,25 @@ ROW_COLUMNS: Mapping[str, str] = {
 }
 """Columns of a history that stand in columns of the row: no record is read for them."""
 Progress = Callable[[int], None]
+
+
+class Apart(Protocol):
+    """Reads parts of the rows' own columns in another process."""
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it would answer now."""
+        ...
+
+    def start(self) -> None:
+        """Get ready; again: nothing."""
+        ...
+
+    async def part(
+        self, point: str, names: Sequence[str], after: str, until: str, limit: int
+    ) -> tuple[pyarrow.Table, str]:
+        """Return what `part_of_rows` returns. Raises Unavailable: it is gone."""
+        ...
 
 
 async def history(
@@ -101,6 +121,7 @@ async def parts(
     until_ms: int | None = None,
     folder: Path | None = None,
     names: Sequence[str] | None = None,
+    apart: Apart | None = None,
     progress: Progress = lambda done: None,
 ) -> AsyncIterator[pyarrow.Table]:
     """Yield the same decisions part by part, at most `PART_ROWS` each, as `records.parsed` gives them: `facts.NAME`.
@@ -108,10 +129,13 @@ async def parts(
     Args:
         names: Columns that are wanted, `at_ms` and `id` among them; one that ends with a dot stands for all behind it. None:
             all.
+        apart: Reads the rows' own columns of a long history meanwhile; None: this process does.
     """
     now_ms = await store.now_ms()
     until_ms = now_ms if until_ms is None else until_ms
-    walk = _Walk(store, point, None if folder is None else Copies(folder, point), names, now_ms)
+    walk = _Walk(
+        store, point, None if folder is None else Copies(folder, point), names, now_ms, apart
+    )
     after, end = id_from(since_ms - SLACK_MS), id_from(until_ms + SLACK_MS)
     done = 0
     gc.freeze()  # or each full collection looks at all that libraries made, 100 ms every 10,000 records
@@ -131,6 +155,31 @@ async def parts(
         gc.unfreeze()
 
 
+async def part_of_rows(
+    store: Store, point: str, names: Sequence[str], after: str, until: str, limit: int
+) -> tuple[pyarrow.Table, str]:
+    """Return the part that comes next, of the rows' own columns, and up to which id it reaches.
+
+    Args:
+        names: Of `ROW_COLUMNS`.
+        after: Id that it begins behind.
+        until: Last id that may be in it.
+        limit: Rows, at most.
+    """
+    wanted = [*dict.fromkeys([*names, "id"])]
+    columns = await store.columns(
+        DecisionRow, [ROW_COLUMNS[name] for name in wanted],
+        Where("point", "=", point), Where("id", "<=", until), after=(after,), limit=limit,
+    )  # fmt: skip
+    ids = columns[wanted.index("id")]
+    arrays = {
+        name: pyarrow.array(column, FIXED[name])
+        for name, column in zip(wanted, columns, strict=True)
+        if name in names
+    }
+    return pyarrow.table(arrays), ids[-1] if len(ids) == limit else until
+
+
 def id_from(at_ms: int) -> str:
     """Return an id that all ids made from a moment on come behind."""
     return ulid_text(min(max(at_ms, 0), 2**48 - 1) << 80)
@@ -146,13 +195,15 @@ class _Walk:
         copies: Copies | None,
         names: Sequence[str] | None,
         now_ms: int,
+        apart: Apart | None,
     ) -> None:
         self._store = store
         self._point = point
         self._copies = copies
         self._names = names
         self._settled = id_from(now_ms - SETTLED_MS)
-        self._ahead: asyncio.Task[list[list[Any]]] | None = None
+        self._apart = apart
+        self._ahead: asyncio.Task[tuple[pyarrow.Table, str]] | None = None
         self._ahead_of: tuple[str, str] | None = None
         self._is_narrow = names is not None and set(names) <= ROW_COLUMNS.keys()
 
@@ -219,27 +270,26 @@ class _Walk:
     async def _narrow(self, after: str, until: str) -> tuple[pyarrow.Table, str]:
         """Return the next part from the rows' own columns, and up to which id it reaches; nothing is copied.
 
-        The part behind it is read meanwhile.
+        The part behind it is read meanwhile, where the history is long in a process of its own.
         """
         ahead = self._ahead if self._ahead_of == (after, until) else None
-        ids, *columns = await (ahead or self._columns(after, until))
-        reached = ids[-1] if len(ids) == PART_ROWS else until
+        part, reached = await (ahead or self._read(after, until))
         self.close()
         if reached != until:
+            if self._apart is not None:
+                self._apart.start()
             self._ahead_of = (reached, until)
-            self._ahead = asyncio.create_task(self._columns(reached, until))
-        arrays = {
-            name: pyarrow.array(column, FIXED[name])
-            for name, column in zip(self._names or (), columns, strict=True)
-        }
-        return pyarrow.table(arrays), reached
+            self._ahead = asyncio.create_task(self._read(reached, until))
+        return part, reached
 
-    async def _columns(self, after: str, until: str) -> list[list[Any]]:
-        """Return the ids of the decisions that come next, and the columns that are wanted."""
-        return await self._store.columns(
-            DecisionRow, ["id", *(ROW_COLUMNS[name] for name in self._names or ())],
-            Where("point", "=", self._point), Where("id", "<=", until), after=(after,), limit=PART_ROWS,
-        )  # fmt: skip
+    async def _read(self, after: str, until: str) -> tuple[pyarrow.Table, str]:
+        names = self._names or ()
+        if self._apart is not None and self._apart.is_ready:
+            try:
+                return await self._apart.part(self._point, names, after, until, PART_ROWS)
+            except Unavailable:
+                self._apart = None  # what it would have read is read here
+        return await part_of_rows(self._store, self._point, names, after, until, PART_ROWS)
 
     def close(self) -> None:
         """Wait for nothing any more."""
