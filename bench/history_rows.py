@@ -46,7 +46,7 @@ def make(path: Path, count: int) -> None:
     training, test = split_by_year(read_claims())
     models = [train(training, test, seed=seed) for seed in (0, 1)]
     asyncio.run(_begin(path, models))
-    decided = list(_decided(models[0]))
+    decided = list(decided_claims(models[0]))
     frauds = [is_fraud(row) for row in read_claims() if row["MonthClaimed"] != "0"]
     database = sqlite3.connect(path)
     database.execute("PRAGMA synchronous = OFF")
@@ -78,7 +78,7 @@ async def _begin(path: Path, models: list[Any]) -> None:
     await store.close()
 
 
-def _decided(model: Any) -> Iterator[DecisionRow]:
+def decided_claims(model: Any) -> Iterator[DecisionRow]:
     """Yield the row of each claim, decided."""
     loaded = runtimes()["onnx"].load(model.onnx_bytes, model.digest)
     claims = [row for row in read_claims() if row["MonthClaimed"] != "0"]  # one of the file is none

@@ -1,0 +1,210 @@
+"""Every page of the console on an installation of 1,000,000 decisions and 100,000 cases: how long, and how many queries.
+
+The pages are those that the operations name; ids in their paths come from the store: oldest, newest and some between.
+What a page leads to by filters and `next` is asked for too. Each is asked for over HTTP, one after the other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import http.client
+import itertools
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote, urlsplit
+
+from bench import console_store
+from bench.console_rows import AUTOMATION, POINT, QUEUE
+from bench.figures import Report, machine, percentile, rounded, say
+from bench.page_links import led
+from examples.claims.train import MODEL_NAME
+from opsrail.app import DATABASE
+from opsrail.clock import SystemClock, ulid_text
+from opsrail.store.sqlite import SqliteStore
+from opsrail.values.cases import CaseRow
+from opsrail.values.changes import ChangeRow
+from opsrail.values.decisions import DecisionRow
+from opsrail.values.reviews import ReviewRow
+from opsrail.values.rollouts import AlarmRow, RolloutRunRow
+from opsrail.values.rows import Where
+from opsrail.web.routing import TEMPLATE
+
+ROOT = Path(__file__).parents[1]
+TARGETS = {"slowest_page_p50_ms": "<= 150", "most_queries": "<= 5"}
+VARIANTS = 12
+"""Filters and further pages of one list that are measured, at most."""
+KEYED = {
+    "case_id": CaseRow,
+    "decision_id": DecisionRow,
+    "review_id": ReviewRow,
+    "change_id": ChangeRow,
+    "run_id": RolloutRunRow,
+    "rollout_id": RolloutRunRow,
+    "alarm_id": AlarmRow,
+}
+NAMED = {
+    "automation": (AUTOMATION,),
+    "point": (POINT,),
+    "queue": (QUEUE,),
+    "name": (MODEL_NAME,),
+    "model": (MODEL_NAME,),
+    "number": ("1", "2"),
+    "version": ("1", "2"),
+    "user": ("anna",),
+}
+
+
+class Asked(NamedTuple):
+    """What one request was answered with."""
+
+    took_ms: float
+    queries: int
+    status: int
+    is_page: bool
+    body: str
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare options."""
+    console_store.add_arguments(parser)
+    parser.add_argument("--requests", type=int, default=24, help="of each page")
+
+
+def run(asked: argparse.Namespace) -> Report:
+    """Measure and report."""
+    folder = console_store.store_folder(asked.cache, decisions=asked.decisions, renew=asked.renew)
+    values = asyncio.run(ids(folder))
+    pages: dict[str, list[Asked]] = {}
+    with serving(folder) as (url, templates):
+        for template in templates:
+            pages |= measured(url, template, values, asked.requests)
+    figures: dict[str, float] = {}
+    p50s = {name: statistics.median(one.took_ms for one in said) for name, said in pages.items()}
+    most = {name: max(one.queries for one in said) for name, said in pages.items()}
+    slowest, widest = max(p50s, key=p50s.__getitem__), max(most, key=most.__getitem__)
+    figures = {
+        "slowest_page_p50_ms": rounded(p50s[slowest]),
+        "most_queries": most[widest],
+        "page_count": len(pages),
+    }
+    say(f"slowest: {slowest}; most queries: {widest}")
+    for name, said in pages.items():
+        figures[f"{name} p50_ms"] = rounded(p50s[name])
+        figures[f"{name} p99_ms"] = rounded(percentile([one.took_ms for one in said], 0.99))
+        figures[f"{name} queries"] = most[name]
+    told = {"slowest_page": slowest, "page_of_most_queries": widest, **machine(folder)}
+    return Report("pages", figures, targets=TARGETS, machine=told)
+
+
+def measured(
+    url: str, template: str, values: Mapping[str, Sequence[str]], count: int
+) -> Iterator[tuple[str, list[Asked]]]:
+    """Yield each page of a template, and those of its filters, with their answers."""
+    places = filled(template, values)
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
+    first = ask(connection, places[0])
+    if not first.is_page:
+        return
+    yield (
+        template,
+        [ask(connection, place) for place in itertools.islice(itertools.cycle(places), count)],
+    )
+    own = places[0]
+    for variant in variants(own, first.body):
+        yield (
+            f"{template}?{urlsplit(variant).query}",
+            [ask(connection, variant) for _ in range(count)],
+        )
+    connection.close()
+
+
+def variants(own: str, body: str) -> list[str]:
+    """Return what a page's own links and forms change in its query: one of each field's values, and the next page."""
+    found = led(body, own)
+    kept: dict[str, str] = {} if found.next is None else {"next": found.next}
+    for place in (*found.asks, *found.links):
+        path, _, query = place.partition("?")
+        if path == own and query:
+            kept.setdefault(query, place)
+    return list(kept.values())[:VARIANTS]
+
+
+def ask(connection: http.client.HTTPConnection, place: str) -> Asked:
+    """Ask for a page; of a stream of events no more than that it begins."""
+    begun = time.perf_counter()
+    connection.request("GET", place, headers={"accept": "text/html"})
+    answer = connection.getresponse()
+    media = answer.getheader("content-type", "")
+    if "event-stream" in media:
+        connection.close()
+        return Asked(0.0, 0, answer.status, False, "")
+    body = answer.read()
+    took_ms = 1000 * (time.perf_counter() - begun)
+    assert answer.status == 200, f"{place} answered {answer.status}: {body[:2000]!r}"
+    queries = int(answer.getheader("x-bench-queries", "0"))
+    return Asked(took_ms, queries, answer.status, "text/html" in media, body.decode())
+
+
+def filled(template: str, values: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return a template's paths, each parameter filled with each of its values in turn."""
+    names = [part[1:-1] for part in TEMPLATE.findall(template)]
+    if unknown := [name for name in names if not values.get(name)]:
+        raise AssertionError(
+            f"{template}: nothing is known to fill {unknown}; teach bench/pages.py"
+        )
+    most = max((len(values[name]) for name in names), default=1)
+    places = []
+    for turn in range(most):
+        place = template
+        for name in names:
+            place = place.replace(f"{{{name}}}", quote(values[name][turn % len(values[name])]))
+        places.append(place)
+    return places
+
+
+async def ids(folder: Path) -> dict[str, Sequence[str]]:
+    """Return for each parameter of a path what the installation has: the first, the last and some between."""
+    found: dict[str, Sequence[str]] = defaultdict(tuple, NAMED)
+    clock = SystemClock()
+    store = SqliteStore(folder / DATABASE, clock=clock)
+    await store.open()
+    now_ms = clock.now_ms()
+    for name, table in KEYED.items():
+        rows: list[tuple[Any, ...]] = [
+            *await store.select(table, limit=1),
+            *await store.select(table, descending=True, limit=2),
+        ]
+        for part in range(1, 20):
+            middle = ulid_text((now_ms - part * console_store.SPAN_MS // 20) << 80)
+            rows += await store.select(table, Where("id", ">", middle), limit=1)
+        found[name] = tuple(dict.fromkeys(str(row[0]) for row in rows))
+    await store.close()
+    return found
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[tuple[str, list[str]]]:
+    """Serve the folder in a process of its own; give the address and the paths of all pages."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bench.pages_server", str(folder)],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    try:
+        line = process.stdout.readline()
+        assert line, "the server did not start"
+        told = json.loads(line)
+        yield told["url"], told["pages"]
+    finally:
+        process.communicate(timeout=60)
