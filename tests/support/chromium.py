@@ -147,12 +147,20 @@ async def assert_accessible(page: Page, *, but: tuple[str, ...] = ()) -> None:
     assert found == [], f"{page.url} is not accessible:\n" + "\n".join(found)
 
 
-async def page_faults(page: Page, but: tuple[str, ...] = ()) -> list[str]:
-    """Return what axe-core finds, a line a rule and place."""
+async def page_faults(
+    page: Page, but: tuple[str, ...] = (), *, only: tuple[str, ...] = ()
+) -> list[str]:
+    """Return what axe-core finds, a line a rule and place.
+
+    Args:
+        but: Ids of rules that are left out.
+        only: Ids of the only rules that are looked at; empty: all of `AXE_TAGS`.
+    """
     if not await page.evaluate("'axe' in window"):
         await page.evaluate(AXE.read_text(encoding="utf-8") + "\n;0")
+    which = {"type": "rule", "values": list(only)}
     options = {
-        "runOnly": {"type": "tag", "values": list(AXE_TAGS)},
+        "runOnly": which if only else {"type": "tag", "values": list(AXE_TAGS)},
         "rules": {name: {"enabled": False} for name in but},
         "resultTypes": ["violations"],
     }

@@ -1,0 +1,138 @@
+"""Walks the console as a person with all rights would: every link and every form that only asks, and looks at each page."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from playwright.async_api import Page
+
+from bench.page_links import Led, led
+from tests.support.chromium import page_faults
+from tests.support.hostile import harm_in
+
+START = "/console"
+NARROW = {"width": 320, "height": 700}
+"""WCAG 2.2, 1.4.10 Reflow: 320 CSS pixels, what 1280 are at 400 %."""
+PLAIN = re.compile(r"[a-z][a-z-]*")
+WIDE = """() => {
+  const most = document.documentElement.clientWidth + 1;
+  if (document.documentElement.scrollWidth <= most) return [];
+  const wide = [...document.querySelectorAll('body *')].filter(each => {
+    for (let at = each; at; at = at.parentElement) {
+      if (at !== document.documentElement && at !== document.body && /auto|scroll|hidden|clip/.test(getComputedStyle(at).overflowX)) return false;
+    }
+    return each.getBoundingClientRect().right > most;
+  });
+  return wide.slice(-3).map(each => each.outerHTML.slice(0, 120));
+}"""  # noqa: E501 - a condition that stands together
+
+
+@dataclass
+class Seen:
+    """One page as it was seen.
+
+    Attributes:
+        kind: Its path without ids and names, with the names of what its query asks.
+        harm: What payloads did to it.
+        faults: What axe-core finds, light and dark; looked for on the first page of a kind.
+        wide: What sticks out of a window of 320 pixels; looked for on the first page of a kind.
+    """
+
+    address: str
+    kind: str
+    status: int
+    led: Led
+    harm: list[str]
+    faults: list[str] = field(default_factory=list)
+    wide: list[str] = field(default_factory=list)
+
+
+def kind_of(address: str) -> str:
+    """Return what tells a kind of page from others: its path with `*` for what is not a plain word, and query names."""
+    path, _, query = address.partition("?")
+    parts = [part if PLAIN.fullmatch(part) else "*" for part in path.strip("/").split("/")]
+    names = sorted({pair.partition("=")[0] for pair in query.split("&") if pair})
+    return "/" + "/".join(parts) + ("?" + "&".join(names) if names else "")
+
+
+class Crawl:
+    """A walk through the console.
+
+    Args:
+        most: Pages of one kind that are looked at.
+
+    Attributes:
+        seen: Pages, in the order of the walk.
+        files: Links that lead to something else than a page, with their status.
+    """
+
+    def __init__(self, page: Page, *, most: int = 2) -> None:
+        self._page = page
+        self._most = most
+        self.seen: list[Seen] = []
+        self.files: dict[str, int] = {}
+        self._counts: dict[str, int] = {}
+        self._known: set[str] = set()
+        self._waiting: deque[str] = deque()
+
+    async def walk(self, start: str = START) -> None:
+        """Follow links until nothing new of a kind is left."""
+        self._meet([start])
+        while self._waiting:
+            address = self._waiting.popleft()
+            if self._counts.get(kind_of(address), 0) >= self._most:
+                continue
+            self._counts[kind_of(address)] = self._counts.get(kind_of(address), 0) + 1
+            answer = await self._page.request.head(address, max_redirects=0)
+            if "text/html" in answer.headers.get("content-type", "") or answer.status == 303:
+                found = await self.look(address)
+                self._meet((*found.led.links, *found.led.asks))
+            else:
+                self.files[address] = answer.status
+
+    def _meet(self, addresses: Sequence[str]) -> None:
+        for address in addresses:
+            if address.startswith(START) and address not in self._known:
+                self._known.add(address)
+                self._waiting.append(address)
+
+    async def look(self, address: str, *, closely: bool = True) -> Seen:
+        """Open a page and look at it.
+
+        Args:
+            closely: Whether the first of its kind is looked at by axe-core and in a narrow window.
+        """
+        page = self._page
+        answer = await page.goto(address)
+        assert answer is not None
+        kind = kind_of(address)
+        is_new = all(one.kind != kind for one in self.seen)
+        content = led(await page.content(), address)
+        found = Seen(address, kind, answer.status, content, await harm_in(page))
+        if closely and is_new:
+            found.faults = await self._accessible()
+            await page.set_viewport_size(NARROW)
+            found.wide = await page.evaluate(WIDE)
+            await page.set_viewport_size({"width": 1280, "height": 800})
+        self.seen.append(found)
+        return found
+
+    async def _accessible(self) -> list[str]:
+        await self._page.emulate_media(color_scheme="light")
+        faults = await page_faults(self._page)
+        await self._page.emulate_media(color_scheme="dark")
+        dark = await page_faults(self._page, only=("color-contrast", "link-in-text-block"))
+        await self._page.emulate_media(color_scheme="light")
+        return [*faults, *(f"dark: {line}" for line in dark)]
+
+
+def heading_faults(levels: Sequence[int]) -> list[str]:
+    """Return what is wrong with the order of a page's headings."""
+    faults = [] if levels.count(1) == 1 else [f"{levels.count(1)} headings of level 1"]
+    for before, level in zip((0, *levels), levels, strict=False):
+        if level > before + 1:
+            faults.append(f"level {level} follows level {before}")
+    return faults
