@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: help setup check test test-all test-crash connected bench bench-peers fuzz demo lock adr clean
+.PHONY: help setup check test test-all test-crash connected bench bench-peers fuzz demo screenshots lock adr clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -88,6 +88,9 @@ fuzz: .venv-fuzz/.installed ## Fuzz every parser for 60 s (ARGS="--seconds 10 bo
 
 demo: setup ## Run the whole loop on this machine (ARGS="--cases 50 --no-serve")
 	$(BIN)/opsrail demo $(ARGS)
+
+screenshots: setup ## Picture every page of the console into build/screenshots (ARGS=--renew runs the demo anew)
+	$(BIN)/python -m tests.browser.screenshots $(ARGS)
 
 lock: ## Write requirements/*.lock anew (ARGS=--upgrade takes newer versions)
 	@$(call make-venv,.venv-lock)

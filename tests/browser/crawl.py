@@ -7,14 +7,14 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from playwright.async_api import Page
+from playwright.async_api import Page, ViewportSize
 
 from bench.page_links import Led, led
 from tests.support.chromium import page_faults
 from tests.support.hostile import harm_in
 
 START = "/console"
-NARROW = {"width": 320, "height": 700}
+NARROW: ViewportSize = {"width": 320, "height": 700}
 """WCAG 2.2, 1.4.10 Reflow: 320 CSS pixels, what 1280 are at 400 %."""
 PLAIN = re.compile(r"[a-z][a-z-]*")
 WIDE = """() => {
@@ -63,14 +63,16 @@ class Crawl:
 
     Args:
         most: Pages of one kind that are looked at.
+        closely: Whether the first of each kind is looked at by axe-core and in a narrow window.
 
     Attributes:
         seen: Pages, in the order of the walk.
         files: Links that lead to something else than a page, with their status.
     """
 
-    def __init__(self, page: Page, *, most: int = 2) -> None:
+    def __init__(self, page: Page, *, most: int = 2, closely: bool = True) -> None:
         self._page = page
+        self._closely = closely
         self._most = most
         self.seen: list[Seen] = []
         self.files: dict[str, int] = {}
@@ -88,7 +90,7 @@ class Crawl:
             self._counts[kind_of(address)] = self._counts.get(kind_of(address), 0) + 1
             answer = await self._page.request.head(address, max_redirects=0)
             if "text/html" in answer.headers.get("content-type", "") or answer.status == 303:
-                found = await self.look(address)
+                found = await self.look(address, closely=self._closely)
                 self._meet((*found.led.links, *found.led.asks))
             else:
                 self.files[address] = answer.status
