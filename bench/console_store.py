@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import hashlib
 import itertools
 import shutil
 import sqlite3
@@ -46,15 +47,15 @@ CHUNK = 2_000
 
 
 def store_folder(cache: Path = CACHE, *, decisions: int = DECISIONS, renew: bool = False) -> Path:
-    """Return the folder of the installation; made if it is not there, is of another schema, or is to be renewed."""
-    folder = cache / str(decisions)
-    made = folder / DONE
+    """Return the folder of the installation, one for each schema; made if it is not there or is to be renewed."""
     schema = schema_steps()[-1].text
-    if renew or not made.exists() or made.read_text(encoding="utf-8") != schema:
+    folder = cache / f"{decisions}-{hashlib.sha256(schema.encode()).hexdigest()[:8]}"
+    made = folder / DONE
+    if renew or not made.exists():
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         asyncio.run(make(folder, decisions))
-        made.write_text(schema, encoding="utf-8")
+        made.touch()
     return folder
 
 

@@ -53,14 +53,17 @@ KEYED = {
 }
 NAMED = {
     "automation": (AUTOMATION,),
+    "automations/name": (AUTOMATION,),
     "point": (POINT,),
     "queue": (QUEUE,),
     "name": (MODEL_NAME,),
     "model": (MODEL_NAME,),
-    "number": ("1", "2"),
-    "version": ("1", "2"),
+    "number": ("2", "1"),
+    "version": ("2", "1"),
+    "other": ("1", "2"),
     "user": ("anna",),
 }
+"""What fills a parameter; `FOLDER/NAME` goes before `NAME` where the path begins with that folder."""
 
 
 class Asked(NamedTuple):
@@ -112,6 +115,7 @@ def measured(
     places = filled(template, values)
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
     first = ask(connection, places[0])
+    assert first.status == 200, f"{places[0]} answered {first.status}: {first.body[:2000]}"
     if not first.is_page:
         return
     yield (
@@ -120,10 +124,9 @@ def measured(
     )
     own = places[0]
     for variant in variants(own, first.body):
-        yield (
-            f"{template}?{urlsplit(variant).query}",
-            [ask(connection, variant) for _ in range(count)],
-        )
+        if ask(connection, variant).status == 200:  # else the field takes no such word
+            answers = [ask(connection, variant) for _ in range(count)]
+            yield f"{template}?{urlsplit(variant).query}", answers
     connection.close()
 
 
@@ -149,24 +152,23 @@ def ask(connection: http.client.HTTPConnection, place: str) -> Asked:
         return Asked(0.0, 0, answer.status, False, "")
     body = answer.read()
     took_ms = 1000 * (time.perf_counter() - begun)
-    assert answer.status == 200, f"{place} answered {answer.status}: {body[:2000]!r}"
     queries = int(answer.getheader("x-bench-queries", "0"))
     return Asked(took_ms, queries, answer.status, "text/html" in media, body.decode())
 
 
 def filled(template: str, values: Mapping[str, Sequence[str]]) -> list[str]:
     """Return a template's paths, each parameter filled with each of its values in turn."""
+    folder = template.split("/")[2] if template.count("/") > 1 else ""
     names = [part[1:-1] for part in TEMPLATE.findall(template)]
-    if unknown := [name for name in names if not values.get(name)]:
-        raise AssertionError(
-            f"{template}: nothing is known to fill {unknown}; teach bench/pages.py"
-        )
-    most = max((len(values[name]) for name in names), default=1)
+    filling = {name: values.get(f"{folder}/{name}") or values.get(name, ()) for name in names}
+    if unknown := [name for name, known in filling.items() if not known]:
+        message = f"{template}: nothing is known to fill {unknown}; teach bench/pages.py"
+        raise AssertionError(message)
     places = []
-    for turn in range(most):
+    for turn in range(max(map(len, filling.values()), default=1)):
         place = template
-        for name in names:
-            place = place.replace(f"{{{name}}}", quote(values[name][turn % len(values[name])]))
+        for name, known in filling.items():
+            place = place.replace(f"{{{name}}}", quote(known[turn % len(known)]))
         places.append(place)
     return places
 

@@ -37,8 +37,9 @@ class Seen:
     Attributes:
         kind: Its path without ids and names, with the names of what its query asks.
         harm: What payloads did to it.
-        faults: What axe-core finds, light and dark; looked for on the first page of a kind.
-        wide: What sticks out of a window of 320 pixels; looked for on the first page of a kind.
+        is_linked: Whether a link led there; else a field of a form was filled.
+        faults: What axe-core finds, light and dark; looked for on the first page of each path.
+        wide: What sticks out of a window of 320 pixels; as `faults`.
     """
 
     address: str
@@ -46,6 +47,7 @@ class Seen:
     status: int
     led: Led
     harm: list[str]
+    is_linked: bool = True
     faults: list[str] = field(default_factory=list)
     wide: list[str] = field(default_factory=list)
 
@@ -62,7 +64,7 @@ class Crawl:
     """A walk through the console.
 
     Args:
-        most: Pages of one kind that are looked at.
+        most: Pages of one kind that are looked at; of what a query asks for, one.
         closely: Whether the first of each kind is looked at by axe-core and in a narrow window.
 
     Attributes:
@@ -77,7 +79,7 @@ class Crawl:
         self.seen: list[Seen] = []
         self.files: dict[str, int] = {}
         self._counts: dict[str, int] = {}
-        self._known: set[str] = set()
+        self._known: dict[str, bool] = {}
         self._waiting: deque[str] = deque()
 
     async def walk(self, start: str = START) -> None:
@@ -85,20 +87,22 @@ class Crawl:
         self._meet([start])
         while self._waiting:
             address = self._waiting.popleft()
-            if self._counts.get(kind_of(address), 0) >= self._most:
+            kind = kind_of(address)
+            if self._counts.get(kind, 0) >= (1 if "?" in kind else self._most):
                 continue
-            self._counts[kind_of(address)] = self._counts.get(kind_of(address), 0) + 1
+            self._counts[kind] = self._counts.get(kind, 0) + 1
             answer = await self._page.request.head(address, max_redirects=0)
             if "text/html" in answer.headers.get("content-type", "") or answer.status == 303:
                 found = await self.look(address, closely=self._closely)
-                self._meet((*found.led.links, *found.led.asks))
+                self._meet(found.led.links)
+                self._meet(found.led.asks, are_links=False)
             else:
                 self.files[address] = answer.status
 
-    def _meet(self, addresses: Sequence[str]) -> None:
+    def _meet(self, addresses: Sequence[str], *, are_links: bool = True) -> None:
         for address in addresses:
             if address.startswith(START) and address not in self._known:
-                self._known.add(address)
+                self._known[address] = are_links
                 self._waiting.append(address)
 
     async def look(self, address: str, *, closely: bool = True) -> Seen:
@@ -114,7 +118,9 @@ class Crawl:
         is_new = all(one.kind != kind for one in self.seen)
         content = led(await page.content(), address)
         found = Seen(address, kind, answer.status, content, await harm_in(page))
-        if closely and is_new:
+        found.is_linked = self._known.get(address, False)
+        # What a query asks for is another choice of the same parts.
+        if closely and is_new and "?" not in kind:
             found.faults = await self._accessible()
             await page.set_viewport_size(NARROW)
             found.wide = await page.evaluate(WIDE)

@@ -54,7 +54,9 @@ SEARCH = f"""() => {{
     '{MARK}, .{MARK}, #{MARK}, base, iframe, object, embed, meta[http-equiv], script:not([nonce]), style:not([nonce])')];
   for (const each of document.querySelectorAll('*')) {{
     for (const {{ name, value }} of each.attributes) {{
-      if (name.startsWith('on') || /^(java|vb)?script:|^data:text/i.test(value.replace(/\\s/g, ''))) made.push(each);
+      const leads = ['href', 'src', 'action', 'formaction', 'data', 'srcdoc', 'xlink:href'].includes(name);
+      const runs = /^(java|vb)?script:|^data:text/i.test(value.replace(/\\s/g, ''));
+      if (name.startsWith('on') || (leads && runs)) made.push(each);
     }}
   }}
   for (const each of document.querySelectorAll('a[href], form[action], img[src], use[href], link[href]')) {{
