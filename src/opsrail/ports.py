@@ -85,6 +85,7 @@ class Store(Protocol):
         names: Sequence[str],
         *where: Where,
         after: Sequence[Value] = (),
+        descending: bool = False,
         limit: int = 10_000,
     ) -> list[list[Any]]:
         """Return some columns of the rows that meet all conditions, by primary key: one list a column, equally long.
@@ -95,6 +96,7 @@ class Store(Protocol):
         Args:
             names: Columns to read, at least one.
             after: Primary key of the last row of the page before; empty: from the first.
+            descending: From the last key to the first.
             limit: Rows, at most.
         """
         ...

@@ -130,9 +130,10 @@ class DatabaseStore(ABC, Generic[AnyReader]):
         names: Sequence[str],
         *where: Where,
         after: Sequence[Value] = (),
+        descending: bool = False,
         limit: int = 10_000,
     ) -> list[list[Any]]:
-        asked = page(table, names, where, after, limit)
+        asked = page(table, names, where, after, limit, descending=descending)
         return await self._read(lambda reader: reader.columns(asked))
 
     async def count(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import operator
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -85,14 +86,16 @@ class MemoryStore:
         names: Sequence[str],
         *where: Where,
         after: Sequence[Value] = (),
+        descending: bool = False,
         limit: int = 10_000,
     ) -> list[list[Any]]:
-        asked = page(table, names, where, after, limit)
+        asked = page(table, names, where, after, limit, descending=descending)
         self._must_be_open()
         shape = asked.query.shape
         found = self._matching(asked.query._replace(limit=sys.maxsize))
         if asked.after:
-            found = [row for row in found if shape.key_of(row) > asked.after]
+            is_past = operator.lt if descending else operator.gt
+            found = [row for row in found if is_past(shape.key_of(row), asked.after)]
         positions = [shape.position[column.name] for column in asked.columns]
         rows = [tuple(row[index] for index in positions) for row in found[:limit]]
         return turned(asked.columns, rows)

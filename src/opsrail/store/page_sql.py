@@ -28,13 +28,15 @@ def page(
     where: Sequence[Where],
     after: Sequence[Value],
     limit: int,
+    *,
+    descending: bool = False,
 ) -> Page:
     """Return the question for a page of columns, checked.
 
     Raises:
         TypeError: no or an unknown column, a key of another length, or what `query` refuses. A programming error.
     """
-    asked = query(row_type, where, (), False, limit)
+    asked = query(row_type, where, (), descending, limit)
     if not names:
         raise TypeError(f"name at least one column of {row_type.__name__}")
     columns = tuple(map(asked.shape.column, names))
@@ -49,7 +51,8 @@ def page_sql(
     where, bound = where_sql(asked.query.conditions, mark, any_of)
     if asked.after:
         marks = ", ".join([mark] * len(asked.after))
-        where += f"{' AND' if where else ' WHERE'} ({quoted(shape.key)}) > ({marks})"
+        sign = "<" if asked.query.order[0].descending else ">"
+        where += f"{' AND' if where else ' WHERE'} ({quoted(shape.key)}) {sign} ({marks})"
     sql = f'SELECT {quoted(asked.columns)} FROM "{shape.name}"{where}{order_sql(asked.query.order)} LIMIT {mark}'
     return sql, [*bound, *asked.after, asked.query.limit]
 

@@ -57,6 +57,15 @@ class ColumnsContract:
 
         assert found == [row[:3] for row in rows]
 
+    async def test_pages_may_go_from_the_last_key_to_the_first(self, store: Store) -> None:
+        await store.commit([Insert(outbox(n, due_at_ms=n % 2)) for n in range(9)])
+        odd = Where("due_at_ms", "=", 1)
+        first = await store.columns(OutboxRow, ["key"], odd, descending=True, limit=3)
+        second = await store.columns(OutboxRow, ["key"], odd, after=["o0003"], descending=True)
+
+        assert first == [["o0007", "o0005", "o0003"]]
+        assert second == [["o0001"]]
+
     async def test_columns_that_make_no_sense_are_a_programming_error(self, store: Store) -> None:
         for names, options in (
             ([], {}), (["nope"], {}), (["id"], {"after": ["a", "b"]}), (["id"], {"after": [1]}),
