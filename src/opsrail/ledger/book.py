@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from opsrail.errors import InvalidInput, LedgerBroken, Unavailable
+from opsrail.errors import InvalidInput, LedgerBroken, NotFound, Unavailable
 from opsrail.ledger import reading, tree
 from opsrail.ledger import verifier as verifier_file
 from opsrail.ledger.audit import Audit, Progress, VerifyReport
@@ -142,6 +142,26 @@ async def prove_consistency(
             f"The ledger's first {old.size} entries are not those of the earlier checkpoint: rewritten."
         )
     return {"old_checkpoint": note, "path": [part.hex() for part in proof], "checkpoint": last.note}
+
+
+async def consistency_path(store: Store, old_size: int, size: int) -> list[str]:
+    """Return the hashes that show that the tree of `size` entries begins with that of `old_size`, hex.
+
+    They prove nothing by themselves: who kept the earlier checkpoint compares them with its root (RFC 9162, 2.1.4.2).
+
+    Raises:
+        NotFound: the ledger has no tree of that size. Terminal; for who saw a larger one before, it was rolled back.
+        LedgerBroken: a tile or an entry is missing. Terminal.
+    """
+    last = await reading.last_checkpoint(store)
+    most = 0 if last is None else last.size
+    if not 0 <= old_size <= size <= most:
+        raise NotFound(
+            f"the ledger's newest checkpoint is of {most} entries, so nothing is told of {old_size} in {size}"
+        )
+    path = tree.consistency_nodes(old_size, size)
+    hashes = await reading.node_hashes(store, [node for nodes in path for node in nodes], size)
+    return [part.hex() for part in tree.build(path, hashes)]
 
 
 async def export(store: Store, folder: Path, known: Sequence[VerifierKey]) -> Export:

@@ -295,6 +295,14 @@ class Proofs(Shape):
     proofs: list[Proof]
 
 
+class Consistency(Shape):
+    """Hashes, hex, from the tree of `size` entries to that of `of`; check them with the root that you kept."""
+
+    size: int
+    of: int
+    path: list[str]
+
+
 class Process(Shape):
     """How a model fares that runs in child processes of its own."""
 

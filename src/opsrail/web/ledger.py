@@ -9,14 +9,31 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from opsrail.clock import rfc3339
-from opsrail.errors import NotFound
+from opsrail.errors import Fault, NotFound
 from opsrail.ledger import book
 from opsrail.ledger.reading import last_checkpoint
 from opsrail.web import answers
-from opsrail.web.door import SUBJECT_ID, Answer, Door, Operation, answer, id_parameter
+from opsrail.web.door import (
+    SUBJECT_ID,
+    Answer,
+    Door,
+    Operation,
+    Parameter,
+    answer,
+    id_parameter,
+)
+from opsrail.web.problems import Malformed
 from opsrail.web.reading import query_of
 
 MOST_PROOFS = 100
+SIZE = re.compile("0|[1-9][0-9]{0,15}")
+SIZE_SCHEMA = {"type": "integer", "minimum": 0, "maximum": 10**16 - 1}
+OF_SIZES = (
+    Parameter("size", "query", SIZE_SCHEMA, "Entries of the earlier tree.", is_required=True),
+    Parameter(
+        "of", "query", SIZE_SCHEMA, "Entries of the later tree; without: the newest checkpoint's."
+    ),
+)
 BY_SUBJECT = (
     id_parameter("subject_id", SUBJECT_ID, "A case, decision, review, action or decision point."),
 )
@@ -32,6 +49,7 @@ class Ledger:
         """Return what is served."""
         newest = {200: Answer("The newest signed checkpoint.", answers.Checkpoint)}
         proofs = {200: Answer("One proof an entry, oldest first.", answers.Proofs)}
+        path = {200: Answer("Hashes from the smaller tree to the larger.", answers.Consistency)}
         one = "/v1/ledger/proof/{subject_id}"
         return [
             Operation(
@@ -41,6 +59,10 @@ class Ledger:
             Operation(
                 "GET", one, "proof", "Prove what the ledger says about a subject.", self.proof, proofs,
                 parameters=BY_SUBJECT, errors=(404,), permission="ledger.read",
+            ),
+            Operation(
+                "GET", "/v1/ledger/consistency", "consistency", "Prove that a tree begins with an earlier one.",
+                self.consistency, path, parameters=OF_SIZES, errors=(404,), permission="ledger.read",
             ),
         ]  # fmt: skip
 
@@ -61,6 +83,20 @@ class Ledger:
         return answer(
             {**shown, "verifier_keys": [str(key) for key in self._door.app.signer.verifiers]}
         )
+
+    async def consistency(self, request: Request) -> Response:
+        """Answer with what shows that a tree begins with an earlier one, for who kept that one's root."""
+        query = query_of(request, size=SIZE, of=SIZE)
+        if "size" not in query:
+            raise Malformed("the query is wrong", [Fault("size", "is missing")])
+        store, size = self._door.app.store, int(query["size"])
+        if "of" in query:
+            later = int(query["of"])
+        else:
+            newest = await last_checkpoint(store)
+            later = 0 if newest is None else newest.size
+        path = await book.consistency_path(store, size, later)
+        return answer({"size": size, "of": later, "path": path})
 
     async def proof(self, request: Request) -> Response:
         """Answer with a proof of every entry about a subject; 503 while the newest has no place in the tree yet."""
