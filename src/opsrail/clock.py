@@ -232,6 +232,14 @@ def ulid_text(number: int) -> str:
     )
 
 
+def ulid_ms(text: str) -> int:
+    """Return the moment that a ULID was made, epoch milliseconds; of its first ten characters alone."""
+    number = 0
+    for letter in text[:10]:
+        number = number * 32 + CROCKFORD.index(letter)
+    return number
+
+
 def rfc3339(moment_ms: int) -> str:
     """Return epoch milliseconds as RFC 3339 text in UTC with milliseconds, e.g. `2026-01-31T09:00:00.000Z`."""
     moment = datetime.fromtimestamp(moment_ms / 1000, UTC)

@@ -6,6 +6,7 @@ stays, and so does every one between.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +21,9 @@ from opsrail.registry.description import told_faults
 from opsrail.values.canonical import canonical, digest
 from opsrail.values.models import ModelVersion
 from opsrail.values.registry import CardRow
-from opsrail.values.rows import Insert, equals
+from opsrail.values.rows import Insert, Where, equals
+
+MOST_WORDINGS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +83,16 @@ class CardBook:
             descending=True,
             limit=1,
         )
-        if not rows:
-            return CardView(version, version.card, 0, None, None, version.created_at_ms)
-        row = rows[0]
-        return CardView(
-            version, orjson.loads(row.card), row.revision, row.by, row.reason, row.at_ms
+        return _view(version, rows[0] if rows else None)
+
+    async def of_model(self, name: str, versions: Sequence[ModelVersion]) -> dict[int, CardView]:
+        """Return the cards of several versions of a model as they are worded now, by number; one query."""
+        among = Where("number", "in", tuple(version.number for version in versions))
+        rows = await self._store.select(
+            CardRow, *equals(name=name), among, order=("revision",), limit=MOST_WORDINGS
         )
+        newest = {row.number: row for row in rows}
+        return {version.number: _view(version, newest.get(version.number)) for version in versions}
 
     async def revise(self, version: ModelVersion, card: Card, *, by: str, reason: str) -> CardView:
         """Word a version's card anew.
@@ -117,6 +124,12 @@ class CardBook:
         except StaleWrite as lost:
             raise Conflict(f"the card of {label} was just worded anew; look at it again") from lost
         return CardView(version, orjson.loads(told), revision, by, reason, now_ms)
+
+
+def _view(version: ModelVersion, row: CardRow | None) -> CardView:
+    if row is None:
+        return CardView(version, version.card, 0, None, None, version.created_at_ms)
+    return CardView(version, orjson.loads(row.card), row.revision, row.by, row.reason, row.at_ms)
 
 
 def _label(version: ModelVersion) -> str:

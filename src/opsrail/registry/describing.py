@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from opsrail.clock import rfc3339
-from opsrail.errors import ArtifactRefused, Unavailable
+from opsrail.errors import ArtifactRefused, NotFound, Unavailable
 from opsrail.ports import ColumnedModel, Store
 from opsrail.registry.card_book import CardBook, CardView
 from opsrail.registry.pools import ISOLATION
@@ -18,7 +18,7 @@ from opsrail.values.columns import Category, Column, columns_to_json
 from opsrail.values.containers import MAGIC, columns_of
 from opsrail.values.models import ModelVersion
 from opsrail.values.registry import ArtifactRow, RolloutRow
-from opsrail.values.rows import equals
+from opsrail.values.rows import Where, equals
 
 SAME = ("digest", "runtime", "training_digest", "created_at")
 """What two versions are compared by, beside metrics, features and card."""
@@ -45,14 +45,34 @@ class Describer:
         )
         columns, fault = await self._columns(version)
         return {
-            **version_record(version),
-            "card": dict(view.card),
-            "card_revision": view.revision,
-            "card_missing": view.gaps,
-            "features": columns,
-            "artifact_fault": fault,
+            **_record(version, view, columns, fault),
             "stands": [rollout_record(row) for row in stands],
         }
+
+    async def several(self, name: str, numbers: Sequence[int]) -> list[dict[str, Any]]:
+        """Return versions of a model, in the order asked for, as `whole` does but for where they stand; three queries.
+
+        Raises:
+            NotFound: there is no such version. Terminal.
+        """
+        among = Where("number", "in", tuple(numbers))
+        found = {
+            one.number: one for one in await self._registry.versions(*equals(name=name), among)
+        }
+        if missing := [number for number in numbers if number not in found]:
+            raise NotFound(
+                f"there is no model version {name}/{missing[0]}; see `opsrail models list`"
+            )
+        views = await self._cards.of_model(name, list(found.values()))
+        digests = tuple({one.digest for one in found.values()})
+        rows = await self._store.select(ArtifactRow, Where("digest", "in", digests))
+        artifacts = {row.digest: row for row in rows}
+        told = []
+        for number in numbers:
+            version, view = found[number], views[number]
+            columns, fault = await self._read(version, artifacts.get(version.digest))
+            told.append(_record(version, view, columns, fault))
+        return told
 
     async def card(self, name: str, number: int) -> CardView:
         """Return a version's card as it is worded now. Raises NotFound when there is no such version."""
@@ -66,7 +86,11 @@ class Describer:
         self, version: ModelVersion
     ) -> tuple[list[dict[str, Any]] | None, str | None]:
         """Return what a version reads (None: it does not say), and what is wrong with its artifact, if anything is."""
-        row = await self._store.get(ArtifactRow, version.digest)
+        return await self._read(version, await self._store.get(ArtifactRow, version.digest))
+
+    async def _read(
+        self, version: ModelVersion, row: ArtifactRow | None
+    ) -> tuple[list[dict[str, Any]] | None, str | None]:
         if row is None:
             return None, f"artifact {version.digest} is not in the store; restore it from a backup"
         try:
@@ -84,6 +108,19 @@ class Describer:
             return None  # it must not be loaded here
         model = shelf.held(version) or shelf.loaded(version, artifact)
         return columns_record(model.columns) if isinstance(model, ColumnedModel) else None
+
+
+def _record(
+    version: ModelVersion, view: CardView, columns: list[dict[str, Any]] | None, fault: str | None
+) -> dict[str, Any]:
+    return {
+        **version_record(version),
+        "card": dict(view.card),
+        "card_revision": view.revision,
+        "card_missing": view.gaps,
+        "features": columns,
+        "artifact_fault": fault,
+    }
 
 
 def version_record(version: ModelVersion) -> dict[str, Any]:

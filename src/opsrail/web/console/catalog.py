@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from opsrail.web.console import files
+from opsrail.web.console.changes import ChangePages
+from opsrail.web.console.decisions import DecisionPages
+from opsrail.web.console.ledger import LedgerPages
+from opsrail.web.console.models import ModelPages
 from opsrail.web.console.pages import Pages
+from opsrail.web.console.rollouts import WatchPages
 from opsrail.web.door import Door, Operation
+
+PAGES = (DecisionPages, ModelPages, ChangePages, WatchPages, LedgerPages)
 
 
 def pages_of(door: Door) -> tuple[Pages, list[Operation]]:
     """Return what renders pages, and what serves them."""
     pages = Pages(door.app.clock)
     operations = files.operations()
+    for each in PAGES:
+        operations += each(door, pages).operations()
     pages.paths = frozenset(one.path for one in operations if one.method == "GET")
     return pages, operations
