@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, StringConstraints
@@ -26,6 +27,7 @@ from opsrail.web.door import (
     Parameter,
     actor_of,
     answer,
+    grants_of,
     id_parameter,
 )
 from opsrail.web.idempotency import REPEAT_HEADER, REPEATED, idempotency_parameter
@@ -174,9 +176,14 @@ class Cases:
         )
 
     async def show(self, request: Request) -> Response:
-        """Answer with a case, its journal, decisions, reviews and actions."""
+        """Answer with a case, its journal, reviews, actions, and those decisions that who asks may read.
+
+        Who only reviews may not: they would know what the machine said before they said what they think.
+        """
         query_of(request)
-        return answer((await self._door.office.view(_id(request))).record())
+        view, may = await self._door.office.view(_id(request)), grants_of(request).may
+        seen = tuple(row for row in view.decisions if may("decisions.read", row.point))
+        return answer(replace(view, decisions=seen).record())
 
     async def cancel(self, request: Request) -> Response:
         """End a case."""

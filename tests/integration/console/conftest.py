@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,12 @@ from opsrail.access.keys import Principal
 from opsrail.access.roles import grants_of
 from opsrail.app import App
 from opsrail.cases.loader import collect
-from opsrail.clock import SystemClock
-from opsrail.config import Config
+from opsrail.clock import Clock, SystemClock
+from opsrail.config import Config, StoreConfig
 from opsrail.ledger.chain import WriterChain
 from opsrail.ledger.keys import Signer
 from opsrail.ledger.notes import SigningKey
+from opsrail.ports import Store
 from opsrail.registry.rollout import Stage
 from opsrail.store.sqlite import SqliteStore
 from opsrail.testing.models import FunctionRuntime
@@ -47,16 +48,16 @@ class Console:
         asked: What the last page asked of the store.
     """
 
-    def __init__(self, app: App, store: Counted, client: httpx.AsyncClient) -> None:
+    def __init__(self, app: App, store: Store, client: httpx.AsyncClient) -> None:
         self.app = app
         self.client = client
         self.asked = 0
         self._store = store
 
     async def get(self, path: str, **how: Any) -> httpx.Response:
-        self._store.asked = 0
+        before = getattr(self._store, "asked", 0)
         answer = await self.client.get(path, **how)
-        self.asked = self._store.asked
+        self.asked = getattr(self._store, "asked", 0) - before
         return answer
 
     async def page(self, path: str) -> str:
@@ -90,29 +91,31 @@ class Console:
 
 
 @asynccontextmanager
-async def opened(path: Path, **functions: Callable[..., float]) -> AsyncIterator[Console]:
-    clock = SystemClock()
-    store = Counted(path, chain=WriterChain(clock), clock=clock)
+async def opened(store: Store, clock: Clock) -> AsyncIterator[Console]:
+    """Open a console over a store; its point has a live version."""
+    functions = {POINT: claims.score, "other": claims.score}
     app = App(
-        Config(),
+        Config(store=StoreConfig(allow_weak=True)),  # a test's server does not flush
         collect(claims),
         store,
         Signer([SigningKey("test.opsrail.local/ledger", b"k" * 32)]),
         clock,
         anchor=None,
         alone=True,
-        runtimes={FunctionRuntime.name: FunctionRuntime({POINT: claims.score, **functions})},
+        runtimes={FunctionRuntime.name: FunctionRuntime(functions)},
     )
     transport = httpx.ASGITransport(create_asgi(app))
     async with app.running(), httpx.AsyncClient(transport=transport, base_url=HOST) as client:
-        yield Console(app, store, client)
+        found = Console(app, store, client)
+        await found.live(await found.version(metrics={"auc": 0.75}))
+        yield found
 
 
 @pytest.fixture
 async def console(tmp_path: Path) -> AsyncIterator[Console]:
-    """A console whose point has a live version."""
-    async with opened(tmp_path / "opsrail.db", other=claims.score) as found:
-        await found.live(await found.version(metrics={"auc": 0.75}))
+    clock = SystemClock()
+    store = Counted(tmp_path / "opsrail.db", chain=WriterChain(clock), clock=clock)
+    async with opened(store, clock) as found:
         yield found
 
 
@@ -125,6 +128,3 @@ def signed_in(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         monkeypatch.setattr("opsrail.access.keys.Gate.admit", lambda *_: who)
 
     return let_in
-
-
-Opens = Callable[[str], Awaitable[str]]

@@ -177,6 +177,23 @@ async def test_who_only_reviews_sees_no_page_of_decisions(
         assert "0.4" not in answer.text
 
 
+async def test_who_only_reviews_is_not_told_by_the_case_what_was_decided_in_it(
+    console: Console, signed_in: LetIn
+) -> None:
+    claim = {"claim_id": "c-1", "amount": 1500}
+    answer = await console.client.post(
+        "/v1/cases/claims-intake", json=claim, headers={"Prefer": "wait=20"}
+    )
+    path = f"/v1/cases/{answer.json()['id']}"
+    [told] = (await console.get(path)).json()["decisions"]
+    signed_in("user:rita", ("*", "reviewer"))
+    case = (await console.get(path)).json()
+
+    assert (told["verdict"], told["score"]) == ("review", 0.75)
+    assert case["decisions"] == []
+    assert case["reviews"] != []
+
+
 async def test_who_holds_a_blind_review_is_told_nothing_until_they_ruled(
     console: Console, signed_in: LetIn
 ) -> None:
