@@ -61,6 +61,7 @@ class DecisionPages:
             "decisions.html",
             title="Decisions",
             here="decisions",
+            search=search,
             query={name: query.get(name, "") for name in FIELDS},
             points=sorted(one.name for one in defined if grants_of(request).may(READ, one.name)),
             verdicts=sorted({verdict for one in defined for verdict in one.policy.verdicts}),

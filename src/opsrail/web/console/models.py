@@ -122,14 +122,15 @@ class ModelPages:
         """Answer with what held at a decision point at a moment, and the changes up to then."""
         query = query_of(request, point=POINT, at=AT)
         point, at = query.get("point") or None, query.get("at") or None
+        at_ms = epoch_ms(at, "at") if at else self._app.clock.now_ms()
         held, changes = None, []
         if point is not None:
             permit(request, READ, point)
-            at_ms = epoch_ms(at, "at") if at else self._app.clock.now_ms()
             held = await held_at(self._app.store, point, at_ms)
             changes = await changes_until(self._app.store, point, at_ms, PAGE_COUNT)
         return self._pages.render(
-            request, "history.html", title="What was live when", here="models", point=point, at=at or "", held=held,
+            request, "history.html", title="What was live when", here="models", point=point, held=held,
+            at_ms=at_ms if at else None,
             settings=None if held is None or held.settings is None else orjson.loads(held.settings.content),
             changes=[(row, [Stood(**one) for one in orjson.loads(row.standing)]) for row in changes],
             points=sorted(one for one in self._app.definitions.points if grants_of(request).may(READ, one)), tone=tone,

@@ -94,7 +94,7 @@ class WatchPages:
         is_read = "fault" not in told
         allowed = grants_of(request).may(CHANGE, row.point)
         return self._pages.render(
-            request, "rollout.html", title=f"Rollout of {told['candidate']}", here="rollouts", row=row, told=told,
+            request, "rollout.html", title=f"Rollout {row.id} of {told['candidate']}", here="rollouts", row=row, told=told,
             stairs=view.stairs(told) if is_read else [], readings=view.readings(told) if is_read else [], tone=tone,
             verbs=[one for one in VERBS if allowed and row.state in one.states], needs_name=not is_named(request),
         )  # fmt: skip

@@ -73,9 +73,15 @@ def _short(value: float) -> str:
     return f"{value:.0f}" if value >= 10 else f"{value:.1f}".removesuffix(".0")
 
 
+def field(at_ms: int | None) -> str:
+    """Return a moment as a field of type `datetime-local` holds it, UTC; empty where there is none."""
+    return "" if at_ms is None else rfc3339(at_ms)[:19]
+
+
 FILTERS: Mapping[str, Callable[..., str]] = {
     "iso": lambda at_ms: "" if at_ms is None else rfc3339(at_ms),
     "utc": utc,
+    "field": field,
     "span": span,
     "share": share,
     "number": number,
