@@ -12,7 +12,7 @@ from opsrail.registry.rollout import Stage
 from opsrail.values.decisions import DecisionRow
 from opsrail.values.outcomes import OutcomeRow
 from opsrail.values.reviews import ReviewRow, ReviewState
-from opsrail.values.rows import Insert
+from opsrail.values.rows import Insert, Update
 from opsrail.values.shadows import ShadowScoreRow
 from opsrail.web.console import decision_search
 from tests.integration.console.conftest import POINT, Console
@@ -49,7 +49,7 @@ async def test_a_decision_tells_why_with_everything_around_it(console: Console) 
     assert console.asked <= 5
     for said in (
         BANDS_SAID, "The score 0.4 is below 0.5", "fraud-risk/1", "challenger/7", "differs", "The invoice is a copy.",
-        "against the verdict", "bank", "Nobody insured it.", f"/v1/decisions/{decision_id}/replay",
+        "against the verdict", "bank", "Nobody insured it.", f"/console/decisions/{decision_id}/replay",
         f'href="/console/decisions/{decision_id}/nearest"', f'data-subject="{decision_id}"',
     ):  # fmt: skip
         assert said in text, said
@@ -89,6 +89,22 @@ async def test_the_nearest_change_is_told_as_a_page_and_as_a_part_of_one(console
     for text in (whole, part):
         assert "The verdict would be <strong>" in text
         assert "amount" in text
+
+
+async def test_a_decision_is_decided_again(console: Console) -> None:
+    decision_id = await console.decided(amount=800)
+    path = f"/console/decisions/{decision_id}/replay"
+    same = await console.page(path)
+    row = await console.app.store.get(DecisionRow, decision_id)
+    assert row is not None
+    altered = row.record.replace('"verdict":"approve"', '"verdict":"decline"')
+    await console.app.store.commit([Update(DecisionRow, (decision_id,), {"record": altered})])
+    other = await console.page(path)
+
+    assert console.asked <= 5
+    assert "the same in every bit" in same
+    assert "differs" in other
+    assert "decline" in other
 
 
 async def test_decisions_are_listed_newest_first_page_by_page(
@@ -171,7 +187,7 @@ async def test_who_only_reviews_sees_no_page_of_decisions(
     decision_id = await console.decided(amount=800)
     signed_in("user:rita", ("*", "reviewer"))
 
-    for path in ("", f"/{decision_id}", f"/{decision_id}/nearest"):
+    for path in ("", *(f"/{decision_id}{part}" for part in ("", "/nearest", "/replay"))):
         answer = await console.get(f"/console/decisions{path}")
         assert answer.status_code == 403
         assert "0.4" not in answer.text
@@ -207,6 +223,7 @@ async def test_who_holds_a_blind_review_is_told_nothing_until_they_ruled(
     assert "0.4" not in held
     assert "approve" not in held
     assert (await console.get(f"{one}/nearest?part=1")).status_code == 404
+    assert (await console.get(f"{one}/replay")).status_code == 404
     listed = await console.page("/console/decisions")
     assert ids_of(listed) == [decision_id]
     assert "0.4" not in listed

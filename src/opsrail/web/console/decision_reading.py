@@ -55,10 +55,15 @@ async def beside(app: App, row: DecisionRow, decision: Decision) -> Beside:
     shadows, outcomes, reviews, bands = await asyncio.gather(
         app.store.select(ShadowScoreRow, *of_it, limit=MOST_ROWS),
         app.store.select(OutcomeRow, *of_it, order=("id",), limit=MOST_ROWS),
-        app.store.select(ReviewRow, *of_it, limit=MOST_ROWS),
+        reviews_of(app, row.id),
         bands_then(app, decision),
     )
     return Beside(shadows, outcomes, reviews, bands)
+
+
+async def reviews_of(app: App, decision_id: str) -> list[ReviewRow]:
+    """Return what people were asked about a decision."""
+    return await app.store.select(ReviewRow, *equals(decision_id=decision_id), limit=MOST_ROWS)
 
 
 async def held_by(app: App, actor: str) -> frozenset[str]:

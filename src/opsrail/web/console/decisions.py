@@ -11,11 +11,12 @@ from starlette.responses import Response
 from opsrail.decide.explain import explain
 from opsrail.decide.turning import Nearest
 from opsrail.errors import NotExplainable, NotFound
+from opsrail.lab.replaying import Replayer
 from opsrail.values.decisions import Decision, DecisionRow
 from opsrail.web.answers import is_ulid, parsed
 from opsrail.web.console import decision_view as view
 from opsrail.web.console.band_picture import picture
-from opsrail.web.console.decision_reading import beside, held_by
+from opsrail.web.console.decision_reading import beside, held_by, reviews_of
 from opsrail.web.console.decision_search import FIELDS, found, search_of
 from opsrail.web.console.listing import further
 from opsrail.web.console.pages import Pages, page
@@ -36,6 +37,8 @@ class DecisionPages:
     def __init__(self, door: Door, pages: Pages) -> None:
         self._app = door.app
         self._pages = pages
+        app = door.app
+        self._replayer = Replayer(app.store, app.registry, app.features, app.definitions.points)
 
     def operations(self) -> list[Operation]:
         """Return what is served."""
@@ -43,6 +46,7 @@ class DecisionPages:
             page("/console/decisions", "console_decisions", self.list, READ),
             page(ONE, "console_decision", self.show, READ),
             page(f"{ONE}/nearest", "console_nearest", self.nearest, READ),
+            page(f"{ONE}/replay", "console_replay", self.replay, READ),
         ]
 
     async def list(self, request: Request) -> Response:
@@ -110,8 +114,7 @@ class DecisionPages:
         """
         is_part = "part" in query_of(request, part=PART)
         row, decision = await self._decision(request)
-        known = await beside(self._app, row, decision)
-        if view.held_back(known.reviews, actor_of(request)):
+        if view.held_back(await reviews_of(self._app, row.id), actor_of(request)):
             raise NotFound("this is told once you have ruled on your review of it")
         explainer, point = self._app.explainer, self._app.definitions.points.get(decision.point)
         if point is None:
@@ -130,7 +133,27 @@ class DecisionPages:
         if is_part:
             return self._pages.fragment("nearest_part.html", **values)
         return self._pages.render(
-            request, "nearest.html", title="What would have turned it", here="decisions", **values
+            request,
+            "nearest.html",
+            title=f"What would have turned {row.id}",
+            here="decisions",
+            **values,
+        )
+
+    async def replay(self, request: Request) -> Response:
+        """Answer with what deciding it again came to: the same in every bit, or what differs."""
+        query_of(request)
+        row, _ = await self._decision(request)
+        if view.held_back(await reviews_of(self._app, row.id), actor_of(request)):
+            raise NotFound("this is told once you have ruled on your review of it")
+        return self._pages.render(
+            request,
+            "replay.html",
+            title=f"Decision {row.id}, decided again",
+            here="decisions",
+            row=row,
+            told=await self._replayer.replay(row.id),
+            tone=tone,
         )
 
     async def _decision(self, request: Request) -> tuple[DecisionRow, Decision]:
