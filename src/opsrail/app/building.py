@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from opsrail import faults
 from opsrail.app.wired import NOTHING, App
@@ -17,6 +19,7 @@ from opsrail.store.catalog import open_store
 DATABASE = "opsrail.db"
 KEY_FILE = "ledger.key"
 ANCHOR_FILE = "checkpoint.note"
+JOB_MODULE = "opsrail.app.job_main"
 
 
 def build(
@@ -45,6 +48,14 @@ def build(
         config.store.url, data / DATABASE, WriterChain(clock), clock, exclusive=runs
     )
     signer = load_or_create_signer(data / KEY_FILE, clock, config.ledger.origin)
-    return App(
+    app = App(
         config, definitions, store, signer, clock, anchor=Anchor(data / ANCHOR_FILE), alone=alone
     )
+    app.jobs.module, app.jobs.order = JOB_MODULE, partial(order_of, config, data, definitions)
+    return app
+
+
+def order_of(config: Config, data: Path, definitions: Definitions) -> dict[str, Any]:
+    """Return what another process needs to open an installation, as plain JSON."""
+    folder, files = str(data.absolute()), list(definitions.files)
+    return {"config": config.model_dump(mode="json"), "folder": folder, "files": files}

@@ -43,6 +43,7 @@ from opsrail.decide.shadow_store import ShadowStore
 from opsrail.documents.reader import DocumentReader
 from opsrail.errors import Conflict, LedgerBroken, Unavailable, WeakDurability
 from opsrail.features.features import Features
+from opsrail.jobs.jobs import Jobs
 from opsrail.ledger.anchor import Anchor, check_anchored
 from opsrail.ledger.keys import Signer
 from opsrail.ledger.sequencer import Sequencer
@@ -207,6 +208,7 @@ class App:
         self.outbox = Outbox(
             store, clock, self.worker, automations, self.threads, poll_s=config.poll_s
         )
+        self.jobs = Jobs(store, clock, lambda: self.worker.id, self.worker.fence)
         self.intake = Intake(
             store,
             clock,
@@ -293,6 +295,7 @@ class App:
             "ledger": self.sequencer.run,
             "watchdog": watchdog.run,
             "guard": self.guard.run,
+            "jobs": self.jobs.run,
         }
         if any(pool.devices > pool.warm for pool in self.config.pools.values()):
             loops["prewarming"] = Prewarming(self.registry.pools, self.clock).run

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,9 +12,8 @@ from opsrail.cli.options import Invocation, VersionText, common, examples
 
 if TYPE_CHECKING:
     from opsrail.app import App
-    from opsrail.decide.point import DecisionPoint
+    from opsrail.app.backtesting import Asked
     from opsrail.lab.backtested import Backtest, ErrorRate, Slice
-    from opsrail.lab.judging import DataPolicy
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 MOST_SHOWN = 20
@@ -95,75 +93,41 @@ def backtest(invocation: Invocation, **given: Any) -> None:
         raise click.UsageError("say which policy: --policy, --bands or --file")
     check_packages()
     invocation.interrupted = KEPT
-    found = _backtested(invocation, wish)
+    asked, found = _backtested(invocation, wish)
     if invocation.is_json:
-        print_json(
-            {
-                "backtest": {
-                    "point": wish.point,
-                    "model": None if wish.model is None else "{}/{}".format(*wish.model),
-                    **found.record(),
-                }
-            }
-        )
+        from opsrail.app.backtesting import record_of
+
+        print_json({"backtest": record_of(asked, found)})
     else:
         _print(found, wish)
 
 
-def _backtested(invocation: Invocation, wish: Wish) -> Backtest:
-    from opsrail.app import DATABASE, NOTHING
-    from opsrail.app.columns_apart import ColumnsApart
+def _backtested(invocation: Invocation, wish: Wish) -> tuple[Asked, Backtest]:
+    from opsrail.app import NOTHING
+    from opsrail.app.backtesting import Asked, backtested
     from opsrail.cases.loader import load_file
     from opsrail.cli.progress import Ticker
     from opsrail.cli.session import absolute, on_app
-    from opsrail.lab.backtester import Backtester, Question
-    from opsrail.lab.places import COPIES
-    from opsrail.lab.whatif import wrong_of
-    from opsrail.values.decisions import DecisionRow
-    from opsrail.values.rows import equals
+    from opsrail.errors import UnknownName
+    from opsrail.lab.policy_file import read_policy
     from opsrail.values.spans import span_ms
 
     definitions = NOTHING if wish.file is None else load_file(absolute(wish.file))
     point = definitions.points.get(wish.point)
-    policy, code = _policy(wish, point)
-    asked = [name.strip() for each in wish.segments for name in each.split(",") if name.strip()]
-    segments = tuple(asked) or tuple(getattr(point, "segments", ()))
-
-    async def work(app: App) -> Backtest:
-        until_ms = await app.store.now_ms() + 1
-        question = Question(
-            wish.point, policy, until_ms - span_ms(wish.since), until_ms, code=code,
-            model=None if wish.model is None else await app.registry.version(*wish.model),
-            segments=segments, wrongs=tuple(map(wrong_of, wish.wrong)), handling_s=wish.review_s,
-            usd_per_hour=wish.usd_per_hour, changed=wish.output,
-        )  # fmt: skip
-        total = (await app.store.count(DecisionRow, *equals(point=wish.point))).get((), 0)
-        apart = ColumnsApart(app.config.store.url, invocation.data / DATABASE)
-        with Ticker("decisions") as ticker, closing(apart):
-            return await Backtester(
-                app.store, app.registry, question, invocation.data / COPIES,
-                lambda done: ticker.tick(done, max(done, total)), apart,
-            ).run()  # fmt: skip
-
-    return on_app(invocation, work, definitions)
-
-
-def _policy(
-    wish: Wish, point: DecisionPoint[Any] | None
-) -> tuple[DataPolicy, DecisionPoint[Any] | None]:
-    """Return the policy that judges, and the code whose rules are asked row by row where other code decided."""
-    from opsrail.errors import UnknownName
-    from opsrail.lab.policy_file import read_policy
-    from opsrail.lab.whatif import bands_policy, policy_of_code
-
     if wish.file is not None and point is None:
         raise UnknownName(f"{wish.file} defines no decision point {wish.point!r}")
-    if wish.policy is not None:
-        return read_policy(wish.policy)[0], None
-    bands = None if wish.bands is None else bands_policy(wish.bands)
-    if point is not None:
-        return policy_of_code(point, bands), point if bands is None else None
-    return bands_policy(wish.bands or ""), None
+    fields = [name.strip() for each in wish.segments for name in each.split(",") if name.strip()]
+    asked = Asked(
+        wish.point, wish.model, None if wish.policy is None else read_policy(wish.policy)[0],
+        wish.bands, point, span_ms(wish.since), tuple(fields), wish.wrong, wish.review_s,
+        wish.usd_per_hour, wish.output,
+    )  # fmt: skip
+
+    async def work(app: App) -> Backtest:
+        with Ticker("decisions") as ticker:
+            return await backtested(app, asked, invocation.data, ticker.tick)
+
+    return asked, on_app(invocation, work, definitions)
 
 
 def _print(found: Backtest, wish: Wish) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,14 +14,12 @@ from opsrail.cli.options import Invocation, code_file, common, examples
 if TYPE_CHECKING:
     from opsrail.app import App
     from opsrail.cases.loader import Definitions
-    from opsrail.features.backfill import Backfilled, SourceRow, SourceRows
+    from opsrail.features.backfill import Backfilled
     from opsrail.features.keeping import NewValue, Taken
-    from opsrail.features.source import Columns, SqlSource
     from opsrail.features.view import FeatureView
 
 INPUT = click.Path(exists=True, dir_okay=False, path_type=Path)
 SHOWN = 5
-WHOLE = 100.0
 
 
 def defined(file: Path | None) -> Definitions:
@@ -126,6 +123,7 @@ def backfill(
 
     Exit status 1 when rows were faulty; the others are kept.
     """
+    from opsrail.app.backfilling import WHOLE, backfill_record, backfilled
     from opsrail.cli.progress import Ticker
     from opsrail.cli.render import print_json
     from opsrail.cli.session import on_app
@@ -138,24 +136,22 @@ def backfill(
     what = "settled cases" if is_cases else "% read"
 
     async def work(app: App) -> Backfilled:
-        await app.features.keep_definitions(code_digest)
-        known = await app.features.known_view(view)
         job = app.features.backfill
 
         def tick(done: float, total: float) -> None:
             scale = 1 if is_cases else WHOLE / total
             ticker.tick(done * scale, total * scale, f"{job.done.kept:,} kept")
 
-        if is_cases:
-            return await job.facts(known, _histories(definitions, known), told=tick)
-        with _opened(app, known, path) as (rows, columns):
-            return await job.values(known, rows, columns, told=tick)
+        if not is_cases:
+            return await backfilled(app, view, path, tick)
+        await app.features.keep_definitions(code_digest)
+        known = await app.features.known_view(view)
+        return await job.facts(known, _histories(definitions, known), told=tick)
 
     with Ticker(what) as ticker:
         done = on_app(invocation, work, definitions, makes=file is not None, alone=is_cases)
     if invocation.is_json:
-        faults = [{"place": fault.place, "message": fault.message} for fault in done.faults]
-        print_json({"view": view, **done._asdict(), "faults": faults})
+        print_json(backfill_record(view, done))
     else:
         _print_done(done, is_cases=is_cases)
     return 1 if done.faulty else 0
@@ -184,12 +180,13 @@ def _spelled(values: Sequence[str]) -> dict[str, object]:
 
 def _read_values(view: FeatureView[Any], path: Path) -> tuple[list[NewValue], bool]:
     """Return all values of a file, and whether they are text. Raises InvalidInput: rows that cannot be read, too many."""
+    from opsrail.app.backfilling import columns_of, file_rows
     from opsrail.errors import InvalidInput
     from opsrail.features.backfill import new_value
     from opsrail.features.keeping import MOST_PUSHED
 
-    with _file(path) as rows:
-        columns = replace(_columns(view), written_at=None)  # what is pushed is known from now
+    with file_rows(path) as rows:
+        columns = replace(columns_of(view), written_at=None)  # what is pushed is known from now
         read: list[NewValue] = []
         for row in rows.rows:
             if row.faults:
@@ -200,70 +197,6 @@ def _read_values(view: FeatureView[Any], path: Path) -> tuple[list[NewValue], bo
                 )
             read.append(new_value(view, columns, row))
         return read, rows.is_text
-
-
-def _columns(view: FeatureView[Any]) -> Columns:
-    from opsrail.features.outside import elsewhere
-    from opsrail.features.source import FeastSource, Pushed
-
-    if view.kept is None:
-        return Pushed()
-    if isinstance(view.kept.source, FeastSource):
-        raise elsewhere(view, "its values")
-    return view.kept.source
-
-
-@contextmanager
-def _opened(
-    app: App, view: FeatureView[Any], path: Path | None
-) -> Iterator[tuple[SourceRows, Columns]]:
-    """Open what a view is read from. Raises UsageError when nothing says what."""
-    from opsrail.features.source import FileSource, SqlSource
-
-    source = _columns(view)
-    if path is None and isinstance(source, SqlSource) and source.url:
-        with _query(app, source) as rows:
-            yield rows, source
-        return
-    if path is None and isinstance(source, FileSource) and source.path:
-        path = Path(source.path)
-    if path is None:
-        raise click.UsageError(
-            f"{view.ref} has no source at hand; name a file with --from, its code with --file, or --cases"
-        )
-    with _file(path) as rows:
-        yield rows, source
-
-
-@contextmanager
-def _file(path: Path) -> Iterator[SourceRows]:
-    import hashlib
-
-    from opsrail.cases.rows import opened_rows
-    from opsrail.features.backfill import SourceRow, SourceRows
-
-    with opened_rows(path) as opened:
-        with path.open("rb") as content:
-            digest = hashlib.file_digest(content, "sha256").hexdigest()
-        rows: Iterator[SourceRow] = (
-            SourceRow(row.line, row.values, row.faults) for row in opened.rows
-        )
-        name = f"file:{path.name}@sha256:{digest[:16]}"
-        yield SourceRows(name, rows, opened.read_ratio, opened.is_text, is_file=True)
-
-
-@contextmanager
-def _query(app: App, source: SqlSource) -> Iterator[SourceRows]:
-    from opsrail.config import resolved
-    from opsrail.features.backfill import SourceRow, SourceRows
-    from opsrail.values.canonical import digest
-
-    with app.opened_query(resolved(source.url), source.query) as found:
-        rows: Iterator[SourceRow] = (
-            SourceRow(line, dict(zip(found.columns, row, strict=True)))
-            for line, row in enumerate(found.rows, 1)
-        )
-        yield SourceRows(f"sql:{digest(source.query.encode())[:23]}", rows, lambda: 0.0)
 
 
 def _histories(definitions: Definitions, view: FeatureView[Any]) -> list[Any]:

@@ -13,7 +13,6 @@ import click
 from opsrail.cli.options import operator
 
 if TYPE_CHECKING:
-    from opsrail.features.view import FeatureView
     from opsrail.registry.importer import Offered
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -130,30 +129,14 @@ def described(function: F) -> F:
     return cast(F, call)
 
 
-def _asked_by(point: tuple[str, str] | None) -> tuple[Any, dict[str, Any]]:
+def _asked_by(point: tuple[str, str] | None) -> tuple[Any, Mapping[str, Any]]:
     """Return the request model of a decision point, and what its views give, in an author's file."""
     if point is None:
         return None, {}
+    from opsrail.app.taking_models import asked_by
     from opsrail.cases.loader import load_file
-    from opsrail.errors import NotFound
 
-    definitions = load_file(Path(point[1]))
-    found = definitions.points.get(point[0])
-    if found is None:
-        known = ", ".join(definitions.points) or "none"
-        raise NotFound(f"{point[1]} defines no decision point {point[0]!r} (it defines: {known})")
-    features: dict[str, Any] = {}
-    for view in definitions.views:
-        if view.ref in found.features:
-            features |= _kinds_of(view)
-    return found.request, features
-
-
-def _kinds_of(view: FeatureView[Any]) -> dict[str, Any]:
-    """Return what a view gives by name: a type; of a kept view also None, as any of its values may be unknown."""
-    if view.kept is not None:
-        return {name: kind | None for name, kind in view.kept.features.items()}
-    return {name: type(value) for name, value in view.read(view.initial()).items()}
+    return asked_by(load_file(Path(point[1])), point[0])
 
 
 def _figure(metric: str) -> tuple[str, float]:

@@ -8,7 +8,6 @@ import click
 
 if TYPE_CHECKING:
     from opsrail.registry.importer import Looked, Offered
-    from opsrail.values.columns import Column
     from opsrail.values.models import ModelVersion
 
 
@@ -19,8 +18,10 @@ def say_imported(
     from opsrail.cli.render import print_json
 
     if is_json:
+        from opsrail.registry.importer import looked_record
+
         record = None if version is None else version_record(version)
-        print_json({"model": record, "import": looked_record(offered, looked)})
+        print_json({"model": record, "import": looked_record(looked)})
         return
     print_looked(offered, looked)
     if version is None:
@@ -37,47 +38,14 @@ def version_record(version: ModelVersion) -> dict[str, Any]:
     return record(version)
 
 
-def looked_record(offered: Offered, looked: Looked) -> dict[str, Any]:
-    """Return what was inferred as plain JSON values."""
-    return {
-        "runtime": looked.runtime,
-        "bytes": len(looked.artifact),
-        "columns": [
-            _column_record(looked, place, column) for place, column in enumerate(looked.columns)
-        ],
-        "notes": list(looked.notes),
-        "card_missing": list(looked.card_missing),
-        "trial": [
-            {"score": one.value, "confidence": one.confidence, "unknown": list(one.unknown)}
-            for one in looked.trial
-        ],
-    }
-
-
-def _column_record(looked: Looked, place: int, column: Column) -> dict[str, Any]:
-    from opsrail.values.columns import Category
-
-    codes = column.codes if isinstance(column, Category) else None
-    ends = [looked.reference.get(end) for end in ("lows", "highs")]
-    missing = column.missing
-    return {
-        "name": column.name,
-        "kind": "number" if codes is None else "words",
-        "missing": "nan" if missing is not None and missing != missing else missing,
-        "words": None if codes is None else sorted(codes, key=lambda word: codes[word]),
-        "low": ends[0][place] if ends[0] else None,
-        "high": ends[1][place] if ends[1] else None,
-        "from": looked.origins[column.name],
-    }
-
-
 def print_looked(offered: Offered, looked: Looked) -> None:
     """Print what was inferred, for people."""
     from opsrail.cli.render import print_table
+    from opsrail.registry.importer import column_record
 
     cells = []
     for place, column in enumerate(looked.columns):
-        told = _column_record(looked, place, column)
+        told = column_record(looked, place, column)
         span = None if told["low"] is None else f"{told['low']:g} to {told['high']:g}"
         words = None if told["words"] is None else ", ".join(told["words"][:5])
         missing = "refused" if told["missing"] is None else told["missing"]

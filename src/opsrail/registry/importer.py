@@ -17,7 +17,7 @@ from opsrail.registry.fitting import fit_faults
 from opsrail.registry.importing import Inferred, Told, signature_of
 from opsrail.registry.registry import Registry
 from opsrail.registry.samples import Sample
-from opsrail.values.columns import Column
+from opsrail.values.columns import Category, Column
 from opsrail.values.containers import Described
 from opsrail.values.models import ModelVersion, Score
 
@@ -141,6 +141,39 @@ class Importer:
             _trial(model, inferred, offered.sample),
             tuple(gaps(card)),
         )
+
+
+def looked_record(looked: Looked) -> dict[str, Any]:
+    """Return what was inferred as plain JSON values."""
+    return {
+        "runtime": looked.runtime,
+        "bytes": len(looked.artifact),
+        "columns": [
+            column_record(looked, place, column) for place, column in enumerate(looked.columns)
+        ],
+        "notes": list(looked.notes),
+        "card_missing": list(looked.card_missing),
+        "trial": [
+            {"score": one.value, "confidence": one.confidence, "unknown": list(one.unknown)}
+            for one in looked.trial
+        ],
+    }
+
+
+def column_record(looked: Looked, place: int, column: Column) -> dict[str, Any]:
+    """Return one column as plain JSON values."""
+    codes = column.codes if isinstance(column, Category) else None
+    ends = [looked.reference.get(end) for end in ("lows", "highs")]
+    missing = column.missing
+    return {
+        "name": column.name,
+        "kind": "number" if codes is None else "words",
+        "missing": "nan" if missing is not None and missing != missing else missing,
+        "words": None if codes is None else sorted(codes, key=lambda word: codes[word]),
+        "low": ends[0][place] if ends[0] else None,
+        "high": ends[1][place] if ends[1] else None,
+        "from": looked.origins[column.name],
+    }
 
 
 def _trial(model: LoadedModel, inferred: Inferred, sample: Sample | None) -> tuple[Score, ...]:

@@ -20,6 +20,7 @@ from opsrail.values.changes import ApprovalRow, ChangeRow, SettingsChangeRow, Se
 from opsrail.values.decisions import DecisionRow
 from opsrail.values.features import FactRow, FeatureValueRow, ViewRow
 from opsrail.values.intake import FileRow
+from opsrail.values.jobs import JobFileRow, JobRow
 from opsrail.values.ledger import (
     CheckpointRow,
     LedgerEntryRow,
@@ -88,6 +89,8 @@ TABLES: Mapping[type[tuple[Any, ...]], Table] = {
     FactRow: Table("facts", ("id",)),
     FeatureValueRow: Table("feature_values", ("id",)),
     ViewRow: Table("feature_views", ("name", "number")),
+    JobRow: Table("jobs", ("id",)),
+    JobFileRow: Table("job_files", ("id",)),
     LedgerEntryRow: Table("ledger_entries", ("writer", "seq")),
     LedgerPendingRow: Table("ledger_pending", ("writer", "first_seq")),
     LedgerWriterRow: Table("ledger_writers", ("writer",)),
@@ -126,6 +129,7 @@ INDEXES: Mapping[type[tuple[Any, ...]], tuple[Index, ...]] = {
     AlarmRow: (Index(("point",)),),
     FactRow: (Index(("view", "number", "entity", "id")),),
     FeatureValueRow: (Index(("view", "number", "entity", "event_at_ms")),),
+    JobRow: (Index(("state",)),),
     LedgerEntryRow: (Index(("subject_id",)),),
 }
 """Secondary indexes that the hot queries lean on; the plan tests hold them to it.

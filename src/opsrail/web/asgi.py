@@ -24,7 +24,9 @@ from opsrail.web.explanations import Explanations
 from opsrail.web.features import FeatureViews
 from opsrail.web.health import Health
 from opsrail.web.inference import Inference
+from opsrail.web.jobs import JobsDoor
 from opsrail.web.ledger import Ledger
+from opsrail.web.long_work import LongWork
 from opsrail.web.models import ModelsDoor
 from opsrail.web.openapi import document
 from opsrail.web.outcomes import Outcomes
@@ -61,7 +63,9 @@ TRADES: tuple[Callable[[Door], Trade], ...] = (
     Comparing,
     Challengers,
     FeatureViews,
+    JobsDoor,
     Ledger,
+    LongWork,
     Processes,
     Replays,
     Tuning,

@@ -94,7 +94,7 @@ class Bulk:
             self._under_way += 1
             file: IO[bytes] = SpooledTemporaryFile(IN_MEMORY_BYTES)  # noqa: SIM115 - `_let_go` closes it
             try:
-                await _spool(request, file, self._door.app.config.web.bulk_bytes)
+                await spooled(request, file, self._door.app.config.web.bulk_bytes)
                 await chosen.check(file)
             except BaseException:
                 self._let_go(file)
@@ -165,7 +165,7 @@ class _Streamed(StreamingResponse):
             self._let_go()
 
 
-async def _spool(request: Request, file: IO[bytes], most_bytes: int) -> None:
+async def spooled(request: Request, file: IO[bytes], most_bytes: int) -> None:
     """Write the body into a file.
 
     Raises:

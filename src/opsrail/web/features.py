@@ -82,12 +82,12 @@ class FeatureViews:
     async def show(self, request: Request) -> Response:
         """Answer with a view."""
         query_of(request)
-        return answer(view_record(await view_row(self._door.app.store, _ref(request))))
+        return answer(view_record(await view_row(self._door.app.store, ref_of(request))))
 
     async def read(self, request: Request) -> Response:
         """Answer with what a view knows of an entity."""
         query = query_of(request, entity=ENTITY, at=MOMENT)
-        features, ref = self._door.app.features, _ref(request)
+        features, ref = self._door.app.features, ref_of(request)
         await features.known_view(ref)
         if "entity" not in query:
             raise Malformed(
@@ -106,7 +106,7 @@ class FeatureViews:
     async def push(self, request: Request) -> Response:
         """Keep values."""
         query_of(request)
-        features, ref, key = self._door.app.features, _ref(request), idempotency_key(request)
+        features, ref, key = self._door.app.features, ref_of(request), idempotency_key(request)
         await features.known_view(ref)
         wish = model_of(answers.Push, await body_of(request, self._door.body_bytes))
         values = [NewValue(one.entity, one.event_at, one.values) for one in wish.values]
@@ -114,7 +114,8 @@ class FeatureViews:
         return answer(taken._asdict())
 
 
-def _ref(request: Request) -> str:
+def ref_of(request: Request) -> str:
+    """Return the view that a path names. Raises NotFound."""
     name, number = request.path_params["view"], request.path_params["version"]
     if not (re.fullmatch(NAME, name) and re.fullmatch(NUMBER, number)):
         raise NotFound(f"no feature view {name[:63]!r} of version {number[:20]!r}")

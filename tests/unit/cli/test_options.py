@@ -6,7 +6,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from opsrail.cli.models_given import _kinds_of
+from opsrail.app.taking_models import kinds_of
 from opsrail.cli.options import VersionText, version_argument
 from opsrail.errors import InvalidInput
 from opsrail.features.view import FeatureView
@@ -56,5 +56,5 @@ def test_a_kept_view_tells_an_import_its_kinds_and_that_values_may_be_missing() 
         fact=lambda claim, end: ("a", {}),
     )  # fmt: skip
 
-    assert _kinds_of(kept) == {"late": int | None, "city": str | None}
-    assert _kinds_of(folded) == {"ratio": float}
+    assert kinds_of(kept) == {"late": int | None, "city": str | None}
+    assert kinds_of(folded) == {"ratio": float}

@@ -452,6 +452,37 @@ CREATE TABLE "feature_views" (
   "created_at_ms" BIGINT NOT NULL,
   PRIMARY KEY ("name", "number")
 );
+CREATE TABLE "jobs" (
+  "id" TEXT NOT NULL,
+  "kind" TEXT NOT NULL,
+  "subject" TEXT NOT NULL,
+  "state" TEXT NOT NULL,
+  "wish" TEXT NOT NULL,
+  "by" TEXT NOT NULL,
+  "owner" TEXT,
+  "losses" BIGINT NOT NULL,
+  "done" DOUBLE PRECISION NOT NULL,
+  "total" DOUBLE PRECISION NOT NULL,
+  "words" TEXT NOT NULL,
+  "result" TEXT,
+  "problem" TEXT,
+  "file_id" TEXT,
+  "version" BIGINT NOT NULL,
+  "created_at_ms" BIGINT NOT NULL,
+  "begun_at_ms" BIGINT,
+  "ended_at_ms" BIGINT,
+  PRIMARY KEY ("id")
+);
+CREATE TABLE "job_files" (
+  "id" TEXT NOT NULL,
+  "media" TEXT NOT NULL,
+  "digest" TEXT NOT NULL,
+  "size_bytes" BIGINT NOT NULL,
+  "by" TEXT NOT NULL,
+  "created_at_ms" BIGINT NOT NULL,
+  "content" BLOB NOT NULL,
+  PRIMARY KEY ("id")
+);
 CREATE TABLE "ledger_entries" (
   "writer" TEXT NOT NULL,
   "seq" BIGINT NOT NULL,
@@ -531,4 +562,5 @@ CREATE INDEX "guarantees_point" ON "guarantees" ("point");
 CREATE INDEX "alarms_point" ON "alarms" ("point");
 CREATE INDEX "facts_view_number_entity_id" ON "facts" ("view", "number", "entity", "id");
 CREATE INDEX "feature_values_view_number_entity_event_at_ms" ON "feature_values" ("view", "number", "entity", "event_at_ms");
+CREATE INDEX "jobs_state" ON "jobs" ("state");
 CREATE INDEX "ledger_entries_subject_id" ON "ledger_entries" ("subject_id");
