@@ -8,6 +8,7 @@ them.
     |   |-- InvalidInput        a value from outside is wrong; carries every fault found, with its place
     |   |-- NotFound            nothing has that id
     |   |-- OutOfTime           a moment contradicts what is recorded
+    |   |-- Contradictory       parts that are each well-formed contradict each other, the code or the store
     |   |-- ConfigInvalid       a setting is unknown, out of bounds or contradicts another
     |   |-- MissingExtra        an optional package is not installed
     |   |-- AuthorError         the automation's own code breaks a rule of the road
@@ -133,6 +134,12 @@ class OutOfTime(InvalidInput):
     """A moment contradicts what is recorded, or has not come. Terminal: nothing was written; say another moment."""
 
     code = "out-of-time"
+
+
+class Contradictory(InvalidInput):
+    """Each part fits its description, but they contradict each other, or the code. Terminal: mend every fault listed."""
+
+    code = "contradictory"
 
 
 class ConfigInvalid(InvalidInput):

@@ -12,7 +12,7 @@ from pydantic import Field, StringConstraints
 
 from opsrail.app.wired import App
 from opsrail.app.work import FIELD, MODEL, POINT, Bench, Made, Part
-from opsrail.errors import InvalidInput, UnknownName
+from opsrail.errors import Fault, InvalidInput, UnknownName
 
 if TYPE_CHECKING:
     from opsrail.decide.point import DecisionPoint
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from opsrail.lab.judging import DataPolicy
 
 DAY_MS = 86_400_000
+BAND = r"[^,:=\s]{1,64}[:=][0-9]{1,3}(?:\.[0-9]{1,12})?"
 PARQUET = "application/vnd.apache.parquet"
 Usd = Annotated[float, Field(ge=0, le=1e6)]
 
@@ -60,7 +61,9 @@ class BacktestWish(Part):
         str | None, Field(max_length=200_000, description="A policy as data, YAML or JSON text")
     ] = None
     bands: Annotated[
-        str | None, Field(max_length=2_000, description="E.g. `approve:0.03,review:1.01`")
+        str | None,
+        StringConstraints(pattern=f"^{BAND}(,{BAND}){{0,49}}$"),
+        Field(description="E.g. `approve:0.03,review:1.01`"),
     ] = None
     is_code_policy: Annotated[bool, Field(description="The policy of the point's code")] = False
     days: Annotated[float, Field(gt=0, le=36_500, description="How far back")] = 90.0
@@ -86,6 +89,13 @@ class BacktestWish(Part):
         bool, Field(description="Whether decisions whose verdict changes are listed in a file")
     ] = False
 
+    def check(self) -> None:
+        """Refuse a wish that does not say which policy. Raises InvalidInput."""
+        given = [self.policy is not None, self.bands is not None, self.is_code_policy]
+        if not any(given) or (given[0] and sum(given) > 1):
+            told = "give `policy` alone, or `bands`, `is_code_policy` or both of these"
+            raise InvalidInput("which policy is not said", [Fault("policy", told)])
+
 
 class BacktestJob(BacktestWish):
     """The same, of a point."""
@@ -100,11 +110,7 @@ async def backtest_job(app: App, wish: BacktestJob, bench: Bench) -> Made:
     from opsrail.values.versions import version_of
 
     check_packages()
-    given = [wish.policy is not None, wish.bands is not None, wish.is_code_policy]
-    if not any(given) or (given[0] and sum(given) > 1):
-        raise InvalidInput(
-            "say which policy: `policy` alone, or `bands`, `is_code_policy` or both of these"
-        )
+    wish.check()
     changed = bench.desk / "changed.parquet" if wish.lists_changed else None
     asked = Asked(
         wish.point,

@@ -33,6 +33,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "rollouts": ("opsrail.cli.rollouts:rollouts", "Carry a version to live in steps, watched."),
     "alarms": ("opsrail.cli.alarms:alarms", "See what rings, and close what was seen to."),
     "features": ("opsrail.cli.features:features", "Read features, make training sets."),
+    "jobs": ("opsrail.cli.jobs:jobs", "See and cancel long work that was asked for over HTTP."),
     "lab": ("opsrail.cli.lab:lab", "Compare, tune, replay, try policies on history, simulate."),
     "ledger": ("opsrail.cli.ledger:ledger", "Verify, prove and export the audit ledger."),
     "retention": ("opsrail.cli.retention:retention", "Hold cases, and remove old ones."),

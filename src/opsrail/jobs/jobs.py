@@ -32,10 +32,9 @@ MOST_WAITING = 20
 """Jobs that wait at a time. Ours: at a minute each the last one waits for 20 minutes."""
 MOST_FILES = 50
 FILE_MS = 86_400_000
-"""How long a file is kept: a day. Ours: it is sent for a job at once, or fetched once it is done."""
+"""How long a file is kept that nobody removes: a day. Ours: it is sent for a job at once, or fetched once it is done."""
 KEPT_MS = 30 * 86_400_000
 """How long a job that has ended is shown. Ours: a month."""
-FILE_COLUMNS = ("id", "media", "digest", "size_bytes", "by", "created_at_ms")
 PROGRESS, RESULT, PROBLEM = "progress", "result", "problem"
 """What a line of the process may tell."""
 
@@ -149,6 +148,19 @@ class Jobs:
         row = await self._store.get(JobFileRow, file_id)
         if row is None:
             raise NotFound(f"no file {file_id!r}; a file is kept for a day")
+        return row
+
+    async def made(self, job_id: str) -> JobFileRow:
+        """Return the file that a job made. Raises NotFound."""
+        row = await self.get(job_id)
+        if row.file_id is None:
+            raise NotFound(f"job {row.id} has no file: it is {row.state}")
+        return await self.file(row.file_id)
+
+    async def remove_file(self, file_id: str) -> JobFileRow:
+        """Remove a file and return it. Raises NotFound."""
+        row = await self.file(file_id)
+        await self._store.commit([Delete(JobFileRow, {"id": file_id})])
         return row
 
     async def check_file(self, file_id: str, expected_digest: str | None = None) -> None:

@@ -10,13 +10,15 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from starlette.requests import Request
 from starlette.responses import Response
 
-from opsrail.errors import NotFound
-from opsrail.registry.affected import DAYS
+from opsrail.errors import Fault, InvalidInput, NotFound
 from opsrail.registry.change_reading import ChangeView, change_record
-from opsrail.registry.wishes import KINDS, NAME_CHARACTERS, POINT, REASON_CHARACTERS
+from opsrail.registry.wishes import KINDS, POINT, REASON_CHARACTERS, asked_version
 from opsrail.values.changes import ChangeState
 from opsrail.values.decisions import Impact
+from opsrail.values.guards import guard_of
 from opsrail.web.answers import Moment, Shape, is_ulid
+from opsrail.web.change_bodies import Person, Plan, PromoteWish, Why
+from opsrail.web.contradictions import contradictions, known_point
 from opsrail.web.door import (
     CASE_ID,
     LIMIT_PARAMETER,
@@ -27,16 +29,10 @@ from opsrail.web.door import (
     id_parameter,
 )
 from opsrail.web.paging import after_parameter, choice, next_page
-from opsrail.web.reading import SAYS_SOMETHING, body_of, model_of, page_of, query_of
+from opsrail.web.reading import body_of, model_of, page_of, query_of
 
 STATE = re.compile("|".join(ChangeState))
 BY_ID = (id_parameter("change_id", CASE_ID, "Id of a change: a ULID."),)
-Person = Annotated[
-    str, StringConstraints(min_length=1, max_length=NAME_CHARACTERS, pattern=SAYS_SOMETHING)
-]
-Why = Annotated[
-    str, StringConstraints(min_length=1, max_length=REASON_CHARACTERS, pattern=SAYS_SOMETHING)
-]
 
 
 class Change(Shape):
@@ -77,20 +73,6 @@ class Changes(Shape):
 
     changes: list[Change]
     next: str | None
-
-
-class Plan(BaseModel):
-    """What shall be changed."""
-
-    model_config = ConfigDict(extra="forbid")
-    point: Annotated[str, StringConstraints(pattern=f"^{POINT.pattern}$")]
-    kind: Annotated[str, StringConstraints(pattern=f"^({'|'.join(KINDS)})$")]
-    content: dict[str, Any]
-    by: Person
-    reason: Why
-    backtest: dict[str, Any] | None = None
-    days: Annotated[int, Field(ge=1, le=365)] = DAYS
-    dry_run: bool = False
 
 
 class Word(BaseModel):
@@ -208,17 +190,24 @@ class ChangesDoor:
     async def plan(self, request: Request) -> Response:
         """Plan a change."""
         query_of(request)
-        wish = model_of(Plan, await body_of(request, self._door.body_bytes))
-        view = await self._changes.plan(
-            wish.point,
-            wish.kind,
-            wish.content,
-            by=wish.by,
-            reason=wish.reason,
-            backtest=wish.backtest,
-            days=wish.days,
-            keeps=not wish.dry_run,
-        )
+        wish = _plan_in(await body_of(request, self._door.body_bytes)).root
+        await known_point(self._door.app, wish.point)
+        content = wish.content.model_dump(mode="json", exclude_unset=True, exclude={"guard"})
+        if isinstance(wish, PromoteWish):
+            await self._door.app.registry.version(*asked_version(content))
+            content |= {} if wish.content.guard is None else {"guard": wish.content.guard}
+        with contradictions():
+            guard_of(content.get("guard") or {})
+            view = await self._changes.plan(
+                wish.point,
+                wish.kind,
+                content,
+                by=wish.by,
+                reason=wish.reason,
+                backtest=wish.backtest,
+                days=wish.days,
+                keeps=not wish.dry_run,
+            )
         if wish.dry_run:
             return answer(view.record())
         return answer(view.record(), 201, {"location": f"/v1/changes/{view.row.id}"})
@@ -244,6 +233,19 @@ class ChangesDoor:
         return await self._changes.rollback(
             change_id, by=wish.by, reason=wish.reason, over=wish.over
         )
+
+
+def _plan_in(body: bytes) -> Plan:
+    """Return what a body asks for; places of faults are those of the body, without the kind before them."""
+    try:
+        return model_of(Plan, body)
+    except InvalidInput as wrong:
+        kinds = tuple(f"{kind}." for kind in KINDS)
+        faults = [
+            Fault(one.place.partition(".")[2], one.message) if one.place.startswith(kinds) else one
+            for one in wrong.faults
+        ]
+        raise InvalidInput(wrong.summary, faults) from wrong
 
 
 def _id(request: Request) -> str:

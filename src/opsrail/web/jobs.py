@@ -93,10 +93,12 @@ class JobsDoor:
     def operations(self) -> list[Operation]:
         """Return what is served."""
         one = "/v1/jobs/{job_id}"
-        listed = {200: Answer("Jobs, newest first.", JobList)}
+        of_list = {name: {"job_id": "$response.body#/jobs/0/id"} for name in ("job", "cancel_job")}
+        listed = {200: Answer("Jobs, newest first.", JobList, (), of_list)}
         shown = {200: Answer("The job as it stands now.", Job)}
         file = {200: Answer("The file that it made.", media=("application/octet-stream",))}
         sent = {201: Answer("The file is kept for a day.", Sent)}
+        removed = {200: Answer("The file that is not kept any more.", Sent)}
         which = (choice("state", STATE), LIMIT_PARAMETER, after_parameter("id"))
         body = {OCTETS: {"type": "string", "contentMediaType": OCTETS}}
         return [
@@ -113,6 +115,10 @@ class JobsDoor:
             Operation(
                 "POST", "/v1/files", "send_file", "Send a file for a job.", self.send, sent, content=body,
                 parameters=(CONTENT_DIGEST,), errors=(409,),
+            ),
+            Operation(
+                "DELETE", "/v1/files/{file_id}", "remove_file", "Remove a file.", self.remove, removed,
+                parameters=(id_parameter("file_id", CASE_ID, "Id of a file: a ULID."),), errors=(404,),
             ),
         ]  # fmt: skip
 
@@ -140,10 +146,7 @@ class JobsDoor:
     async def file(self, request: Request) -> Response:
         """Answer with the file that a job made."""
         query_of(request)
-        row = await self._of(request)
-        if row.file_id is None:
-            raise NotFound(f"job {row.id} has no file: it is {row.state}")
-        kept = await self._door.app.jobs.file(row.file_id)
+        kept = await self._door.app.jobs.made((await self._of(request)).id)
         return Response(kept.content, media_type=kept.media, headers=_digest_of(kept))
 
     async def send(self, request: Request) -> Response:
@@ -161,15 +164,24 @@ class JobsDoor:
                 await spooled(request, spool, self._door.app.config.web.bulk_bytes)
                 spool.seek(0)
                 content = spool.read()
-            row = await self._kept(content, headers.get("content-digest", ""), actor_of(request))
+            if not content:
+                raise Malformed("this needs a body; there was none")
+            row = await self._kept(content, headers.get("content-digest"), actor_of(request))
         finally:
             self._under_way -= 1
-        told = {name: getattr(row, name) for name in ("id", "digest", "size_bytes")}
-        return answer({**told, "expires_at": rfc3339(row.created_at_ms + FILE_MS)}, 201)
+        return answer(_file_record(row), 201)
 
-    async def _kept(self, content: bytes, told: str, by: str) -> JobFileRow:
-        found = DIGESTS.fullmatch(told)
-        if told and found is None:
+    async def remove(self, request: Request) -> Response:
+        """Remove a file."""
+        query_of(request)
+        file_id: str = request.path_params["file_id"]
+        if not is_ulid(file_id):
+            raise NotFound(f"no file {file_id[:63]!r}")
+        return answer(_file_record(await self._door.app.jobs.remove_file(file_id)))
+
+    async def _kept(self, content: bytes, told: str | None, by: str) -> JobFileRow:
+        found = DIGESTS.fullmatch(told or "")
+        if told is not None and found is None:
             fault = Fault("Content-Digest", "write sha-256=:BASE64:")
             raise Malformed("a header is wrong", [fault])
         jobs = self._door.app.jobs
@@ -183,6 +195,11 @@ class JobsDoor:
         if not is_ulid(job_id):
             raise NotFound(f"no job {job_id[:63]!r}")
         return await self._door.app.jobs.get(job_id)
+
+
+def _file_record(row: JobFileRow) -> dict[str, Any]:
+    told = {name: getattr(row, name) for name in ("id", "digest", "size_bytes")}
+    return {**told, "expires_at": rfc3339(row.created_at_ms + FILE_MS)}
 
 
 def _digest_of(row: JobFileRow) -> dict[str, str]:

@@ -20,15 +20,14 @@ from opsrail.app.taking_models import (
     RegisterJob,
     RegisterWish,
 )
-from opsrail.app.training_sets import TrainingSetWish
+from opsrail.app.training_sets import TrainingSetWish, columns_by_view
 from opsrail.errors import Conflict, NotFound
 from opsrail.jobs.jobs import job_record
 from opsrail.jobs.machine import ENDED
-from opsrail.values.decisions import DecisionRow
 from opsrail.values.jobs import JobRow
-from opsrail.values.rows import equals
 from opsrail.values.versions import version_of
 from opsrail.web.cases import PREFER
+from opsrail.web.contradictions import contradictions, known_point
 from opsrail.web.door import Answer, Door, Operation, Parameter, actor_of, answer, id_parameter
 from opsrail.web.features import BY_REF, ref_of
 from opsrail.web.jobs import Job
@@ -37,6 +36,7 @@ from opsrail.web.reading import body_of, model_of, query_of, wait_s
 from opsrail.web.shadows import POINT
 
 MODEL = (id_parameter("name", NAME, "Name of a model."),)
+LED_TO = {name: {"job_id": "$response.body#/id"} for name in ("job", "cancel_job", "job_file")}
 LOOK_S = 0.2
 """How often a request that waits for a job looks at it. Ours."""
 Ask = Callable[[Request, Any], Awaitable[tuple[str, BaseModel]]]
@@ -91,7 +91,10 @@ class LongWork:
         told = ("Location", "Preference-Applied")
         return Operation(
             "POST", path, kind.replace("-", "_"), summary, run,
-            {200: Answer("It ended in time.", Job, told), 202: Answer("The job is kept.", Job, told)},
+            {
+                200: Answer("It ended in time.", Job, told, LED_TO),
+                202: Answer("The job is kept.", Job, told, LED_TO),
+            },
             body=body, parameters=(*parameters, PREFER), errors=(404, 409),
         )  # fmt: skip
 
@@ -108,12 +111,9 @@ class LongWork:
 
     async def _backtest(self, request: Request, wish: BacktestWish) -> tuple[str, BaseModel]:
         app, point = self._door.app, str(request.path_params["point"])
-        is_known = point in app.definitions.points or await app.store.select(
-            DecisionRow, *equals(point=point), limit=1
-        )
-        if not re.fullmatch(NAME, point) or not is_known:
-            known = ", ".join(app.definitions.points) or "none"
-            raise NotFound(f"no decision point {point[:63]!r} here; there are: {known}")
+        await known_point(app, point)
+        with contradictions():
+            wish.check()
         if wish.model is not None:
             await app.registry.version(*version_of(wish.model))
         return point, BacktestJob(point=point, **wish.model_dump())
@@ -129,6 +129,8 @@ class LongWork:
         await self._jobs.check_file(wish.rows)
         for ref in wish.views:
             await self._door.app.features.known_view(ref)
+        with contradictions():
+            columns_by_view(wish.views, wish.entity_columns)
         return ",".join(wish.views), wish
 
     async def _register(self, request: Request, wish: RegisterWish) -> tuple[str, BaseModel]:

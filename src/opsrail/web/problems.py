@@ -86,6 +86,7 @@ PROBLEMS: Mapping[type[Exception], Row] = {
     errors.Terminal: _INTERNAL,
     errors.InvalidInput: Row(422, "The input is not valid"),
     errors.OutOfTime: Row(409, "The moment contradicts what is recorded"),
+    errors.Contradictory: Row(409, "The parts contradict each other"),
     errors.NotFound: Row(404, "Not found"),
     errors.ConfigInvalid: _INTERNAL,
     errors.MissingExtra: _INTERNAL,

@@ -6,16 +6,18 @@ import re
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, WrapValidator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from starlette.requests import Request
 from starlette.responses import Response
 
 from opsrail.errors import NotFound
 from opsrail.registry.description import NAME
-from opsrail.values.guards import LONGEST_HOLD_S, MOST_STEPS, GuardSpec, StepPlan, guard_of
+from opsrail.values.guards import LONGEST_HOLD_S, MOST_STEPS, StepPlan, guard_of
 from opsrail.watch.records import alarm_record, guarantee_record, run_record
 from opsrail.watch.rollouts import REASON_CHARACTERS
 from opsrail.web.answers import Moment, Shape
+from opsrail.web.change_bodies import Guard
+from opsrail.web.contradictions import contradictions
 from opsrail.web.door import (
     CASE_ID,
     LIMIT_PARAMETER,
@@ -36,8 +38,6 @@ Why = Annotated[
     str,
     StringConstraints(min_length=1, max_length=REASON_CHARACTERS, pattern=SAYS_SOMETHING),
 ]
-Guard = Annotated[GuardSpec, WrapValidator(lambda given, _: given)]
-"""Told as what it is, and read later: whether a version exists is said before what is wrong with its guard."""
 OF_POINT = Parameter(
     "point", "query", {"type": "string", "pattern": "^[ -~]{1,100}$"}, "Only of this point."
 )
@@ -222,10 +222,11 @@ class WatchDoor:
         wish = model_of(Beginning, await body_of(request, self._door.body_bytes))
         version = await self._registry.version(wish.name, wish.number)
         steps = [StepPlan(step.share, step.hold_s) for step in wish.steps]
-        row = await self._rollouts.begin(
-            wish.point, version, steps, guard_of(wish.guard or {}), by=wish.by, reason=wish.reason,
-            revision=wish.revision,
-        )  # fmt: skip
+        with contradictions():
+            row = await self._rollouts.begin(
+                wish.point, version, steps, guard_of(wish.guard or {}), by=wish.by, reason=wish.reason,
+                revision=wish.revision,
+            )  # fmt: skip
         return answer(run_record(row), 201, {"location": f"/v1/rollouts/{row.id}"})
 
     async def show(self, request: Request) -> Response:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from starlette.requests import Request
 from starlette.responses import Response
 
-from opsrail.errors import MissingExtra, NotFound
+from opsrail.errors import Fault, InvalidInput, MissingExtra, NotFound
+from opsrail.lab.risk import GRAMMAR, Words, read_risks
 from opsrail.lab.tuned import Costs
 from opsrail.lab.tuning import CONFIDENCE, MOST_HORIZON, Objective, tune
 from opsrail.values.outcomes import OUTCOME_NAME
 from opsrail.values.versions import version_of
 from opsrail.web.answers import Shape
+from opsrail.web.contradictions import contradictions
 from opsrail.web.door import Answer, Door, Operation, answer
 from opsrail.web.reading import SAYS_SOMETHING, body_of, model_of, query_of
 from opsrail.web.shadows import POINT
@@ -24,6 +27,13 @@ Usd = Annotated[float, Field(ge=0, le=1e12)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=SAYS_SOMETHING)]
 DAY_MS = 86_400_000
 VERSION = r"[a-z][a-z0-9-]{0,62}[/@][1-9][0-9]{0,8}"
+WORD = r"[A-Za-z_\u00c0-\u024f][A-Za-z0-9_\u00c0-\u024f-]{0,99}"
+RISK = (
+    rf" *(?:{WORD}(?: *\| *{WORD}| +or +{WORD})* +(?:is|and|among) +(?:not +)?{WORD}"
+    rf"|(?:not +)?{WORD} +among +{WORD}(?: *\| *{WORD}| +or +{WORD})*)"
+    r" *(?:<=|\u2264| at +most) *(?:0?\.[0-9]{1,12}|[0-9]{1,2}(?:\.[0-9]{0,12})? *%) *"
+)
+"""How a risk is written, as far as a pattern can say it; `lab/risk.py` reads it."""
 
 
 class CostsGiven(BaseModel):
@@ -41,7 +51,7 @@ class Tune(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     risks: Annotated[
-        list[Annotated[str, Field(max_length=500)]],
+        list[Annotated[str, Field(max_length=500, json_schema_extra={"pattern": f"^{RISK}$"})]],
         Field(min_length=1, max_length=20, description="E.g. `approved is fraud <= 1%`"),
     ]
     outcome: Annotated[str, StringConstraints(pattern=f"^{OUTCOME_NAME}$")]
@@ -106,7 +116,7 @@ class Tuning:
         return [
             Operation(
                 "POST", "/v1/points/{point}/tune", "tune", "Choose bands with a guarantee.", self.tune, told,
-                body=Tune, parameters=(POINT,), errors=(404,), permission="lab.use",
+                body=Tune, parameters=(POINT,), errors=(404, 409), permission="lab.use",
             )
         ]  # fmt: skip
 
@@ -119,10 +129,18 @@ class Tuning:
             known = ", ".join(app.definitions.points) or "none"
             raise NotFound(f"no decision point {point[:63]!r} here; there are: {known}")
         try:
-            from opsrail.lab.curve import draw
-            from opsrail.lab.labelled import labelled
+            import opsrail.lab.labelled  # noqa: F401 - asked whether it is there
         except ModuleNotFoundError as missing:
             raise MissingExtra("Tuning", "lab") from missing
+        _check_risks(asked)
+        with contradictions():
+            return answer(await self._tuned(point, asked))
+
+    async def _tuned(self, point: str, asked: Tune) -> dict[str, Any]:
+        app = self._door.app
+        from opsrail.lab.curve import draw
+        from opsrail.lab.labelled import labelled
+
         read = await labelled(
             app.store,
             point,
@@ -137,4 +155,12 @@ class Tuning:
         )
         said = [read.sentence(), *found.said()]
         told = {"point": point, "is_kept": found.is_kept, "said": said, "content": found.content()}
-        return answer({**told, "tuned": found.record(), "curve": draw(found)})
+        return {**told, "tuned": found.record(), "curve": draw(found)}
+
+
+def _check_risks(asked: Tune) -> None:
+    """Refuse a risk that is not written as risks are. Raises InvalidInput, with the column."""
+    if all(re.fullmatch(RISK, text) for text in asked.risks):
+        return
+    read_risks(asked.risks, Words(asked.outcome, asked.verdicts[0], asked.verdicts[2]))
+    raise InvalidInput("the risks cannot be read", [Fault("risks", GRAMMAR)])

@@ -1,4 +1,7 @@
-"""A hook for schemathesis: no two of its requests share an idempotency key, as those of honest callers do not."""
+"""Hooks for schemathesis: no two requests share an idempotency key, and every second one is about a point that is there.
+
+Honest callers do not share keys. And a point of a random name is always 404, which would hide what becomes of a body.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,14 @@ import re
 from itertools import count
 from typing import Any
 
+import httpx
 import schemathesis
 
 from opsrail.web.reading import KEY
 
 NUMBERS = count()
+POINT = "fraud-risk"
+JOBS = ("/v1/points", "/v1/features", "/v1/models", "/v1/training-sets")
 
 
 @schemathesis.hook
@@ -19,6 +25,29 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
     for name in case.headers or {}:
         if name.lower() == "idempotency-key" and re.fullmatch(KEY, str(case.headers[name])):
             case.headers[name] = f"key-{next(NUMBERS)}"
+    if case.meta is None or case.meta.generation.mode.is_positive:
+        _name_a_point(case)
+
+
+def _name_a_point(case: Any) -> None:
+    """Let every second request be about the point that the server has."""
+    if next(NUMBERS) % 2:
+        return
+    if "point" in (case.path_parameters or {}):
+        case.path_parameters["point"] = POINT
+    if isinstance(case.body, dict) and "point" in case.body and case.body["point"] is not None:
+        case.body["point"] = POINT
+
+
+@schemathesis.hook
+def after_call(context: Any, case: Any, response: Any) -> None:
+    """Take back what waits or is kept, as it is wanted by nobody: 20 jobs wait at most, and 50 files are kept."""
+    told = response.json() if response.status_code in (201, 202) else {}
+    base = case.operation.schema.get_base_url().rstrip("/")
+    if response.status_code == 202 and case.path.startswith(JOBS):
+        httpx.post(f"{base}/v1/jobs/{told['id']}/cancel", timeout=20)
+    elif response.status_code == 201 and case.path == "/v1/files":
+        httpx.delete(f"{base}/v1/files/{told['id']}", timeout=20)
 
 
 @schemathesis.hook

@@ -89,7 +89,7 @@ class Asker:
         pytest.fail(f"it came to none of {wanted}: {job}")
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 def environ(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
     """Return the settings of a database of the test's own."""
     if request.param == "sqlite":

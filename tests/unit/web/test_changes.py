@@ -85,7 +85,10 @@ async def test_faults_come_at_once_and_unknown_ids_are_404(door: Caller) -> None
     ]
 
     assert wrong.status_code == 422
-    assert len(faults) == 3
+    assert [fault["place"] for fault in faults] == [
+        "content.bands.0.below",
+        "content.bands.1.verdict",
+    ]
     assert [answer.status_code for answer in missing] == [404] * 4
 
 
@@ -100,3 +103,46 @@ async def test_changes_are_listed_in_pages(door: Caller, state: str) -> None:
 
     assert [one["id"] for one in first["changes"] + second["changes"]] == ids[::-1]
     assert second["next"] is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "place"),
+    [
+        ("bands", {"bands": [{"verdict": "approve", "below": 0.5}]}, "bands"),
+        ("bands", {"bands": [{"verdict": "perhaps", "below": 1.01}]}, "bands[0]"),
+        ("autonomy", {"level": "assist", "where": {"nothing": 1}}, "where"),
+        ("promote", {"model": "fraud-risk/1", "stage": "canary"}, "share"),
+        ("promote", {"model": "fraud-risk/1", "guard": {"fallback": {}}}, "fallback"),
+    ],
+)
+async def test_parts_that_contradict_each_other_or_the_code_are_409(
+    live: Caller, kind: str, content: dict[str, Any], place: str
+) -> None:
+    answer = await live.post(PATH, {**wish(), "kind": kind, "content": content})
+
+    assert (answer.status_code, answer.json()["code"]) == (409, "contradictory"), answer.text
+    assert place in [fault["place"] for fault in answer.json()["faults"]]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"kind": "other"},
+        {"content": {"level": "assist", "autonomy": []}},
+        {"kind": "deadline", "content": {"deadline_ms": 0}},
+        {"kind": "promote", "content": {"level": "assist"}},
+        {"backtest": {"text": "x" * 250_000}},
+    ],
+)
+async def test_a_body_that_does_not_fit_its_kind_is_422(
+    door: Caller, change: dict[str, Any]
+) -> None:
+    answer = await door.post(PATH, {**wish(), **change})
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid-input")
+
+
+async def test_a_point_that_nobody_knows_is_404(door: Caller) -> None:
+    answer = await door.post(PATH, {**wish(), "point": "nothing"})
+
+    assert (answer.status_code, "fraud-risk" in answer.json()["detail"]) == (404, True)

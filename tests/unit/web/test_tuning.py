@@ -62,11 +62,12 @@ async def test_the_same_is_asked_of_a_version_and_with_audits(door: Caller) -> N
     ("changed", "status", "said"),
     [
         ({"risks": ["nothing"]}, 422, "column"),
+        ({"risks": ["approved is other <= 5%"]}, 409, "the outcome"),
         ({"risks": []}, 422, "risks"),
         ({"confidence": 1.0}, 422, "confidence"),
         ({"audits": {"approve": 0}}, 422, "audits"),
         ({"verdicts": ["a", "b"]}, 422, "verdicts"),
-        ({"objective": "cost"}, 422, "costs"),
+        ({"objective": "cost"}, 409, "costs"),
         ({"horizon": 0}, 422, "horizon"),
         ({"more": 1}, 422, "more"),
         ({"days": 1e-9}, 404, "decided nothing"),
