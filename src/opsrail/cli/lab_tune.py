@@ -36,8 +36,8 @@ class Asked:
     objective: str
     cost_approved: float | None
     cost_declined: float | None
-    minute_usd: float | None
-    review_minutes: float | None
+    usd_per_hour: float | None
+    review_s: float | None
     starts: tuple[float, ...]
     verdicts: str
     seed: int
@@ -105,8 +105,10 @@ class Asked:
     "--cost-approved", type=click.FloatRange(0), help="USD of approving what turns out so."
 )
 @click.option("--cost-declined", type=click.FloatRange(0), help="USD of declining what does not.")
-@click.option("--minute-usd", type=click.FloatRange(0), help="USD of a person's minute.")
-@click.option("--review-minutes", type=click.FloatRange(0), help="Minutes that a review takes.")
+@click.option("--usd-per-hour", type=click.FloatRange(0), metavar="USD", help="Of a reviewer.")
+@click.option(
+    "--review-s", type=click.FloatRange(0), metavar="SECONDS", help="What one review takes."
+)
 @click.option(
     "--start",
     "starts",
@@ -218,9 +220,7 @@ def _tuned(
         risks=asked.risks,
         confidence=asked.confidence,
         ratios=ratios,
-        costs=_costs(
-            asked.cost_approved, asked.cost_declined, asked.minute_usd, asked.review_minutes
-        ),
+        costs=_costs(asked.cost_approved, asked.cost_declined, asked.usd_per_hour, asked.review_s),
         outcome=asked.outcome,
         objective="cost" if asked.objective == "cost" else "automation",
         starts=asked.starts,
@@ -253,12 +253,15 @@ def _audit(text: str) -> tuple[str, float]:
 
 
 def _costs(
-    approved: float | None, declined: float | None, minute_usd: float | None, minutes: float | None
+    approved: float | None,
+    declined: float | None,
+    usd_per_hour: float | None,
+    review_s: float | None,
 ) -> Costs | None:
     """Return the costs that were given; None without any."""
     from opsrail.lab.tuned import Costs
 
-    given = (approved, declined, minute_usd, minutes)
+    given = (approved, declined, usd_per_hour, review_s)
     if all(one is None for one in given):
         return None
     return Costs(*(one or 0.0 for one in given))

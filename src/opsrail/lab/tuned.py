@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
+HOUR_S = 3_600
 ASSUMPTION = (
     "Decisions to come are drawn like those that were counted: the same kind of requests, the same model, "
     "the same meaning of the label."
@@ -27,19 +28,19 @@ class Costs:
     Attributes:
         approved_usd: Of approving what turns out to be the outcome, e.g. a fraud paid.
         declined_usd: Of declining what does not.
-        minute_usd: Of a person's minute.
-        review_minutes: That a review takes.
+        usd_per_hour: Of a reviewer.
+        review_s: That a review takes, seconds.
     """
 
     approved_usd: float = 0.0
     declined_usd: float = 0.0
-    minute_usd: float = 0.0
-    review_minutes: float = 0.0
+    usd_per_hour: float = 0.0
+    review_s: float = 0.0
 
     @property
     def review_usd(self) -> float:
         """What a review costs; the person's ruling is taken to be right."""
-        return self.minute_usd * self.review_minutes
+        return self.usd_per_hour * self.review_s / HOUR_S
 
 
 @dataclass(frozen=True, slots=True)

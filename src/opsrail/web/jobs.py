@@ -100,7 +100,7 @@ class JobsDoor:
         sent = {201: Answer("The file is kept for a day.", Sent)}
         removed = {200: Answer("The file that is not kept any more.", Sent)}
         which = (choice("state", STATE), LIMIT_PARAMETER, after_parameter("id"))
-        body = {OCTETS: {"type": "string", "contentMediaType": OCTETS}}
+        body = {OCTETS: {"type": "string", "minLength": 1, "contentMediaType": OCTETS}}
         return [
             Operation("GET", "/v1/jobs", "jobs", "List jobs.", self.list, listed, parameters=which),
             Operation("GET", one, "job", "Show a job.", self.show, shown, parameters=BY_ID, errors=(404,)),

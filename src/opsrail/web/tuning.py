@@ -42,8 +42,8 @@ class CostsGiven(BaseModel):
     model_config = ConfigDict(extra="forbid")
     approved_usd: Usd = 0.0
     declined_usd: Usd = 0.0
-    minute_usd: Usd = 0.0
-    review_minutes: Usd = 0.0
+    usd_per_hour: Usd = 0.0
+    review_s: Usd = 0.0
 
 
 class Tune(BaseModel):

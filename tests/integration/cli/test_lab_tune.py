@@ -49,7 +49,7 @@ def decided(shell: Shell) -> Shell:
 
 def test_bands_are_found_in_a_file_told_and_drawn(scored: Shell) -> None:
     told = scored("lab", "tune", "--scores", "scored.csv", *RISK, "--picture", "curve.svg",
-                  "--cost-approved", "500", "--minute-usd", "1", "--review-minutes", "10")  # fmt: skip
+                  "--cost-approved", "500", "--usd-per-hour", "60", "--review-s", "600")  # fmt: skip
     again = scored("lab", "tune", "--scores", "scored.csv", *RISK, "--horizon", "20000", "--json")
     tuned = again.json["tuned"]
 

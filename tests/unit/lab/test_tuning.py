@@ -144,7 +144,7 @@ def test_a_random_audit_speaks_for_those_not_looked_at() -> None:
 def test_the_cheapest_of_the_bands_that_may_be_promised_is_taken() -> None:
     scores, labels = even(4000, 0.6)
     labels[(scores > 0.5) & (np.arange(4000) % 10 == 0)] = 1
-    costs = Costs(approved_usd=1_000, minute_usd=1, review_minutes=10)
+    costs = Costs(approved_usd=1_000, usd_per_hour=60, review_s=600)
     most = tune(scores, labels, risks=FRAUD, costs=costs)
     cheapest = tune(scores, labels, risks=FRAUD, costs=costs, objective="cost")
 

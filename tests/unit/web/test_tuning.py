@@ -26,7 +26,7 @@ async def test_bands_are_found_in_a_points_own_decisions_and_a_change_takes_them
     door: Caller,
 ) -> None:
     await filled(door)
-    found = await door.post(PATH, {**ASKED, "costs": {"minute_usd": 1, "review_minutes": 10}})
+    found = await door.post(PATH, {**ASKED, "costs": {"usd_per_hour": 60, "review_s": 600}})
     told = found.json()
 
     assert found.status_code == 200, found.text
