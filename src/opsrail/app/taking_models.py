@@ -14,7 +14,7 @@ from pydantic import Field, StringConstraints
 
 from opsrail.app.outside import exchange_of
 from opsrail.app.wired import App
-from opsrail.app.work import POINT, Bench, Digest, FileId, Made, Part
+from opsrail.app.work import POINT, Bench, Digest, FileId, Json, Made, Number, Part
 from opsrail.errors import InvalidInput, NotFound
 from opsrail.registry.describing import version_record
 from opsrail.registry.exchange import trained_on
@@ -35,11 +35,11 @@ class Described(Part):
     """What is said of a model, whichever way it comes."""
 
     metrics: Annotated[
-        dict[str, float],
+        dict[str, Number],
         Field(max_length=200, description="Figures measured in training", default_factory=dict),
     ]
     card: Annotated[
-        dict[str, Any],
+        dict[str, Json],
         Field(description="Owner, intended_use, ..., pools", default_factory=dict),
     ]
 
@@ -57,7 +57,7 @@ class Read(Described):
     """How a file is to be read that training left."""
 
     signature: Annotated[
-        dict[str, Any] | None, Field(description="Columns, words in order of training, confidence")
+        dict[str, Json] | None, Field(description="Columns, words in order of training, confidence")
     ] = None
     sample: Annotated[FileId | None, Field(description="Rows: make or check the signature")] = None
     sample_ending: Literal["csv", "jsonl"] = "csv"

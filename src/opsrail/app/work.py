@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from typing_extensions import TypeAliasType
+
+from opsrail.values.canonical import LARGEST_INTEGER
 
 Ticks = Callable[[float, float, str], None]
 """Told how far work is: done, total, and a few words."""
@@ -19,6 +22,11 @@ FileId = Annotated[
     str, StringConstraints(pattern=f"^{FILE_ID}$"), Field(description="Of `POST /v1/files`")
 ]
 Digest = Annotated[str, StringConstraints(pattern=f"^{DIGEST}$")]
+
+
+Number = Annotated[float, Field(ge=-LARGEST_INTEGER, le=LARGEST_INTEGER)]
+Json = TypeAliasType("Json", "dict[str, Json] | list[Json] | bool | Number | str | None")
+"""Any JSON value whose numbers every reader understands the same way (RFC 7493)."""
 
 
 class Part(BaseModel):

@@ -25,6 +25,9 @@ BY_CHARACTERS = 200
 CLOCKS_APART_MS = 300_000
 """How far ahead of ours another's clock may be before a moment is taken for one that has not come. Ours: five minutes."""
 MOST_ROWS = 1_000
+UNPLAIN = r"\x00-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+"""Characters that a name has not: controls, line ends, and what turns the direction of text or is not seen."""
+NAMED_BY = rf"[^{UNPLAIN}]*[^\s\xa0{UNPLAIN}][^{UNPLAIN}]*"
 NAMED = re.compile(OUTCOME_NAME)
 MOMENT = "known_at_ms"
 KEYS = "outcome:"
@@ -190,7 +193,7 @@ def faults_of(row: OutcomeRow, decided_at_ms: int | None) -> Iterator[Fault]:
         yield Fault("source", f"{row.source[:80]!r} is none of {', '.join(OUTCOME_SOURCES)}")
     if not is_ratio(row.ratio):
         yield Fault("ratio", f"{row.ratio!r} is no probability above 0 and up to 1")
-    if not 1 <= len(row.by.strip()) <= len(row.by) <= BY_CHARACTERS or not row.by.isprintable():
+    if len(row.by) > BY_CHARACTERS or not re.fullmatch(NAMED_BY, row.by):
         yield Fault("by", f"say who tells it, in 1 to {BY_CHARACTERS} characters")
     if row.known_at_ms > row.at_ms + CLOCKS_APART_MS:
         yield Fault(MOMENT, f"{_moment(row.known_at_ms)} has not come yet")

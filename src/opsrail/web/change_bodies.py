@@ -15,6 +15,7 @@ from pydantic import (
     WrapValidator,
 )
 
+from opsrail.app.work import Json, Number
 from opsrail.registry.affected import DAYS
 from opsrail.registry.rollout import Stage
 from opsrail.registry.wishes import (
@@ -42,7 +43,7 @@ Why = Annotated[
 ]
 Verdict = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 FieldName = Annotated[str, StringConstraints(pattern="^[A-Za-z_][A-Za-z0-9_]{0,99}$")]
-Scalar = str | int | float | bool | None
+Scalar = str | bool | Number | None
 Conditions = Annotated[
     dict[FieldName, Scalar],
     Field(max_length=20, description="Request fields with the values that they must have"),
@@ -137,7 +138,7 @@ class Wish(Part):
     reason: Why
     backtest: (
         Annotated[
-            dict[str, Any],
+            dict[str, Json],
             Field(max_length=100, description="What the history says of it, shown to who approves"),
             AfterValidator(_bounded),
         ]

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Mapping
 from tempfile import SpooledTemporaryFile
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from opsrail.access.roles import EVERYWHERE
+from opsrail.app.work import DIGEST
 from opsrail.clock import rfc3339
-from opsrail.errors import Fault, NotFound, Overloaded
+from opsrail.errors import Denied, NotFound, Overloaded
 from opsrail.jobs.jobs import FILE_MS, job_record
 from opsrail.values.jobs import JobFileRow, JobRow, JobState
 from opsrail.web.answers import Moment, Shape, is_ulid
@@ -25,7 +28,9 @@ from opsrail.web.door import (
     Parameter,
     actor_of,
     answer,
+    grants_of,
     id_parameter,
+    permit,
 )
 from opsrail.web.headers import headers_of
 from opsrail.web.paging import after_parameter, choice, next_page
@@ -34,15 +39,25 @@ from opsrail.web.reading import page_of, query_of
 
 OCTETS = "application/octet-stream"
 STATE = re.compile("|".join(JobState))
-DIGESTS = re.compile(r"sha-256=:([A-Za-z0-9+/]{43}=):")
-"""How the digest of a body is written. Source: RFC 9530, sections 2 and 5, with one algorithm."""
+DIGESTS = re.compile(DIGEST)
 BY_ID = (id_parameter("job_id", CASE_ID, "Id of a job: a ULID."),)
-CONTENT_DIGEST = Parameter(
-    "Content-Digest",
-    "header",
-    {"type": "string", "pattern": f"^{DIGESTS.pattern}$"},
-    "sha-256 of the body (RFC 9530); one that is another is refused.",
+OF_DIGEST = Parameter(
+    "digest",
+    "query",
+    {"type": "string", "pattern": f"^{DIGEST}$"},
+    "That the body has to have; another one is refused.",
 )
+KNOWN = "interface.read"
+"""Whoever is known may come in; which job or file is theirs to see is looked at then."""
+NEEDS: Mapping[str, str] = {
+    "backtest": "lab.use",
+    "training-set": "lab.use",
+    "backfill": "features.write",
+    "register": "models.change",
+    "import": "models.change",
+    "import-mlflow": "models.change",
+}
+"""What one must hold to ask for a job, by its kind."""
 MOST_SENT = 2
 """Files that are taken at a time, as each is held in memory once. Ours."""
 
@@ -102,23 +117,25 @@ class JobsDoor:
         which = (choice("state", STATE), LIMIT_PARAMETER, after_parameter("id"))
         body = {OCTETS: {"type": "string", "minLength": 1, "contentMediaType": OCTETS}}
         return [
-            Operation("GET", "/v1/jobs", "jobs", "List jobs.", self.list, listed, parameters=which),
-            Operation("GET", one, "job", "Show a job.", self.show, shown, parameters=BY_ID, errors=(404,)),
+            Operation("GET", "/v1/jobs", "jobs", "List jobs.", self.list, listed, parameters=which,
+                permission=KNOWN),
+            Operation("GET", one, "job", "Show a job.", self.show, shown, parameters=BY_ID, errors=(404,),
+                permission=KNOWN),
             Operation(
                 "POST", f"{one}/cancel", "cancel_job", "End a job for good.", self.cancel, shown,
-                parameters=BY_ID, errors=(404, 409),
+                parameters=BY_ID, errors=(404, 409), permission=KNOWN,
             ),
             Operation(
                 "GET", f"{one}/file", "job_file", "Fetch the file that a job made.", self.file, file,
-                parameters=BY_ID, errors=(404,),
+                parameters=BY_ID, errors=(404,), permission=KNOWN,
             ),
             Operation(
                 "POST", "/v1/files", "send_file", "Send a file for a job.", self.send, sent, content=body,
-                parameters=(CONTENT_DIGEST,), errors=(409,),
+                parameters=(OF_DIGEST,), errors=(409,), permission=KNOWN,
             ),
             Operation(
                 "DELETE", "/v1/files/{file_id}", "remove_file", "Remove a file.", self.remove, removed,
-                parameters=(id_parameter("file_id", CASE_ID, "Id of a file: a ULID."),), errors=(404,),
+                parameters=(id_parameter("file_id", CASE_ID, "Id of a file: a ULID."),), errors=(404,), permission=KNOWN,
             ),
         ]  # fmt: skip
 
@@ -129,7 +146,7 @@ class JobsDoor:
             state=query.get("state"), limit=page.limit + 1, after=page.after
         )
         shown = rows[: page.limit]
-        told = [job_record(row) for row in shown]
+        told = [job_record(row) for row in shown if _is_theirs(request, row)]
         return answer({"jobs": told, "next": next_page(request, rows, shown, "id")})
 
     async def show(self, request: Request) -> Response:
@@ -151,7 +168,9 @@ class JobsDoor:
 
     async def send(self, request: Request) -> Response:
         """Keep a file."""
-        query_of(request)
+        query = query_of(request, digest=DIGESTS)
+        if not any(grants_of(request).may_somewhere(one) for one in NEEDS.values()):
+            raise Denied("this needs a permission to ask for a job, and you hold none")
         headers = headers_of(request)
         media = headers.get("content-type", "").partition(";")[0].strip().lower()
         if media != OCTETS or headers.get("content-encoding", "identity").lower() != "identity":
@@ -166,7 +185,9 @@ class JobsDoor:
                 content = spool.read()
             if not content:
                 raise Malformed("this needs a body; there was none")
-            row = await self._kept(content, headers.get("content-digest"), actor_of(request))
+            row = await self._door.app.jobs.keep_file(
+                content, OCTETS, by=actor_of(request), expected_digest=query.get("digest")
+            )
         finally:
             self._under_way -= 1
         return answer(_file_record(row), 201)
@@ -177,24 +198,30 @@ class JobsDoor:
         file_id: str = request.path_params["file_id"]
         if not is_ulid(file_id):
             raise NotFound(f"no file {file_id[:63]!r}")
+        if (await self._door.app.jobs.file(file_id)).by != actor_of(request):
+            permit(request, "models.change", EVERYWHERE)
         return answer(_file_record(await self._door.app.jobs.remove_file(file_id)))
-
-    async def _kept(self, content: bytes, told: str | None, by: str) -> JobFileRow:
-        found = DIGESTS.fullmatch(told or "")
-        if told is not None and found is None:
-            fault = Fault("Content-Digest", "write sha-256=:BASE64:")
-            raise Malformed("a header is wrong", [fault])
-        jobs = self._door.app.jobs
-        if found is None:
-            return await jobs.keep_file(content, OCTETS, by=by)
-        expected = f"sha256:{base64.b64decode(found[1]).hex()}"
-        return await jobs.keep_file(content, OCTETS, by=by, expected_digest=expected)
 
     async def _of(self, request: Request) -> JobRow:
         job_id: str = request.path_params["job_id"]
         if not is_ulid(job_id):
             raise NotFound(f"no job {job_id[:63]!r}")
-        return await self._door.app.jobs.get(job_id)
+        row = await self._door.app.jobs.get(job_id)
+        if not _is_theirs(request, row):
+            permit(request, NEEDS[row.kind], scope_of(row))
+        return row
+
+
+def scope_of(row: JobRow) -> str:
+    """Return where what a job is about lies: its decision point, else everywhere."""
+    return row.subject if row.kind == "backtest" else EVERYWHERE
+
+
+def _is_theirs(request: Request, row: JobRow) -> bool:
+    """Return whether who asks asked for a job, or could have."""
+    if row.by == actor_of(request):
+        return True
+    return grants_of(request).may(NEEDS[row.kind], scope_of(row))
 
 
 def _file_record(row: JobFileRow) -> dict[str, Any]:
@@ -203,5 +230,6 @@ def _file_record(row: JobFileRow) -> dict[str, Any]:
 
 
 def _digest_of(row: JobFileRow) -> dict[str, str]:
+    """Return the header that tells a file's digest. Source: RFC 9530, section 2."""
     coded = base64.b64encode(bytes.fromhex(row.digest.removeprefix("sha256:"))).decode()
     return {"content-digest": f"sha-256=:{coded}:"}

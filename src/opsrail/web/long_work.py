@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
+from opsrail.access.roles import EVERYWHERE
 from opsrail.app.backfilling import BackfillJob, BackfillWish
 from opsrail.app.backtesting import BacktestJob, BacktestWish
 from opsrail.app.taking_models import (
@@ -28,9 +29,18 @@ from opsrail.values.jobs import JobRow
 from opsrail.values.versions import version_of
 from opsrail.web.cases import PREFER
 from opsrail.web.contradictions import contradictions, known_point
-from opsrail.web.door import Answer, Door, Operation, Parameter, actor_of, answer, id_parameter
+from opsrail.web.door import (
+    Answer,
+    Door,
+    Operation,
+    Parameter,
+    actor_of,
+    answer,
+    id_parameter,
+    permit,
+)
 from opsrail.web.features import BY_REF, ref_of
-from opsrail.web.jobs import Job
+from opsrail.web.jobs import NEEDS, Job
 from opsrail.web.models import NAME
 from opsrail.web.reading import body_of, model_of, query_of, wait_s
 from opsrail.web.shadows import POINT
@@ -78,6 +88,7 @@ class LongWork:
     ) -> Operation:
         async def run(request: Request) -> Response:
             query_of(request)
+            permit(request, NEEDS[kind], request.path_params.get("point", EVERYWHERE))
             wish_s = wait_s(request)
             wish = model_of(body, await body_of(request, self._door.body_bytes))
             subject, whole = await asked(request, wish)
@@ -95,7 +106,7 @@ class LongWork:
                 200: Answer("It ended in time.", Job, told, LED_TO),
                 202: Answer("The job is kept.", Job, told, LED_TO),
             },
-            body=body, parameters=(*parameters, PREFER), errors=(404, 409),
+            body=body, parameters=(*parameters, PREFER), errors=(404, 409), permission=NEEDS[kind],
         )  # fmt: skip
 
     async def _at_rest(self, row: JobRow, limit_s: float) -> JobRow:

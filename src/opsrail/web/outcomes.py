@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from opsrail.clock import epoch_ms
-from opsrail.decide.outcomes import BY_CHARACTERS, Told, record_of
+from opsrail.decide.outcomes import BY_CHARACTERS, NAMED_BY, Told, record_of
 from opsrail.errors import NotFound
 from opsrail.values.decisions import DecisionRow
 from opsrail.values.outcomes import OUTCOME_NAME
@@ -17,7 +17,7 @@ from opsrail.web.answers import Moment, Shape, is_ulid
 from opsrail.web.decisions import DECISION_ID
 from opsrail.web.door import Answer, Door, Operation, actor_of, answer
 from opsrail.web.idempotency import REPEAT_HEADER, REPEATED, idempotency_parameter
-from opsrail.web.reading import SAYS_SOMETHING, body_of, idempotency_key, model_of, query_of
+from opsrail.web.reading import body_of, idempotency_key, model_of, query_of
 
 
 class Outcome(BaseModel):
@@ -38,7 +38,7 @@ class Outcome(BaseModel):
     ] = None
     by: Annotated[
         str | None,
-        StringConstraints(min_length=1, max_length=BY_CHARACTERS, pattern=SAYS_SOMETHING),
+        StringConstraints(min_length=1, max_length=BY_CHARACTERS, pattern=f"^{NAMED_BY}$"),
         Field(description="Who says so; null: who asks"),
     ] = None
 

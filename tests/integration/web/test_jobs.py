@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import json
 import signal
@@ -205,13 +204,13 @@ def test_models_are_sent_checked_and_kept(asker: Asker) -> None:
 
 
 def test_a_file_that_changed_on_its_way_is_not_kept(asker: Asker) -> None:
-    coded = base64.b64encode(sha256(b"what was sent").digest()).decode()
-    headers = {**OCTETS, "content-digest": f"sha-256=:{coded}:"}
+    path = f"/v1/files?digest=sha256:{sha256(b'what was sent').hexdigest()}"
 
-    assert asker.http.post("/v1/files", content=b"what arrived", headers=headers).status_code == 409
-    assert (
-        asker.http.post("/v1/files", content=b"what was sent", headers=headers).status_code == 201
-    )
+    assert asker.http.post(path, content=b"what arrived", headers=OCTETS).status_code == 409
+    assert asker.http.post(path, content=b"what was sent", headers=OCTETS).status_code == 201
+    kept = asker.http.post("/v1/files", content=b"what arrived", headers=OCTETS).json()
+    gone = f"/v1/files/{kept['id']}"
+    assert [asker.http.delete(gone).status_code for _ in range(2)] == [200, 404]
 
 
 def test_a_job_is_cancelled_and_one_that_waits_too(asker: Asker) -> None:

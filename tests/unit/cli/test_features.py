@@ -25,7 +25,7 @@ TRAIN = ("training-set", "--views", "policyholder@2", "--at-column", "at")
         ),
         (
             (*TRAIN, "--rows", "ROWS", "--entity-column", "a", "--output", "o.txt"),
-            "name it .csv or",
+            "name it as it is written",
         ),
     ],
 )

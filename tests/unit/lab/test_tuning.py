@@ -159,7 +159,7 @@ def test_the_cheapest_of_the_bands_that_may_be_promised_is_taken() -> None:
 
 def test_a_cost_is_that_of_errors_and_of_people() -> None:
     scores, labels = even(1000, 0.6)
-    found = tune(scores, labels, risks=["approved is fraud <= 20%"], costs=Costs(100, 50, 2, 3))
+    found = tune(scores, labels, risks=["approved is fraud <= 20%"], costs=Costs(100, 50, 36, 600))
     tested_wrong = found.promises[0].share or 0.0
 
     assert found.cost_usd is not None
