@@ -133,15 +133,18 @@ class Jobs:
         found = await asyncio.to_thread(digest, content)
         if expected_digest is not None and found != expected_digest:
             raise Conflict(f"what arrived has digest {found}, expected was {expected_digest}")
-        files = await self._store.count(JobFileRow)
-        if files.get((), 0) >= MOST_FILES:
+        if await self._is_full():
             await self._sweep()
+        if await self._is_full():
             raise Overloaded(f"{MOST_FILES} files are kept already", after_s=600.0)
         row = JobFileRow(
             self._clock.new_id(), media, found, len(content), by, self._clock.now_ms(), content
         )  # fmt: skip
         await self._store.commit([Insert(row)])
         return row
+
+    async def _is_full(self) -> bool:
+        return (await self._store.count(JobFileRow)).get((), 0) >= MOST_FILES
 
     async def file(self, file_id: str) -> JobFileRow:
         """Return a file. Raises NotFound."""
