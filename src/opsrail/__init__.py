@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from opsrail.features.source import Pushed as Pushed
     from opsrail.features.source import SqlSource as SqlSource
     from opsrail.features.view import FeatureView as FeatureView
+    from opsrail.review.queue import Escalation as Escalation
+    from opsrail.review.queue import Expiry as Expiry
+    from opsrail.review.queue import Queue as Queue
     from opsrail.values.columns import Category as Category
     from opsrail.values.columns import Number as Number
     from opsrail.values.columns import category as category
@@ -55,6 +58,8 @@ HOMES = {
     "Decision": "opsrail.values.decisions",
     "DecisionPoint": "opsrail.decide.point",
     "Document": "opsrail.values.documents",
+    "Escalation": "opsrail.review.queue",
+    "Expiry": "opsrail.review.queue",
     "FeastSource": "opsrail.features.source",
     "FeatureView": "opsrail.features.view",
     "FileSource": "opsrail.features.source",
@@ -66,6 +71,7 @@ HOMES = {
     "Policy": "opsrail.decide.policy",
     "Pushed": "opsrail.features.source",
     "PythonModel": "opsrail.decide.python_model",
+    "Queue": "opsrail.review.queue",
     "Retry": "opsrail.cases.steps",
     "Retryable": "opsrail.errors",
     "Rule": "opsrail.decide.policy",

@@ -192,9 +192,8 @@ class App:
             changes=self.changes,
             arm_key=arm_key_of(self.definitions.points),
         )
-        road = Road(
-            store, clock, self.decider, self.documents, self.threads, self.worker.fence, strict
-        )
+        own = (self.decider, self.documents, self.threads, self.worker.fence)
+        road = Road(store, clock, *own, strict, self.definitions.queues)
         self.runner = Runner(road, self.worker, automations, at_once=config.at_once)
         self.dispatcher = Dispatcher(
             store,

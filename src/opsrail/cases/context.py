@@ -15,6 +15,7 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic_core import from_json, to_json
 
 from opsrail import faults
+from opsrail.cases.asking import asked_of, ruling_of
 from opsrail.cases.attempts import answered
 from opsrail.cases.beside import Beside
 from opsrail.cases.ending import plain
@@ -34,8 +35,9 @@ from opsrail.errors import (
 )
 from opsrail.ledger.commitment import record_commitment
 from opsrail.ledger.entries import entry
-from opsrail.review.labels import Labels, Sampled, is_ratio
-from opsrail.review.opening import opened
+from opsrail.review.labels import Labels, Sampled
+from opsrail.review.opening import Asked, opened
+from opsrail.review.queue import Queue
 from opsrail.values.cases import CaseRow, InboxRow, JournalRow, OutboxRow, OutboxState
 from opsrail.values.decisions import Decision, DecisionRow
 from opsrail.values.documents import Document
@@ -124,31 +126,36 @@ class Case:
 
     def review(
         self,
-        queue: str,
+        queue: str | Queue,
         decision: Decision | None = None,
         *,
         due: Span | None = None,
         priority: int = 5,
         show: object = None,
         sampled: float | None = None,
+        form: type[BaseModel] | None = None,
+        values: BaseModel | Mapping[str, object] | None = None,
+        skills: Sequence[str] = (),
     ) -> Coroutine[Any, Any, Ruling]:
         """Put the question to a person and park; nothing but rows is kept until the ruling arrives.
 
         Args:
-            queue: Desk that rules.
+            queue: Desk that rules: a `Queue` or its name. A name that no `Queue` declares will do: one person rules on it,
+                at once and for good.
             decision: What it is about; the person sees score, verdict and reasons.
-            due: When the desk should have ruled, e.g. `"4h"`.
+            due: When the desk should have ruled, e.g. `"4h"`; None: as its queue says.
             priority: Smaller is sooner, 0..9.
             show: Further facts for the person; a model or plain values.
             sampled: Where chance put the decision to a person, the probability of that, in (0, 1]: what the ruling tells
                 then speaks for all that might have been drawn. None: there was another reason.
+            form: Model of what a person may fill in beside the verdict; None: the queue's.
+            values: What stands in the form at first.
+            skills: What who rules must know besides what the queue asks for.
         """
-        if sampled is not None and not is_ratio(sampled):
-            raise AuthorError(
-                f"case {self.id}: case.review(sampled={sampled!r}) is no probability above 0 and up to 1"
-            )
-        number, spoken = self._journal.number(queue), self._spoken(decision, sampled)
-        return self._review(number, queue, decision, due, priority, show, spoken)
+        spoken = self._spoken(decision, sampled)
+        given = (decision, due, priority, show, spoken, form, values, skills)
+        asked = asked_of(self.id, self._road.queues, queue, *given)
+        return self._review(self._journal.number(asked.queue.name), asked)
 
     def act(
         self, action: Action[P], /, *args: P.args, **kwargs: P.kwargs
@@ -281,30 +288,19 @@ class Case:
         journal.wrote(seq)
         return decision
 
-    async def _review(
-        self,
-        seq: int,
-        queue: str,
-        decision: Decision | None,
-        due: Span | None,
-        priority: int,
-        show: object,
-        spoken: Sampled,
-    ) -> Ruling:
-        journal = self._journal
+    async def _review(self, seq: int, asked: Asked) -> Ruling:
+        journal, queue = self._journal, asked.queue.name
         if (known := journal.recorded(seq, "review", queue)) is not None:
-            return self._ruled(known.result)
+            return self._ruled(known.result, asked)
         review_id = f"{self.id}-{seq}"
         topic = f"review:{review_id}"
         if (arrived := journal.arrived(topic)) is not None:
             noted = journal.entry(seq, "review", queue, "", arrived.payload)
             await journal.commit(seq, noted, Delete(InboxRow, {"id": arrived.id}))
-            return self._ruled(arrived.payload)
+            return self._ruled(arrived.payload, asked)
         if journal.is_fresh or await self._read(ReviewRow, review_id) is None:
-            due_ms = None if due is None else span_ms(due)
             now_ms = self._road.clock.now_ms()
-            given = (decision, due_ms, priority, show, now_ms, spoken)
-            journal.later(seq, *opened(self._row, review_id, queue, *given))
+            journal.later(seq, *opened(self._row, review_id, asked, now_ms))
         self._topics.append(topic)
         await self._beside.park()
 
@@ -373,8 +369,8 @@ class Case:
         """Return what a ruling on a decision will tell of it, as its point declares."""
         return Sampled({} if decision is None else self._labels.get(decision.point, {}), ratio)
 
-    def _ruled(self, text: str) -> Ruling:
-        ruling = Ruling(**from_json(text))
+    def _ruled(self, text: str, asked: Asked) -> Ruling:
+        ruling = ruling_of(self.id, text, asked)
         self.rulings.append(ruling)
         return ruling
 

@@ -19,7 +19,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic_core import to_json
@@ -40,6 +40,7 @@ from opsrail.errors import (
     Unavailable,
 )
 from opsrail.ports import Store
+from opsrail.review.queue import Queue
 from opsrail.values.cases import CaseRow, InboxRow, JournalRow
 from opsrail.values.rows import Insert, Require, Write
 
@@ -72,6 +73,7 @@ class Road:
         threads: Where plain `def` steps run.
         fence: Worker id -> the condition that it still lives; goes with every commit of its cases.
         strict: Whether a call that blocked the loop is an error of the case, not only a log line.
+        queues: Desks that the author's files declare.
     """
 
     store: Store
@@ -81,6 +83,7 @@ class Road:
     threads: Executor
     fence: Callable[[str | None], Require]
     strict: bool = False
+    queues: Mapping[str, Queue] = field(default_factory=dict)
 
 
 class Journal:

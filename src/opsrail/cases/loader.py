@@ -1,4 +1,4 @@
-"""Reads an author's file: which automations, decision points, views and forms it defines.
+"""Reads an author's file: which automations, decision points, views, queues and forms it defines.
 
 A mistake in the file becomes one clear error with the file and line, never a traceback.
 """
@@ -9,7 +9,7 @@ import importlib.util
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,6 +20,7 @@ from opsrail.decide.python_model import PythonModel
 from opsrail.errors import AuthorError, Fault, InvalidInput, OpsrailError
 from opsrail.features.joining import join_faults
 from opsrail.features.view import FeatureView
+from opsrail.review.queue import Queue
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class Definitions:
     Attributes:
         files: Paths of the files, for messages that point into them.
         models: Functions that score, as they are in the files now.
+        queues: Desks by name; others may be named in `case.review` without being declared.
     """
 
     automations: Mapping[str, Automation[Any, Any]]
@@ -36,6 +38,7 @@ class Definitions:
     views: tuple[FeatureView[Any], ...]
     files: tuple[str, ...]
     models: tuple[PythonModel, ...] = ()
+    queues: Mapping[str, Queue] = field(default_factory=dict)
 
 
 def load_file(path: Path) -> Definitions:
@@ -80,6 +83,7 @@ def collect(*modules: ModuleType) -> Definitions:
     points: dict[str, DecisionPoint[Any]] = {}
     views: dict[tuple[str, int], FeatureView[Any]] = {}
     models: dict[str, PythonModel] = {}
+    queues: dict[str, Queue] = {}
     found: list[Fault] = []
     for module in modules:
         for value in vars(module).values():
@@ -91,6 +95,8 @@ def collect(*modules: ModuleType) -> Definitions:
                 _add(views, (value.name, value.version), value, "feature view", found)
             elif isinstance(value, PythonModel):
                 models[value.digest] = value
+            elif isinstance(value, Queue):
+                _add(queues, value.name, value, "queue", found)
     for automation in automations.values():
         for view in automation.history:
             views.setdefault((view.name, view.version), view)
@@ -110,7 +116,8 @@ def collect(*modules: ModuleType) -> Definitions:
         found.append(Fault(", ".join(files), "defines no Automation and no DecisionPoint"))
     if found:
         raise InvalidInput("the automation file cannot be used", found)
-    return Definitions(automations, points, tuple(views.values()), files, tuple(models.values()))
+    scores = tuple(models.values())
+    return Definitions(automations, points, tuple(views.values()), files, scores, queues)
 
 
 def _joined_faults(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -12,8 +13,12 @@ class ReviewState(StrEnum):
 
     OPEN = "open"
     CLAIMED = "claimed"
+    ASKED = "asked"  # somebody was asked for more, and has not answered
     RULED = "ruled"
     WITHDRAWN = "withdrawn"  # its case was cancelled
+
+
+UNRULED_STATES = (ReviewState.OPEN, ReviewState.CLAIMED, ReviewState.ASKED)
 
 
 class Purpose(StrEnum):
@@ -35,7 +40,7 @@ class ReviewRow(NamedTuple):
         verdict: What policy said; a ruling that differs is an override. NULL: nothing, or the person is not to know.
         priority: Smaller first; 0..9, 5 is normal.
         due_at_ms: When the desk should have ruled; NULL: no limit.
-        assignee: Who holds it now.
+        assignee: Who holds it now; while it is asked, who was asked.
         lease_until_ms: Until when the assignee holds it; then it is open again.
         claimed_at_ms: When who holds it, or ruled, began to hold it; NULL: nobody did.
         version: Grows with each change, for compare and set.
@@ -56,6 +61,7 @@ class ReviewRow(NamedTuple):
         wake_at_ms: When something is to happen by itself: a held ruling goes out, it escalates, it expires. NULL: never.
         delivered_at_ms: When the ruling went to its case; until then it may be taken back. NULL: it did not yet.
         truth: What the right ruling is known to be, of a control case; reviewers do not see it.
+        terms: JSON of how it is ruled, as its queue said when it was opened (`review/terms.py`); NULL: the plain terms.
     """
 
     id: str
@@ -90,13 +96,14 @@ class ReviewRow(NamedTuple):
     wake_at_ms: int | None = None
     delivered_at_ms: int | None = None
     truth: str | None = None
+    terms: str | None = None
 
 
 class RulingRow(NamedTuple):
     """What one person says of a review; with four eyes there are several, and never two of one person.
 
     Attributes:
-        verdict: What they say.
+        verdict: What they say; empty: they said only `first` so far, and have not ruled.
         fields: JSON of what they filled in; NULL: nothing.
         first: What they said before they saw the score, where the queue is blind; NULL: it is not.
         is_reconsidered: Whether they changed it once they had seen the score.
@@ -196,6 +203,7 @@ class Ruling:
         ruled_by: Who.
         is_override: Whether it differs from the policy's verdict.
         ruled_at_ms: Epoch ms.
+        fields: What they filled in, in the types of the queue's form; empty without one.
     """
 
     verdict: str
@@ -203,3 +211,4 @@ class Ruling:
     ruled_by: str
     is_override: bool
     ruled_at_ms: int
+    fields: Mapping[str, object] = field(default_factory=dict)

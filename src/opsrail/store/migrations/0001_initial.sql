@@ -152,6 +152,7 @@ CREATE TABLE "reviews" (
   "wake_at_ms" BIGINT,
   "delivered_at_ms" BIGINT,
   "truth" TEXT,
+  "terms" TEXT,
   PRIMARY KEY ("id")
 );
 CREATE TABLE "rulings" (

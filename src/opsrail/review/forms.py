@@ -1,0 +1,107 @@
+"""What a person fills in beside the verdict: the author's model as JSON Schema, and checking what came back against it.
+
+The schema stands on the review's row; it is checked without the author's code, by any process, and refers to nothing
+outside itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Any
+
+import orjson
+from jsonschema_rs import Draft202012Validator, ValidationError, ValidationErrorKind
+from pydantic import BaseModel
+from pydantic.errors import PydanticInvalidForJsonSchema, PydanticUserError
+from pydantic_core import to_jsonable_python
+
+from opsrail.errors import Fault
+
+MOST_FAULTS = 50
+FIELDS_BYTES = 64_000
+"""What a ruling's fields may come to as JSON. Ours: a form is filled in by hand."""
+
+
+def form_text(model: type[BaseModel] | None, values: object) -> str | None:
+    """Return a form as a review's row keeps it; None without a model.
+
+    Args:
+        values: What stands in the fields before a person changed them; a model or plain values.
+    """
+    if model is None:
+        return None
+    given = {} if values is None else to_jsonable_python(values)
+    return orjson.dumps({"schema": schema_of(model), "values": given}).decode()
+
+
+@lru_cache(256)
+def schema_of(model: type[BaseModel]) -> dict[str, Any]:
+    """Return a model's JSON Schema (2020-12); fields that it does not name are refused."""
+    schema = model.model_json_schema(mode="validation")
+    return {"additionalProperties": False, **schema}
+
+
+def form_faults(model: type[BaseModel]) -> Iterator[Fault]:
+    """Yield why a model cannot be a form."""
+    try:
+        schema = schema_of(model)
+        Draft202012Validator(schema, offline=True)
+    except (PydanticUserError, PydanticInvalidForJsonSchema, ValueError) as wrong:
+        yield Fault("form", f"{model.__name__} has no JSON Schema: {wrong}")
+        return
+    if schema.get("type") != "object":
+        yield Fault("form", f"{model.__name__} is no object of fields")
+
+
+def values_of(form: str | None) -> dict[str, Any] | None:
+    """Return what stands in a form's fields at first; None without a form."""
+    return None if form is None else orjson.loads(form)["values"]
+
+
+def fields_faults(form: str | None, fields: Mapping[str, object] | None) -> list[Fault]:
+    """Return every fault of what was filled in, each at its field.
+
+    Args:
+        form: `ReviewRow.form`.
+    """
+    if form is None:
+        return [Fault("fields", "this review has no form; leave the fields out")] if fields else []
+    try:
+        text = orjson.dumps(dict(fields or {}))
+    except (TypeError, orjson.JSONEncodeError) as wrong:
+        return [Fault("fields", f"are not plain JSON values: {wrong}")]
+    if len(text) > FIELDS_BYTES:
+        return [Fault("fields", f"are {len(text):,} bytes; at most {FIELDS_BYTES:,}")]
+    found: list[Fault] = []
+    for error in _validator(form).iter_errors(orjson.loads(text)):
+        found += _faults_of(error)
+        if len(found) >= MOST_FAULTS:
+            break
+    return sorted(found, key=lambda fault: (fault.place, fault.message))
+
+
+@lru_cache(256)
+def _validator(form: str) -> Draft202012Validator:
+    schema = orjson.loads(form)["schema"]
+    return Draft202012Validator(schema, validate_formats=True, mask="the value", offline=True)
+
+
+def _faults_of(error: ValidationError) -> list[Fault]:
+    place = ["fields", *(str(part) for part in error.instance_path)]
+    kind = error.kind
+    if isinstance(kind, ValidationErrorKind.Required):
+        missing = str(kind.property).strip('"')
+        return [Fault(".".join([*place, missing]), "is missing")]
+    if isinstance(kind, ValidationErrorKind.AdditionalProperties):
+        return [Fault(".".join([*place, name]), "is not a field") for name in kind.unexpected]
+    return [Fault(".".join(place), _told(error))]
+
+
+def _told(error: ValidationError) -> str:
+    """Return what is wrong in a word; of a choice of types, what each of them wants (an empty field is no answer)."""
+    if not isinstance(error.kind, ValidationErrorKind.AnyOf):
+        return error.message
+    each = [_told(first) for first, *_ in error.kind.context]
+    wanted = [told for told in each if '"null"' not in told]
+    return ", or ".join(wanted or each)
