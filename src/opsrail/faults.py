@@ -30,6 +30,8 @@ POINTS = (
     "change.after_rollback",  # it stands again, whoever rolled back not told
     "review.before_ruling",  # a ruling arrived, not durable
     "review.after_ruling",  # ruling durable, the case not woken
+    "review.before_delivery",  # a held ruling is due, not with its case
+    "review.after_delivery",  # with its case, the loop does not know yet
     "outbox.before_send",  # an action is taken from the outbox, not sent
     "outbox.after_send",  # sent, its row not marked
     "outbox.after_mark",  # marked as sent

@@ -54,6 +54,7 @@ from opsrail.registry.describing import Describer
 from opsrail.registry.importer import Importer
 from opsrail.registry.prewarming import Prewarming
 from opsrail.registry.registry import Registry
+from opsrail.review.clockwork import Clockwork
 from opsrail.review.desk import Desk
 from opsrail.watch.alarms import Alarms
 from opsrail.watch.entities import arm_key_of
@@ -103,6 +104,7 @@ class App:
         self.signer = signer
         self.anchor = anchor
         self.desk = Desk(store, self.clock)
+        self.clockwork = Clockwork(store, self.clock, self.desk, poll_s=config.cases.poll_s)
         self.outcomes = Outcomes(store, self.clock)
         self.is_running = False
         self._alone = alone
@@ -295,6 +297,7 @@ class App:
             "watchdog": watchdog.run,
             "guard": self.guard.run,
             "jobs": self.jobs.run,
+            "reviews": self.clockwork.run,
         }
         if any(pool.devices > pool.warm for pool in self.config.pools.values()):
             loops["prewarming"] = Prewarming(self.registry.pools, self.clock).run

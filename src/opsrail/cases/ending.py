@@ -13,6 +13,7 @@ from opsrail.cases.machine import PATIENCE, CaseEvent, failures_after, next_stat
 from opsrail.errors import AuthorError
 from opsrail.ledger.commitment import record_commitment
 from opsrail.ledger.entries import entry
+from opsrail.review.events import noted
 from opsrail.values.cases import CaseRow, CaseState, InboxRow
 from opsrail.values.reviews import ReviewRow, ReviewState
 from opsrail.values.rows import Append, Delete, Update, Write
@@ -104,15 +105,18 @@ def cancelled(row: CaseRow, reason: str, now_ms: int) -> list[Write]:
     ]
 
 
-def withdrawn(review: ReviewRow) -> Update:
-    """Return the write that takes an open review back because its case ended."""
+def withdrawn(review: ReviewRow, now_ms: int) -> list[Write]:
+    """Return the writes that take a review back because its case ended: one that waits, or whose ruling is still held."""
+    version = review.version + 1
     change: dict[str, Any] = {
         "state": ReviewState.WITHDRAWN,
-        "version": review.version + 1,
+        "version": version,
         "assignee": None,
         "lease_until_ms": None,
+        "wake_at_ms": None,
     }
-    return Update(ReviewRow, (review.id,), change, {"version": review.version})
+    update = Update(ReviewRow, (review.id,), change, {"version": review.version})
+    return [update, *noted(review._replace(**change), "withdrawn", None, {}, now_ms)]
 
 
 def accepted(row: CaseRow) -> Append:

@@ -30,6 +30,8 @@ COUNT_EVERY_S = 1.0
 WAITING_TO_RUN = (Where("state", "=", CaseState.READY), Where("due_at_ms", "null", False))
 INPUT_BYTES = 1_000_000
 KEY_CHARACTERS = 255
+FILE = "file:"
+"""How the source of a case begins that came as a row of a file."""
 
 
 class Submission(NamedTuple):
@@ -40,7 +42,8 @@ class Submission(NamedTuple):
         source: Where it comes from.
         key: Idempotency key, 1..255 characters; None: every submission is a new case.
         priority: 0..9, smaller runs first.
-        caller: Who hands it in, within whose keys the key is unique; None: within those of the source.
+        caller: Who hands it in, as records name them: they do not rule on it, and the key is unique within theirs. None:
+            within those of the source.
     """
 
     automation: str
@@ -134,7 +137,7 @@ class Intake:
         new = 0
         known = await self._known(automation, models)
         for model in models:
-            submission = Submission(automation.name, model, f"file:{file.name}")
+            submission = Submission(automation.name, model, f"{FILE}{file.name}")
             text = self._written(automation, submission, model)
             row = self._row(automation, submission, text)
             if automation.key is not None:
@@ -204,13 +207,13 @@ class Intake:
         owner: str | None = None,
     ) -> CaseRow:
         """Return a new case: of `owner`, who runs it at once, else due for whoever has room."""
-        now_ms = self._clock.now_ms()
+        now_ms, source = self._clock.now_ms(), submission.source
         return CaseRow(
             id=self._clock.new_id(),
             automation=automation.name,
             definition=automation.digest,
             state=CaseState.READY if owner is None else CaseState.RUNNING,
-            source=submission.source,
+            source=source,
             input=text,
             outcome=None,
             reason=None,
@@ -226,6 +229,7 @@ class Intake:
             accepted_at_ms=now_ms,
             updated_at_ms=now_ms,
             settled_at_ms=None,
+            requested_by=submission.caller or (source if source.startswith(FILE) else None),
         )
 
     def _writes(self, row: CaseRow, keys: Sequence[tuple[str, str]]) -> list[Write]:

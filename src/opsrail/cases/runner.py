@@ -39,8 +39,9 @@ from opsrail.errors import (
     Unavailable,
 )
 from opsrail.features.facts import facts_of
+from opsrail.review.machine import Event, follows, standing_of
 from opsrail.values.cases import CaseRow, CaseState, InboxRow, JournalRow
-from opsrail.values.reviews import ReviewRow, ReviewState
+from opsrail.values.reviews import ReviewRow
 from opsrail.values.rows import Insert, Update, Where, Write
 
 log = logging.getLogger("opsrail.cases")
@@ -367,11 +368,13 @@ class Runner:
         return self._road.clock.now_ms()
 
 
-async def _withdrawals(store: Any, case_id: str) -> list[Write]:
-    waiting = Where("state", "in", (ReviewState.OPEN, ReviewState.CLAIMED))
+async def _withdrawals(store: Any, case_id: str, now_ms: int) -> list[Write]:
+    rows = await store.select(ReviewRow, Where("case_id", "=", case_id))
     return [
-        withdrawn(row)
-        for row in await store.select(ReviewRow, Where("case_id", "=", case_id), waiting)
+        write
+        for row in rows
+        if follows(standing_of(row, now_ms), Event.WITHDRAW)
+        for write in withdrawn(row, now_ms)
     ]
 
 
@@ -381,4 +384,6 @@ async def cancel_case(store: Any, row: CaseRow, reason: str, now_ms: int) -> Non
     Raises:
         StaleWrite: it moved meanwhile; look at it again.
     """
-    await store.commit([*cancelled(row, reason, now_ms), *await _withdrawals(store, row.id)])
+    await store.commit(
+        [*cancelled(row, reason, now_ms), *await _withdrawals(store, row.id, now_ms)]
+    )

@@ -24,7 +24,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "top": ("opsrail.cli.top:top", "Watch what a running server decides, live."),
     "demo": ("opsrail.cli.demo:demo", "Show the whole loop on this machine."),
     "cases": ("opsrail.cli.cases:cases", "List, show, retry, cancel and wait for cases."),
-    "reviews": ("opsrail.cli.reviews:reviews", "Rule on what waits for a person."),
+    "reviews": ("opsrail.cli.reviews_deeds:reviews", "Rule on what waits for a person."),
     "actions": ("opsrail.cli.actions:actions", "See, retry, stop and resume what goes out."),
     "decisions": ("opsrail.cli.decisions:decisions", "Show and explain recorded decisions."),
     "outcomes": ("opsrail.cli.outcomes:outcomes", "Say what turned out true of decisions."),

@@ -1,4 +1,4 @@
-"""`opsrail reviews`: what waits for a person, and the person's ruling."""
+"""`opsrail reviews`: what waits for a person, who holds it, and what happened to it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from opsrail.cli.options import Invocation, common, examples, operator
 
 if TYPE_CHECKING:
     from opsrail.app import App
-    from opsrail.values.reviews import ReviewRow
+    from opsrail.values.reviews import ReviewEventRow, ReviewRow
 
 ID = "01K8ZC2V7N3T9D4M6Q0RWXYABC-2"
+STATES = ("open", "claimed", "asked", "ruled", "withdrawn")
 
 
 @click.group()
@@ -25,6 +26,8 @@ def reviews() -> None:
     epilog=examples("opsrail reviews list", "opsrail reviews list --queue claims-desk --json"),
 )
 @click.option("--queue", metavar="NAME", help="Only this desk's.")
+@click.option("--state", type=click.Choice(STATES), help="Only these. [default: all that wait]")
+@click.option("--mine", metavar="NAME", help="Only what this person holds, was asked or ruled.")
 @click.option(
     "--limit",
     default=50,
@@ -33,43 +36,77 @@ def reviews() -> None:
     help="At most so many.",
 )
 @common
-def list_(invocation: Invocation, queue: str | None, limit: int) -> None:
-    """List what waits for a ruling, most urgent first."""
+def list_(
+    invocation: Invocation, queue: str | None, state: str | None, mine: str | None, limit: int
+) -> None:
+    """List what waits for a ruling, most urgent first, or what was ruled, newest first."""
     from opsrail.cli.render import moment, print_json, print_table
     from opsrail.cli.session import on_app
 
-    async def work(app: App) -> list[ReviewRow]:
-        return await app.desk.waiting(queue, limit=limit)
+    async def work(app: App) -> tuple[list[ReviewRow], list[dict[str, Any]]]:
+        rows = await app.desk.page(queue=queue, state=state, mine=mine, limit=limit)
+        return rows, await records(app, rows, mine)
 
-    rows = on_app(invocation, work)
+    rows, shown = on_app(invocation, work)
     if invocation.is_json:
-        print_json({"reviews": [review_record(row) for row in rows]})
+        print_json({"reviews": [_short(record) for record in shown]})
         return
     cells = [
         (
             row.id,
             row.queue,
-            row.verdict,
-            str(row.state),
+            record["verdict"],
+            record["standing"],
             row.assignee,
             moment(row.due_at_ms or row.opened_at_ms),
         )
-        for row in rows
+        for row, record in zip(rows, shown, strict=True)
     ]
     columns = ("review", "queue", "policy says", "state", "held by", "due or opened")
     print_table(columns, cells, empty="Nothing waits for a person.")
 
 
+@reviews.command(
+    "queues", epilog=examples("opsrail reviews queues", "opsrail reviews queues --json")
+)
+@common
+def queues(invocation: Invocation) -> None:
+    """Show how each queue stands: what waits, what is held, what is overdue, how old the oldest is."""
+    from opsrail.cli.render import moment, print_json, print_table
+    from opsrail.cli.session import on_app
+
+    counted = on_app(invocation, lambda app: app.desk.queues())
+    if invocation.is_json:
+        print_json({"queues": [one._asdict() for one in counted]})
+        return
+    cells = [
+        (one.queue, one.waiting, one.claimed, one.overdue, moment(one.oldest_at_ms))
+        for one in counted
+    ]
+    print_table(
+        ("queue", "waiting", "held", "overdue", "oldest"),
+        cells,
+        empty="Nothing waits for a person.",
+    )
+
+
 @reviews.command("show", epilog=examples(f"opsrail reviews show {ID}"))
 @click.argument("review_id", metavar="ID")
+@operator
 @common
-def show(invocation: Invocation, review_id: str) -> None:
-    """Show what the person is asked: input, score, verdict, reasons, further facts."""
+def show(invocation: Invocation, review_id: str, by: str) -> None:
+    """Show what the person is asked: input, score, verdict, reasons, further facts.
+
+    In a blind queue what the machine said stays hidden until you have said your own verdict.
+    """
     from opsrail.cli.render import print_fields, print_json
     from opsrail.cli.session import on_app
 
-    row = on_app(invocation, lambda app: app.desk.get(review_id))
-    record = review_record(row, is_whole=True)
+    async def work(app: App) -> dict[str, Any]:
+        (record,) = await records(app, [await app.desk.get(review_id)], by)
+        return record
+
+    record = on_app(invocation, work)
     if invocation.is_json:
         print_json({"review": record})
         return
@@ -80,84 +117,46 @@ def show(invocation: Invocation, review_id: str) -> None:
             click.echo(f"\n{part}")
             value = subject[part]
             print_fields(value if isinstance(value, dict) else {part: value})
-    if subject.get("decision"):
+    if subject.get("decision") and record["is_shown"]:
         _print_decision(subject["decision"])
+    elif subject.get("decision"):
+        click.echo(f"\nWhat the machine said is hidden: opsrail reviews say {review_id} VERDICT")
 
 
-@reviews.command("claim", epilog=examples(f"opsrail reviews claim {ID} --by ana"))
+@reviews.command("events", epilog=examples(f"opsrail reviews events {ID}"))
 @click.argument("review_id", metavar="ID")
 @operator
 @common
-def claim(invocation: Invocation, review_id: str, by: str) -> None:
-    """Hold a review for 15 minutes, so that nobody else rules meanwhile; claiming again renews."""
-    from opsrail.cli.render import moment
+def events(invocation: Invocation, review_id: str, by: str) -> None:
+    """Show what happened to a review, first to last."""
+    from opsrail.cli.render import moment, print_json, print_table
     from opsrail.cli.session import on_app
+    from opsrail.review.showing import event_record
 
-    row = on_app(invocation, lambda app: app.desk.claim(review_id, by))
-    _print_review(invocation, row, f"{row.id} is held by {by} until {moment(row.lease_until_ms)}.")
+    async def work(app: App) -> list[ReviewEventRow]:
+        return await app.desk.history(review_id, viewer=by)
 
-
-@reviews.command("release", epilog=examples(f"opsrail reviews release {ID} --by ana"))
-@click.argument("review_id", metavar="ID")
-@operator
-@common
-def release(invocation: Invocation, review_id: str, by: str) -> None:
-    """Give a held review back to its queue."""
-    from opsrail.cli.session import on_app
-
-    row = on_app(invocation, lambda app: app.desk.release(review_id, by))
-    _print_review(invocation, row, f"{row.id} is open again.")
-
-
-@reviews.command(
-    "rule",
-    epilog=examples(
-        f"opsrail reviews rule {ID} approve",
-        f"opsrail reviews rule {ID} decline --reason 'receipt is a copy'",
-    ),
-)
-@click.argument("review_id", metavar="ID")
-@click.argument("verdict")
-@click.option("--reason", default="", help="Why; needed where you overrule the policy.")
-@operator
-@common
-def rule(invocation: Invocation, review_id: str, verdict: str, reason: str, by: str) -> None:
-    """Give the ruling. It is final; the case goes on with it.
-
-    A running `opsrail serve` or `opsrail run` carries the case on; without one, the next does.
-    """
-    from opsrail.cli.session import on_app
-
-    row = on_app(invocation, lambda app: app.desk.rule(review_id, verdict, by=by, reason=reason))
-    _print_review(invocation, row, f"{row.id} is ruled: {verdict}.")
-
-
-def review_record(row: ReviewRow, *, is_whole: bool = False) -> dict[str, Any]:
-    """Return a review as plain JSON values.
-
-    Args:
-        is_whole: With what the person is shown, which may be long and personal.
-    """
-    from pydantic_core import from_json
-
-    from opsrail.cli.render import moment
-
-    plain = row._asdict()
-    for hidden in ("salt", "subject"):
-        del plain[hidden]
-    for name in [name for name in plain if name.endswith("_ms")]:
-        plain[name.removesuffix("_ms")] = moment(plain.pop(name))
-    plain["state"] = str(row.state)
-    return {**plain, "subject": from_json(row.subject)} if is_whole else plain
-
-
-def _print_review(invocation: Invocation, row: ReviewRow, told: str) -> None:
-    from opsrail.cli.render import print_json
-
+    rows = on_app(invocation, work)
     if invocation.is_json:
-        print_json({"review": review_record(row)})
-    else:
-        click.echo(told)
+        print_json({"events": [event_record(row) for row in rows]})
+        return
+    cells = [(row.seq, row.kind, row.by, moment(row.at_ms), row.content) for row in rows]
+    print_table(
+        ("#", "what", "by", "when", "content"), cells, empty="Nothing is known to have happened."
+    )
+
+
+async def records(app: App, rows: list[ReviewRow], viewer: str | None) -> list[dict[str, Any]]:
+    """Return reviews as plain JSON values, as a person may see them."""
+    from opsrail.review.showing import record_of
+
+    seen, now_ms = await app.desk.sees(rows, viewer), app.clock.now_ms()
+    return [record_of(row, sees=row.id in seen, now_ms=now_ms, viewer=viewer) for row in rows]
+
+
+def _short(record: dict[str, Any]) -> dict[str, Any]:
+    """Return a review without what the person is shown, which may be long and personal."""
+    return {name: value for name, value in record.items() if name not in ("subject", "form")}
 
 
 def _print_decision(record: dict[str, Any]) -> None:

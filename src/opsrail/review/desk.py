@@ -1,213 +1,249 @@
 """The desk: what people do with reviews. Every change is compare-and-set on the review's version.
 
-A claim is a lease: whoever claims holds the review until it lapses (`lease_ms`), so that a reviewer who vanishes
-    blocks nobody. A ruling writes the review, an inbox row for the case and a ledger entry in one commit; two people
-    who rule at once: one wins.
+A claim is a lease: whoever claims holds the review until it lapses, so that a reviewer who vanishes blocks nobody. A ruling
+is held as long as its queue lets it be taken back; then it goes to its case in one commit (`clockwork.py`). Each step is an
+event and a ledger entry in the commit that makes it; of two people at once one wins.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
-from pydantic_core import to_json
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from opsrail import faults
-from opsrail.clock import Clock
-from opsrail.errors import AlreadyRuled, Fault, InvalidInput, NotFound, StaleWrite
-from opsrail.ledger.commitment import record_commitment
-from opsrail.ledger.entries import entry
-from opsrail.ports import Store
-from opsrail.review import labels
-from opsrail.values.cases import InboxRow
-from opsrail.values.outcomes import OutcomeRow
-from opsrail.values.reviews import ReviewRow, ReviewState
-from opsrail.values.rows import Insert, Update, Write, equals
+from opsrail.errors import AlreadyRuled, Denied, Fault, InvalidInput, OpsrailError
+from opsrail.review.events import event_of
+from opsrail.review.forms import is_same_form
+from opsrail.review.machine import Event, Standing, refuse_unless
+from opsrail.review.moving import Moving
+from opsrail.review.ruling import REASON_CHARACTERS as REASON_CHARACTERS
+from opsrail.review.ruling import (
+    UNSAID,
+    Wish,
+    changed_by,
+    refuse_unless_sound,
+    ruled_entry,
+    said_by,
+    sent,
+    verdict_faults,
+)
+from opsrail.review.terms import LEASE_MS as LEASE_MS
+from opsrail.review.terms import terms_of
+from opsrail.values.reviews import ReviewRow, ReviewState, RulingRow
+from opsrail.values.rows import Delete, Insert, Update, Write
 
-LEASE_MS = 15 * 60_000
-REASON_CHARACTERS = 4_000
+MOST_ALIKE = 200
+"""Reviews ruled on at once. Ours: what fits on a page that a person has read."""
 
 
-class Desk:
-    """Queues of reviews, over a store."""
+class Batch(NamedTuple):
+    """What came of ruling on several reviews.
 
-    def __init__(self, store: Store, clock: Clock) -> None:
-        self._store = store
-        self._clock = clock
+    Attributes:
+        failed: Review id -> why it was not ruled.
+    """
 
-    async def waiting(self, queue: str | None = None, *, limit: int = 100) -> list[ReviewRow]:
-        """Return reviews without a ruling, most urgent first: by priority, then age."""
-        of_queue = () if queue is None else equals(queue=queue)
-        order = ("priority", "opened_at_ms", "id")
-        rows: list[ReviewRow] = []
-        for state in (ReviewState.OPEN, ReviewState.CLAIMED):  # one at a time: each has its index
-            rows += await self._store.select(
-                ReviewRow, *equals(state=state), *of_queue, order=order, limit=limit
-            )
-        return sorted(rows, key=lambda row: (row.priority, row.opened_at_ms, row.id))[:limit]
+    ruled: list[ReviewRow]
+    failed: dict[str, OpsrailError]
 
-    async def get(self, review_id: str) -> ReviewRow:
-        """Return a review.
 
-        Raises:
-            NotFound: no review has that id. Terminal.
-        """
-        row = await self._store.get(ReviewRow, review_id)
-        if row is None:
-            raise NotFound(f"no review {review_id}; list them with `opsrail reviews list`")
-        return row
+class Desk(Moving):
+    """What people do with reviews, over a store."""
 
-    async def claim(self, review_id: str, by: str, *, lease_ms: int = LEASE_MS) -> ReviewRow:
-        """Hold a review for `lease_ms`; claiming again renews.
+    # -- ruling --------------------------------------------------------------------------------------------------------
+
+    async def say(self, review_id: str, verdict: str, *, by: str) -> ReviewRow:
+        """Note a person's own verdict before they see what the machine said; from then on they see it, and hold the review.
 
         Raises:
-            AlreadyRuled: it has its ruling, or another person holds it. Conflict.
+            InvalidInput: the queue is not blind, or knows no such verdict. Terminal.
+            AlreadyRuled: it has its ruling, or another person holds it, or they said theirs already. Conflict.
+            Denied: they handed it in, or lack a skill.
         """
-        row = await self.get(review_id)
-        now_ms = self._clock.now_ms()
-        self._refuse_unless_free(row, by, now_ms)
-        is_renewed = row.assignee == by and row.claimed_at_ms is not None
-        change: dict[str, Any] = {
-            "claimed_at_ms": row.claimed_at_ms if is_renewed else now_ms,
+        row, now_ms = await self.get(review_id), self._clock.now_ms()
+        self._refuse_unless_free(row, by, Event.SAY, now_ms)
+        found = list(verdict_faults(row, verdict))
+        if not row.blind:
+            found.append(Fault("", f"queue {row.queue} is not blind: rule at once"))
+        if found:
+            raise InvalidInput(f"review {row.id}: nothing was noted", found)
+        await self._refuse_unless_fit(row, by)
+        if await self._said(row, by) is not None:
+            raise AlreadyRuled(f"{by} has said what they think of review {row.id}: rule on it")
+        first = RulingRow(row.id, by, "", "", None, verdict, False, None, now_ms)
+        is_theirs = row.assignee == by and row.claimed_at_ms is not None
+        held = {
             "state": ReviewState.CLAIMED,
             "assignee": by,
-            "lease_until_ms": now_ms + lease_ms,
+            "claimed_at_ms": row.claimed_at_ms if is_theirs else now_ms,
+            "lease_until_ms": now_ms + terms_of(row.terms).lease_ms,
         }
-        return await self._change(row, change)
+        return await self._step(row, "said", by, held, {"verdict": verdict}, now_ms, Insert(first))
 
-    async def release(self, review_id: str, by: str) -> ReviewRow:
-        """Give a held review back to its queue.
+    async def rule(
+        self,
+        review_id: str,
+        verdict: str,
+        *,
+        by: str,
+        reason: str = "",
+        fields: Mapping[str, object] | None = None,
+    ) -> ReviewRow:
+        """Record a person's ruling; unless its queue holds it, it wakes the case in the same commit.
 
-        Raises:
-            AlreadyRuled: `by` does not hold it. Conflict.
-        """
-        row = await self.get(review_id)
-        if row.state != ReviewState.CLAIMED or row.assignee != by:
-            raise AlreadyRuled(f"review {review_id} is not held by {by}")
-        return await self._change(
-            row,
-            {
-                "state": ReviewState.OPEN,
-                "assignee": None,
-                "lease_until_ms": None,
-                "claimed_at_ms": None,
-            },
-        )
-
-    async def rule(self, review_id: str, verdict: str, *, by: str, reason: str = "") -> ReviewRow:
-        """Record a person's ruling and wake the case; what it tells of the decision is an outcome in the same commit.
+        Where two people must say the same, the first ruling leaves the review open for another. In a blind queue a ruling
+        without `say` before it notes the verdict as theirs first.
 
         Args:
             verdict: What the person says, e.g. `approve`.
             reason: Mandatory where it differs from the policy's verdict and that verdict was not `review`; <= 4,000
                 characters.
+            fields: What they filled in of the form, whole; None: what stood there.
 
         Raises:
-            InvalidInput: no verdict, or an override without a reason. Terminal.
+            InvalidInput: no verdict of this queue, an override without a reason, fields that the form refuses; all faults at
+                once. Terminal.
             AlreadyRuled: it has its ruling, or another person holds it. Conflict: nothing changed.
+            Denied: they handed it in, ruled on it already, or lack a skill.
         """
-        row = await self.get(review_id)
-        now_ms = self._clock.now_ms()
-        self._refuse_unless_free(row, by, now_ms)
-        is_override = row.verdict not in (None, "review", verdict)
-        self._refuse_unless_sound(row, verdict, reason, is_override)
-        ruling = {
-            "verdict": verdict,
-            "reason": reason,
-            "ruled_by": by,
-            "is_override": is_override,
-            "ruled_at_ms": now_ms,
-        }
-        fields = {
-            "by": by,
-            "case": row.case_id,
-            "decision": row.decision_id,
-            "override": is_override,
-            "commitment": record_commitment(row.salt, reason.encode()),
-            "verdict": verdict,
-        }
-        noted = entry("review.ruled", row.id, now_ms, fields)
-        change: dict[str, Any] = {
-            "state": ReviewState.RULED,
-            "ruling": verdict,
-            "ruling_reason": reason,
-            "ruled_by": by,
-            "ruled_at_ms": now_ms,
+        row, wish = await self.get(review_id), Wish(verdict, by, reason, fields)
+        self._refuse_unless_free(row, by, Event.RULE, self._clock.now_ms())
+        mine = await self._said(row, by)
+        if mine is not None and mine.verdict:
+            raise Denied(f"{by} has ruled on review {row.id}; the other pair of eyes is another's")
+        if mine is None:
+            await self._refuse_unless_fit(row, by)
+            if row.blind:
+                row = await self.say(review_id, verdict, by=by)
+                mine = await self._said(row, by)
+        return await self._rule(row, wish, mine, "ruled")
+
+    async def reconsider(
+        self,
+        review_id: str,
+        verdict: str,
+        *,
+        by: str,
+        reason: str = "",
+        fields: Mapping[str, object] | None = None,
+    ) -> ReviewRow:
+        """Change what a person said or ruled, now that they have seen more; both are kept.
+
+        Raises:
+            AlreadyRuled: they said nothing yet, or the ruling went to its case. Conflict.
+            InvalidInput, Denied: as `rule`.
+        """
+        row, now_ms = await self.get(review_id), self._clock.now_ms()
+        standing = refuse_unless(row, Event.RECONSIDER, now_ms)
+        mine = await self._said(row, by)
+        if mine is None:
+            raise AlreadyRuled(f"{by} has said nothing of review {row.id} that could be changed")
+        if standing == Standing.CLAIMED and row.assignee != by:
+            raise AlreadyRuled(f"review {row.id} is held by {row.assignee}")
+        return await self._rule(row, Wish(verdict, by, reason, fields), mine, "reconsidered")
+
+    async def undo(self, review_id: str, *, by: str) -> ReviewRow:
+        """Take one's own ruling back before it goes to its case; the person holds the review again.
+
+        Raises:
+            AlreadyRuled: it went out, or somebody else looks at the review now. Conflict.
+            Denied: it is another's ruling.
+        """
+        row, now_ms = await self.get(review_id), self._clock.now_ms()
+        standing = refuse_unless(row, Event.UNDO, now_ms)
+        mine = await self._said(row, by)
+        if mine is None or not mine.verdict:
+            raise Denied(f"no ruling of {by} stands on review {row.id}: only its own is taken back")
+        if standing == Standing.HELD and row.ruled_by != by:
+            raise Denied(f"review {row.id} was ruled by {row.ruled_by}: only they take it back")
+        terms = terms_of(row.terms)
+        back = {
+            **UNSAID,
+            "state": ReviewState.CLAIMED,
             "assignee": by,
-            "lease_until_ms": None,
-            "claimed_at_ms": row.claimed_at_ms if row.assignee == by else None,
+            "claimed_at_ms": now_ms,
+            "lease_until_ms": now_ms + terms.lease_ms,
+            "wake_at_ms": terms.wake_ms(row.level),
         }
+        gone: Write = Delete(RulingRow, {"review_id": row.id, "by": by})
+        if mine.first is not None:
+            gone = Update(RulingRow, (row.id, by), {"verdict": "", "reason": "", "fields": None})
+        return await self._step(row, "undone", by, back, {"verdict": mine.verdict}, now_ms, gone)
+
+    async def rule_alike(
+        self,
+        review_ids: Sequence[str],
+        verdict: str,
+        *,
+        by: str,
+        reason: str = "",
+        fields: Mapping[str, object] | None = None,
+    ) -> Batch:
+        """Rule alike on several reviews of one queue and one form; each has its own ruling and ledger entry.
+
+        Raises:
+            InvalidInput: they are not alike, or blind; all faults at once, nothing was ruled. Terminal.
+        """
+        rows = [await self._store.get(ReviewRow, review_id) for review_id in review_ids]
+        found = list(_unlike(review_ids, rows))
+        if found:
+            raise InvalidInput("nothing was ruled", found)
+        batch = Batch([], {})
+        for review_id in review_ids:
+            try:
+                ruled = await self.rule(review_id, verdict, by=by, reason=reason, fields=fields)
+                batch.ruled.append(ruled)
+            except (InvalidInput, AlreadyRuled, Denied) as refused:
+                batch.failed[review_id] = refused
+        return batch
+
+    # -- how it works ----------------------------------------------------------------------------------------------------
+
+    async def _rule(self, row: ReviewRow, wish: Wish, mine: RulingRow | None, kind: str) -> ReviewRow:  # fmt: skip
+        now_ms = self._clock.now_ms()
+        fields = refuse_unless_sound(row, wish)
+        said = said_by(row, wish, fields, mine, now_ms)
+        others = [
+            one
+            for one in (await self.rulings(row.id) if row.eyes > 1 else [])
+            if one.by != wish.by and one.verdict
+        ]
+        change = changed_by(row, said, others, now_ms)
+        after = row._replace(**change, version=row.version + 1)
+        content = {"verdict": said.verdict, "reason": said.reason, "fields": fields}
+        writes: list[Write] = [
+            Insert(event_of(after, kind, wish.by, content, now_ms)),
+            ruled_entry(row, said, now_ms),
+        ]
+        if mine is None:
+            writes.append(Insert(said))
+        else:
+            kept = said._asdict()
+            key = (kept.pop("review_id"), kept.pop("by"))
+            writes.append(Update(RulingRow, key, kept))
+        if after.delivered_at_ms is not None:
+            writes += sent(after, self._clock, now_ms)
         faults.point("review.before_ruling")
-        told = self._told(row, verdict, by, now_ms)
-        ruled = await self._change(row, change, *_woken(row, ruling, now_ms), noted, *told)
+        ruled = await self._change(row, change, *writes)
         faults.point("review.after_ruling")
         return ruled
 
-    def _told(self, row: ReviewRow, verdict: str, by: str, now_ms: int) -> list[Write]:
-        """Return the writes of the outcomes that a ruling tells."""
-        if row.decision_id is None:
-            return []
-        writes: list[Write] = []
-        for name, value, source, ratio in labels.told(row.labels, verdict):
-            outcome = OutcomeRow(
-                self._clock.new_id(),
-                row.decision_id,
-                name,
-                value,
-                source,
-                ratio,
-                by,
-                now_ms,
-                now_ms,
-            )
-            writes += labels.writes(outcome)
-        return writes
 
-    async def _change(self, row: ReviewRow, change: dict[str, Any], *also: Write) -> ReviewRow:
-        change = {**change, "version": row.version + 1}
-        try:
-            await self._store.commit(
-                [Update(ReviewRow, (row.id,), change, {"version": row.version}), *also]
-            )
-        except StaleWrite as lost:
-            raise AlreadyRuled(
-                f"review {row.id} was changed by another person a moment ago; look at it again"
-            ) from lost
-        return row._replace(**change)
-
-    @staticmethod
-    def _refuse_unless_free(row: ReviewRow, by: str, now_ms: int) -> None:
-        if row.state == ReviewState.RULED:
-            raise AlreadyRuled(f"review {row.id} was ruled {row.ruling!r} by {row.ruled_by}")
-        if row.state == ReviewState.WITHDRAWN:
-            raise AlreadyRuled(
-                f"review {row.id} was withdrawn: its case {row.case_id} ended without it"
-            )
-        held = row.state == ReviewState.CLAIMED and (row.lease_until_ms or 0) > now_ms
-        if held and row.assignee != by:
-            raise AlreadyRuled(
-                f"review {row.id} is held by {row.assignee}; wait for the lease to lapse or ask them"
-            )
-
-    @staticmethod
-    def _refuse_unless_sound(row: ReviewRow, verdict: str, reason: str, is_override: bool) -> None:
-        found = []
-        if not verdict or len(verdict) > 64 or verdict == "review":
-            found.append(
-                Fault("verdict", "give the ruling in 1..64 characters, e.g. approve or decline")
-            )
-        if is_override and not reason.strip():
-            found.append(
-                Fault("reason", f"policy said {row.verdict!r}: say why you rule otherwise")
-            )
-        if len(reason) > REASON_CHARACTERS:
-            found.append(Fault("reason", f"{len(reason)} characters; at most {REASON_CHARACTERS}"))
-        if found:
-            raise InvalidInput(f"review {row.id} was not ruled", found)
-
-
-def _woken(row: ReviewRow, ruling: dict[str, Any], now_ms: int) -> list[Write]:
-    """Return the write that wakes the case, if one waits."""
-    if row.case_id is None:
-        return []
-    topic, payload = f"review:{row.id}", to_json(ruling).decode()
-    return [Insert(InboxRow(f"ruling-{row.id}", row.case_id, topic, payload, now_ms))]
+def _unlike(review_ids: Sequence[str], rows: Sequence[ReviewRow | None]) -> list[Fault]:
+    """Return what keeps reviews from being ruled on alike."""
+    found = []
+    if not 1 <= len(review_ids) <= MOST_ALIKE:
+        found.append(Fault("ids", f"{len(review_ids)} reviews; 1 to {MOST_ALIKE}"))
+    if len(set(review_ids)) < len(review_ids):
+        found.append(Fault("ids", "one stands there twice"))
+    first = next((row for row in rows if row is not None), None)
+    for at, (review_id, row) in enumerate(zip(review_ids, rows, strict=True)):
+        if row is None or first is None:
+            found.append(Fault(f"ids.{at}", f"no review {review_id}"))
+        elif row.queue != first.queue:
+            found.append(Fault(f"ids.{at}", f"is of queue {row.queue}, the first of {first.queue}"))
+        elif not is_same_form(row.form, first.form):
+            found.append(Fault(f"ids.{at}", "has another form than the first"))
+        elif row.blind:
+            found.append(Fault(f"ids.{at}", "is blind: each is ruled on by itself"))
+    return found

@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any, Self, TypeVar
@@ -38,7 +39,7 @@ from opsrail.testing.models import FunctionRuntime
 from opsrail.values.cases import CaseRow, CaseState, JournalRow, OutboxRow, OutboxState
 from opsrail.values.decisions import Decision, DecisionRow
 from opsrail.values.outcomes import OutcomeRow
-from opsrail.values.reviews import ReviewRow, ReviewState
+from opsrail.values.reviews import UNRULED_STATES, ReviewRow, ReviewState
 from opsrail.values.rows import Where
 from opsrail.values.spans import Span, span_ms
 
@@ -135,18 +136,23 @@ class Rehearsal:
         *,
         by: str = "a-person",
         reason: str = "as the papers say",
+        fields: Mapping[str, object] | None = None,
     ) -> CaseRow:
         """Rule on the review a case waits for, the oldest of several, and carry it on.
+
+        A ruling that its queue holds goes to the case at once: `undo` is for people.
 
         Raises:
             NotFound: the case waits for no review. Terminal.
         """
         case_id = case if isinstance(case, str) else case.id
-        open_states = (ReviewState.OPEN, ReviewState.CLAIMED)
-        reviews = [review for review in self.reviews(case_id) if review.state in open_states]
+        reviews = [review for review in self.reviews(case_id) if review.state in UNRULED_STATES]
         if not reviews:
             raise NotFound(f"case {case_id} waits for no review; it is {self.case(case_id).state}")
-        self._do(self.app.desk.rule(reviews[0].id, verdict, by=by, reason=reason))
+        given = self.app.desk.rule(reviews[0].id, verdict, by=by, reason=reason, fields=fields)
+        ruled = self._do(given)
+        if ruled.wake_at_ms is not None and ruled.state == ReviewState.RULED:
+            self.advance(timedelta(milliseconds=ruled.wake_at_ms - self.clock.now_ms()))
         return self._do(self._rest(case_id))
 
     def push(
@@ -164,7 +170,8 @@ class Rehearsal:
         self._do(self.app.features.push(view, [NewValue(entity, when, values)]))
 
     def advance(self, span: Span) -> None:
-        """Let time pass: timers fire, retries come due."""
+        """Let time pass: timers fire, retries come due, held rulings go out, reviews escalate and expire."""
+        self.app.clockwork.nudge.set()
         self._do(self.clock.sleep(span_ms(span) / 1000))
 
     def restart(self) -> None:

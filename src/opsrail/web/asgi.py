@@ -36,6 +36,7 @@ from opsrail.web.replays import Replays
 from opsrail.web.reviews import Reviews
 from opsrail.web.rollouts import WatchDoor
 from opsrail.web.routing import Paths
+from opsrail.web.rulings import Rulings
 from opsrail.web.shadows import Challengers
 from opsrail.web.stats import LiveStats
 from opsrail.web.tuning import Tuning
@@ -57,6 +58,7 @@ TRADES: tuple[Callable[[Door], Trade], ...] = (
     Bulk,
     Explanations,
     Reviews,
+    Rulings,
     Outcomes,
     ModelsDoor,
     ChangesDoor,

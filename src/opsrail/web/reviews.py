@@ -1,4 +1,4 @@
-"""Reviews over HTTP: what waits for a person, who holds it, the ruling."""
+"""Reviews over HTTP: what waits for a person, who gets which next, and what happened to each."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import re
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
-from pydantic_core import from_json
 from starlette.requests import Request
 from starlette.responses import Response
 
 from opsrail.clock import rfc3339
 from opsrail.errors import NotFound
-from opsrail.review.desk import REASON_CHARACTERS
-from opsrail.values.reviews import ReviewRow
+from opsrail.review.desk import MOST_ALIKE, REASON_CHARACTERS
+from opsrail.review.reading import QueueCount
+from opsrail.review.showing import event_record, record_of
+from opsrail.values.reviews import ReviewRow, ReviewState
 from opsrail.web import answers
 from opsrail.web.door import (
     LIMIT_PARAMETER,
@@ -22,162 +23,210 @@ from opsrail.web.door import (
     Door,
     Operation,
     Parameter,
+    actor_of,
     answer,
+    by_of,
     id_parameter,
+    permit,
+    scopes_of,
 )
-from opsrail.web.reading import LIMIT, PAGE_COUNT, SAYS_SOMETHING, body_of, model_of, query_of
+from opsrail.web.paging import after_parameter, choice, next_page
+from opsrail.web.reading import (
+    CURSOR,
+    LIMIT,
+    PAGE_COUNT,
+    SAYS_SOMETHING,
+    body_of,
+    model_of,
+    query_of,
+)
 
-QUEUE = re.compile(r"[\x20-\x7e]{1,100}")
+WORD = re.compile(r"[\x20-\x7e]{1,100}")
+STATE = re.compile("|".join(ReviewState))
 BY_ID = (id_parameter("review_id", REVIEW_ID, "Id of a review: its case's id and a number."),)
 Person = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=SAYS_SOMETHING)]
+QueueName = Annotated[str, StringConstraints(pattern=r"^[!-~]([ -~]{0,98}[!-~])?$")]
+Text = Annotated[
+    str, StringConstraints(min_length=1, max_length=REASON_CHARACTERS, pattern=SAYS_SOMETHING)
+]
+Reason = Annotated[str, StringConstraints(max_length=REASON_CHARACTERS)]
+ReviewId = Annotated[str, StringConstraints(max_length=64)]
+VerdictWord = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=64),
+    Field(json_schema_extra={"not": {"const": "review"}}),
+]
 
 
-class Holding(BaseModel):
-    """Who claims a review or gives it back."""
+class Wish(BaseModel):
+    """Something a person does; `by` is who, where no user is signed in."""
 
     model_config = ConfigDict(extra="forbid")
-    by: Person
+    by: Person | None = None
 
 
-class Verdict(BaseModel):
+class Work(Wish):
+    """What a person is ready to look at; all queues unless some are named."""
+
+    queues: Annotated[list[QueueName], Field(max_length=100)] = []
+    skills: Annotated[list[Person], Field(max_length=100)] | None = None
+
+
+class Verdict(Wish):
     """A person's ruling."""
 
-    model_config = ConfigDict(extra="forbid")
-    by: Person
-    verdict: Annotated[
-        str,
-        StringConstraints(min_length=1, max_length=64),
-        Field(json_schema_extra={"not": {"const": "review"}}),
-    ]
-    reason: Annotated[str, StringConstraints(max_length=REASON_CHARACTERS)] = ""
+    verdict: VerdictWord
+    reason: Reason = ""
+    fields: dict[str, Any] | None = None
+
+
+class Verdicts(Verdict):
+    """One ruling on several reviews of one queue and form."""
+
+    ids: Annotated[list[ReviewId], Field(min_length=1, max_length=MOST_ALIKE)]
 
 
 class Reviews:
-    """Serves `/v1/reviews`."""
+    """Serves `/v1/reviews` and `/v1/queues`."""
 
     def __init__(self, door: Door) -> None:
         self._door = door
 
     def operations(self) -> list[Operation]:
         """Return what is served."""
-        one = "/v1/reviews/{review_id}"
-        verbs = ("review", "claim_review", "release_review", "rule_review")
+        verbs = ("review", "claim_review", "release_review", "rule_review", "review_events")
         led_to = {verb: {"review_id": "$response.body#/reviews/0/id"} for verb in verbs}
-        waiting = Answer(
-            "Reviews without a ruling, most urgent first.", answers.Reviews, (), led_to
-        )
+        page = Answer("Reviews: of those that wait the most urgent first.", answers.Reviews, (), led_to)  # fmt: skip
+        which = (
+            choice("queue", WORD), choice("state", STATE),
+            Parameter("mine", "query", {"type": "string", "pattern": f"^(?:{WORD.pattern})$"},
+                      "Only what this person holds, was asked or ruled."),
+            after_parameter("id"), LIMIT_PARAMETER,
+        )  # fmt: skip
+        given = {200: Answer("The review, held by who asked; or none.", answers.NextReview)}
+        ruled = {200: Answer("Which were ruled, and which were not.", answers.RuledReviews)}
+        events = {200: Answer("First to last.", answers.ReviewEvents)}
         shown = {200: Answer("The review as it stands now.", answers.Review)}
-        pattern = {"type": "string", "pattern": "^[ -~]{1,100}$"}
-        which = (Parameter("queue", "query", pattern, "Only of this queue."), LIMIT_PARAMETER)
+        queues = {200: Answer("By name.", answers.Queues)}
+        one, read, rule = "/v1/reviews/{review_id}", "reviews.read", "reviews.rule"
         return [
-            Operation(
-                "GET",
-                "/v1/reviews",
-                "reviews",
-                "List what waits.",
-                self.list,
-                {200: waiting},
-                parameters=which,
-                permission="reviews.read",
-            ),
-            Operation(
-                "GET",
-                one,
-                "review",
-                "Show a review.",
-                self.show,
-                shown,
-                parameters=BY_ID,
-                errors=(404,),
-                permission="reviews.read",
-            ),
-            self._change(
-                "claim", "Hold a review for 15 minutes; again: longer.", self.claim, Holding
-            ),
-            self._change("release", "Give a review back to its queue.", self.release, Holding),
-            self._change("rule", "Rule on a review and wake its case.", self.rule, Verdict),
-        ]
-
-    def _change(self, verb: str, summary: str, run: Any, body: type[BaseModel]) -> Operation:
-        shown = {200: Answer("The review as it stands now.", answers.Review)}
-        path = f"/v1/reviews/{{review_id}}/{verb}"
-        return Operation(
-            "POST",
-            path,
-            f"{verb}_review",
-            summary,
-            run,
-            shown,
-            body=body,
-            parameters=BY_ID,
-            errors=(404, 409),
-            permission="reviews.rule",
-        )
+            Operation("GET", "/v1/queues", "queues", "Show how each queue stands.", self.queues, queues, permission=read),
+            Operation("GET", "/v1/reviews", "reviews", "List what waits, or was ruled.", self.list, {200: page},
+                      parameters=which, errors=(404,), permission=read),
+            Operation("POST", "/v1/reviews/next", "next_review", "Claim what a person should look at next.", self.next,
+                      given, body=Work, permission=rule),
+            Operation("POST", "/v1/reviews/rule", "rule_reviews", "Rule alike on several reviews.", self.rule_alike,
+                      ruled, body=Verdicts, errors=(404,), permission=rule),
+            Operation("GET", one, "review", "Show a review.", self.show, shown, parameters=BY_ID, errors=(404,),
+                      permission=read),
+            Operation("GET", f"{one}/events", "review_events", "Show what happened to a review.", self.events, events,
+                      parameters=BY_ID, errors=(404,), permission=read),
+        ]  # fmt: skip
 
     async def list(self, request: Request) -> Response:
-        """Answer with what waits for a person."""
-        query = query_of(request, queue=QUEUE, limit=LIMIT)
-        limit = int(query.get("limit", PAGE_COUNT))
-        rows = await self._door.app.desk.waiting(query.get("queue"), limit=limit)
-        return answer({"reviews": [review_record(row) for row in rows]})
+        """Answer with reviews, a page at a time."""
+        query = query_of(request, queue=WORD, state=STATE, mine=WORD, after=CURSOR, limit=LIMIT)
+        limit = int(query.pop("limit", PAGE_COUNT))
+        automations = scopes_of(request, "reviews.read")
+        rows = await self._door.app.desk.page(**query, automations=automations, limit=limit + 1)
+        shown = rows[:limit]
+        records = await records_of(self._door, request, shown)
+        return answer({"reviews": records, "next": next_page(request, rows, shown, "id")})
+
+    async def queues(self, request: Request) -> Response:
+        """Answer with how each queue stands."""
+        query_of(request)
+        app = self._door.app
+        counted = await app.desk.queues(scopes_of(request, "reviews.read"))
+        declared = app.definitions.queues
+        known = {one.queue for one in counted}
+        counted += [QueueCount(name, 0, 0, 0, None) for name in declared if name not in known]
+        titles = {name: queue.shown for name, queue in declared.items()}
+        records = [
+            {
+                "queue": one.queue,
+                "title": titles.get(one.queue, one.queue),
+                "waiting": one.waiting,
+                "claimed": one.claimed,
+                "overdue": one.overdue,
+                "oldest_at": None if one.oldest_at_ms is None else rfc3339(one.oldest_at_ms),
+            }
+            for one in sorted(counted)
+        ]
+        return answer({"queues": records})
+
+    async def next(self, request: Request) -> Response:
+        """Claim the next review for a person."""
+        query_of(request)
+        wish = model_of(Work, await body_of(request, self._door.body_bytes))
+        row = await self._door.app.desk.next(
+            by_of(request, wish.by),
+            wish.queues,
+            skills=wish.skills,
+            automations=scopes_of(request, "reviews.rule"),
+        )
+        return answer({"review": None if row is None else await shown_of(self._door, request, row)})
+
+    async def rule_alike(self, request: Request) -> Response:
+        """Rule on several reviews."""
+        query_of(request)
+        wish = model_of(Verdicts, await body_of(request, self._door.body_bytes))
+        desk = self._door.app.desk
+        if scopes_of(request, "reviews.rule") is not None:
+            for review_id in wish.ids:
+                permit(request, "reviews.rule", (await desk.get(review_id)).automation)
+        by = by_of(request, wish.by)
+        batch = await desk.rule_alike(
+            wish.ids, wish.verdict, by=by, reason=wish.reason, fields=wish.fields
+        )
+        failed = [
+            {"id": review_id, "code": why.code, "detail": str(why)}
+            for review_id, why in batch.failed.items()
+        ]
+        ruled = await records_of(self._door, request, batch.ruled)
+        return answer({"ruled": ruled, "failed": failed})
 
     async def show(self, request: Request) -> Response:
         """Answer with a review."""
         query_of(request)
-        return answer(review_record(await self._door.app.desk.get(_id(request))))
+        row = await self._door.app.desk.get(review_id_of(request))
+        permit(request, "reviews.read", row.automation)
+        return answer(await shown_of(self._door, request, row))
 
-    async def claim(self, request: Request) -> Response:
-        """Hold a review."""
-        wish = await self._read(request, Holding)
-        return answer(review_record(await self._door.app.desk.claim(_id(request), wish.by)))
-
-    async def release(self, request: Request) -> Response:
-        """Give a review back."""
-        wish = await self._read(request, Holding)
-        return answer(review_record(await self._door.app.desk.release(_id(request), wish.by)))
-
-    async def rule(self, request: Request) -> Response:
-        """Rule on a review."""
-        wish = await self._read(request, Verdict)
-        ruled = await self._door.app.desk.rule(
-            _id(request), wish.verdict, by=wish.by, reason=wish.reason
-        )
-        return answer(review_record(ruled))
-
-    async def _read(self, request: Request, model: type[answers.M]) -> answers.M:
+    async def events(self, request: Request) -> Response:
+        """Answer with what happened to a review."""
         query_of(request)
-        return model_of(model, await body_of(request, self._door.body_bytes))
+        desk = self._door.app.desk
+        row = await desk.get(review_id_of(request))
+        permit(request, "reviews.read", row.automation)
+        events = await desk.history(row.id, viewer=actor_of(request))
+        return answer({"events": [event_record(event) for event in events]})
 
 
-def review_record(row: ReviewRow) -> dict[str, Any]:
-    """Return a review as plain JSON values."""
-    return {
-        "id": row.id,
-        "case_id": row.case_id,
-        "automation": row.automation,
-        "queue": row.queue,
-        "decision_id": row.decision_id,
-        "subject": from_json(row.subject),
-        "verdict": row.verdict,
-        "state": str(row.state),
-        "priority": row.priority,
-        "assignee": row.assignee,
-        "ruling": row.ruling,
-        "ruling_reason": row.ruling_reason,
-        "ruled_by": row.ruled_by,
-        "due_at": _moment(row.due_at_ms),
-        "lease_until": _moment(row.lease_until_ms),
-        "opened_at": _moment(row.opened_at_ms),
-        "ruled_at": _moment(row.ruled_at_ms),
-    }
+async def shown_of(
+    door: Door, request: Request, row: ReviewRow, by: str | None = None
+) -> dict[str, Any]:
+    """Return a review as who asks may see it."""
+    return (await records_of(door, request, [row], by))[0]
 
 
-def _id(request: Request) -> str:
+async def records_of(
+    door: Door, request: Request, rows: list[ReviewRow], by: str | None = None
+) -> list[dict[str, Any]]:
+    """Return reviews as who asks may see them.
+
+    Args:
+        by: Who acted; None: who asks.
+    """
+    viewer = actor_of(request) if by is None else by
+    seen = await door.app.desk.sees(rows, viewer)
+    now_ms = door.app.clock.now_ms()
+    return [record_of(row, sees=row.id in seen, now_ms=now_ms, viewer=viewer) for row in rows]
+
+
+def review_id_of(request: Request) -> str:
+    """Return the review that a path names."""
     review_id: str = request.path_params["review_id"]
     if not re.fullmatch(REVIEW_ID, review_id):
         raise NotFound(f"no review {review_id[:63]!r}")
     return review_id
-
-
-def _moment(at_ms: int | None) -> str | None:
-    return None if at_ms is None else rfc3339(at_ms)

@@ -200,7 +200,7 @@ async def test_what_was_withdrawn_can_neither_be_claimed_nor_ruled(
     desk: Desk, put: Any, store: MemoryStore
 ) -> None:
     row = await put()
-    await store.commit([withdrawn(row)])
+    await store.commit(withdrawn(row, 1))
     for wish in (desk.claim("case-0", "ann"), desk.rule("case-0", "approve", by="ann")):
         with pytest.raises(AlreadyRuled, match="its case case ended without it"):
             await wish
@@ -213,7 +213,7 @@ async def test_a_ruling_loses_against_a_withdrawal_that_came_first(
 ) -> None:
     row = await put()
     results = await asyncio.gather(
-        store.commit([withdrawn(row)]),
+        store.commit(withdrawn(row, 1)),
         desk.rule("case-0", "approve", by="ann"),
         return_exceptions=True,
     )

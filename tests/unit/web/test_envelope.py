@@ -69,7 +69,7 @@ async def test_what_goes_wrong_inside_is_not_told(
     async def fail(*_: object, **__: object) -> None:
         raise RuntimeError("secret /srv/path")
 
-    monkeypatch.setattr(door.app.desk, "waiting", fail)
+    monkeypatch.setattr(door.app.desk, "page", fail)
     answer = await door.get("/v1/reviews")
 
     assert answer.status_code == 500

@@ -1,0 +1,272 @@
+"""What people do with a review on the command line: hold it, say, rule, take back, ask, answer, pass on, escalate."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from opsrail.cli.options import Invocation, common, examples, operator
+from opsrail.cli.reviews import ID, records, reviews
+
+if TYPE_CHECKING:
+    from opsrail.app import App
+    from opsrail.review.desk import Desk
+    from opsrail.values.reviews import ReviewRow
+
+review_argument = click.argument("review_id", metavar="ID")
+reason_option = click.option(
+    "--reason", default="", help="Why; needed where you overrule the policy."
+)
+field_option = click.option(
+    "--field",
+    "fields",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A field of the form; VALUE is JSON, or text as it is. Fields left out stay as they stand.",
+)
+
+
+@reviews.command("next", epilog=examples("opsrail reviews next --queue claims-desk --by ana"))
+@click.option("--queue", "queues", multiple=True, metavar="NAME", help="Only of this desk.")
+@click.option("--skill", "skills", multiple=True, metavar="WORD", help="What you may be asked.")
+@operator
+@common
+def next_(
+    invocation: Invocation, queues: tuple[str, ...], skills: tuple[str, ...], by: str
+) -> None:
+    """Claim what you should look at next: what you hold, else the most urgent that you may rule on."""
+    from opsrail.cli.render import print_json
+    from opsrail.cli.session import on_app
+
+    async def work(app: App) -> dict[str, Any] | None:
+        row = await app.desk.next(by, queues, skills=skills or None)
+        return None if row is None else (await records(app, [row], by))[0]
+
+    record = on_app(invocation, work)
+    if invocation.is_json:
+        print_json({"review": record})
+    elif record is None:
+        click.echo("Nothing waits for you.")
+    else:
+        click.echo(f"{record['id']} is yours until {record['lease_until']}.")
+        click.echo(f"Look at it with: opsrail reviews show {record['id']}")
+
+
+@reviews.command("claim", epilog=examples(f"opsrail reviews claim {ID} --by ana"))
+@review_argument
+@operator
+@common
+def claim(invocation: Invocation, review_id: str, by: str) -> None:
+    """Hold a review, so that nobody else rules meanwhile; claiming again renews."""
+    record = _done(invocation, by, lambda desk: desk.claim(review_id, by))
+    _tell(invocation, record, f"{review_id} is held by {by} until {record['lease_until']}.")
+
+
+@reviews.command("release", epilog=examples(f"opsrail reviews release {ID} --by ana"))
+@review_argument
+@operator
+@common
+def release(invocation: Invocation, review_id: str, by: str) -> None:
+    """Give a held review back to its queue."""
+    record = _done(invocation, by, lambda desk: desk.release(review_id, by))
+    _tell(invocation, record, f"{review_id} is open again.")
+
+
+@reviews.command("say", epilog=examples(f"opsrail reviews say {ID} decline --by ana"))
+@review_argument
+@click.argument("verdict")
+@operator
+@common
+def say(invocation: Invocation, review_id: str, verdict: str, by: str) -> None:
+    """Say your own verdict on a review of a blind queue; then you see what the machine said, and rule."""
+    record = _done(invocation, by, lambda desk: desk.say(review_id, verdict, by=by))
+    _tell(invocation, record, f"{review_id}: you said {verdict}. Look at it again, then rule.")
+
+
+@reviews.command(
+    "rule",
+    epilog=examples(
+        f"opsrail reviews rule {ID} approve",
+        f"opsrail reviews rule {ID} decline --reason 'receipt is a copy'",
+        f"opsrail reviews rule {ID} approve --field amount_usd=120.50",
+    ),
+)
+@review_argument
+@click.argument("verdict")
+@reason_option
+@field_option
+@operator
+@common
+def rule(
+    invocation: Invocation,
+    review_id: str,
+    verdict: str,
+    reason: str,
+    fields: tuple[str, ...],
+    by: str,
+) -> None:
+    """Give the ruling; the case goes on with it, at once or once its queue lets nobody take it back any more.
+
+    A running `opsrail serve` or `opsrail run` carries the case on; without one, the next does.
+    """
+
+    async def act(desk: Desk) -> ReviewRow:
+        filled = await _filled(desk, review_id, fields)
+        return await desk.rule(review_id, verdict, by=by, reason=reason, fields=filled)
+
+    record = _done(invocation, by, act)
+    _tell(invocation, record, _ruled(record, verdict))
+
+
+@reviews.command(
+    "reconsider",
+    epilog=examples(f"opsrail reviews reconsider {ID} approve --reason 'I misread it'"),
+)
+@review_argument
+@click.argument("verdict")
+@reason_option
+@field_option
+@operator
+@common
+def reconsider(
+    invocation: Invocation,
+    review_id: str,
+    verdict: str,
+    reason: str,
+    fields: tuple[str, ...],
+    by: str,
+) -> None:
+    """Change what you said or ruled, while the ruling has not gone to its case; both are kept."""
+
+    async def act(desk: Desk) -> ReviewRow:
+        filled = await _filled(desk, review_id, fields)
+        return await desk.reconsider(review_id, verdict, by=by, reason=reason, fields=filled)
+
+    record = _done(invocation, by, act)
+    _tell(invocation, record, _ruled(record, verdict))
+
+
+@reviews.command("undo", epilog=examples(f"opsrail reviews undo {ID} --by ana"))
+@review_argument
+@operator
+@common
+def undo(invocation: Invocation, review_id: str, by: str) -> None:
+    """Take your ruling back before it goes to its case; you hold the review again."""
+    record = _done(invocation, by, lambda desk: desk.undo(review_id, by=by))
+    _tell(invocation, record, f"{review_id} is yours again; the ruling is taken back.")
+
+
+@reviews.command("ask", epilog=examples(f"opsrail reviews ask {ID} 'Where is page 2?' --to bob"))
+@review_argument
+@click.argument("question")
+@click.option("--to", metavar="NAME", help="Whom. [default: who handed the case in]")
+@operator
+@common
+def ask(invocation: Invocation, review_id: str, question: str, to: str | None, by: str) -> None:
+    """Ask for more; the review waits for the answer, then it is yours again."""
+    record = _done(invocation, by, lambda desk: desk.ask(review_id, question, by=by, to=to))
+    _tell(invocation, record, f"{review_id} waits for an answer of {record['assignee']}.")
+
+
+@reviews.command("answer", epilog=examples(f"opsrail reviews answer {ID} 'It is there now.'"))
+@review_argument
+@click.argument("text")
+@operator
+@common
+def answer(invocation: Invocation, review_id: str, text: str, by: str) -> None:
+    """Answer what was asked of a review."""
+    record = _done(invocation, by, lambda desk: desk.answer(review_id, text, by=by))
+    _tell(invocation, record, f"{review_id} is with {record['assignee']} again.")
+
+
+@reviews.command(
+    "pass",
+    epilog=examples(
+        f"opsrail reviews pass {ID} --queue seniors", f"opsrail reviews pass {ID} --person bob"
+    ),
+)
+@review_argument
+@click.option("--queue", metavar="NAME", help="Queue that has it then.")
+@click.option("--person", metavar="NAME", help="Person who has it then, for a working day.")
+@click.option("--reason", default="", help="Why.")
+@operator
+@common
+def pass_(
+    invocation: Invocation,
+    review_id: str,
+    queue: str | None,
+    person: str | None,
+    reason: str,
+    by: str,
+) -> None:
+    """Give a review to another queue or person."""
+    record = _done(
+        invocation,
+        by,
+        lambda desk: desk.pass_on(review_id, by=by, queue=queue, person=person, reason=reason),
+    )
+    _tell(invocation, record, f"{review_id} is with {record['assignee'] or record['queue']}.")
+
+
+@reviews.command("escalate", epilog=examples(f"opsrail reviews escalate {ID} --reason 'too large'"))
+@review_argument
+@click.option("--reason", default="", help="Why.")
+@operator
+@common
+def escalate(invocation: Invocation, review_id: str, reason: str, by: str) -> None:
+    """Send a review to the next queue of its chain."""
+    record = _done(invocation, by, lambda desk: desk.escalate(review_id, by=by, reason=reason))
+    _tell(invocation, record, f"{review_id} is with {record['queue']}.")
+
+
+def _done(
+    invocation: Invocation, by: str, act: Callable[[Desk], Awaitable[ReviewRow]]
+) -> dict[str, Any]:
+    """Do something with a review; return it as plain values."""
+    from opsrail.cli.session import on_app
+
+    async def work(app: App) -> dict[str, Any]:
+        (record,) = await records(app, [await act(app.desk)], by)
+        return record
+
+    return on_app(invocation, work)
+
+
+def _tell(invocation: Invocation, record: dict[str, Any], told: str) -> None:
+    from opsrail.cli.render import print_json
+
+    if invocation.is_json:
+        del record["subject"], record["form"]
+        print_json({"review": record})
+    else:
+        click.echo(told)
+
+
+def _ruled(record: dict[str, Any], verdict: str) -> str:
+    if record["state"] != "ruled":
+        return f"{record['id']}: you ruled {verdict}; it waits in {record['queue']} for another person."
+    if record["may_undo_until"]:
+        return f"{record['id']} is ruled: {verdict}. It may be taken back until {record['may_undo_until']}."
+    return f"{record['id']} is ruled: {verdict}."
+
+
+async def _filled(desk: Desk, review_id: str, given: tuple[str, ...]) -> dict[str, Any] | None:
+    """Return the form's fields with those that were given; None where none was."""
+    import orjson
+
+    from opsrail.review.forms import values_of
+
+    if not given:
+        return None
+    fields: dict[str, Any] = dict(values_of((await desk.get(review_id)).form) or {})
+    for one in given:
+        name, equals, text = one.partition("=")
+        if not equals or not name:
+            raise click.UsageError(f"--field {one!r}: write NAME=VALUE")
+        try:
+            fields[name] = orjson.loads(text)
+        except orjson.JSONDecodeError:
+            fields[name] = text
+    return fields

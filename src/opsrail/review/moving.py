@@ -1,0 +1,229 @@
+"""Where a review goes besides its ruling: a question and its answer, another desk or person, and what time alone does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from opsrail import faults
+from opsrail.errors import AlreadyRuled, Denied, Fault, InvalidInput
+from opsrail.ledger.commitment import record_commitment
+from opsrail.ledger.entries import entry
+from opsrail.review.events import event_of
+from opsrail.review.holding import Holding
+from opsrail.review.machine import Event, Standing, refuse_unless, standing_of
+from opsrail.review.queue import NAME
+from opsrail.review.ruling import EXPIRY, FREE, REASON_CHARACTERS, escalated, is_override, sent
+from opsrail.review.terms import terms_of
+from opsrail.values.reviews import ReviewEventRow, ReviewRow, ReviewState
+from opsrail.values.rows import Insert, Update, equals
+
+PASSED_LEASE_MS = 8 * 3_600_000
+"""How long a review waits for whom it was passed to, before it is anybody's again. Ours: a working day."""
+NAME_CHARACTERS = 200
+
+
+class Moving(Holding):
+    """Moves reviews between people and queues, over a store."""
+
+    async def ask(
+        self, review_id: str, question: str, *, by: str, to: str | None = None
+    ) -> ReviewRow:
+        """Ask for more; the review waits for the answer, then it is the asker's again.
+
+        Args:
+            to: Whom; None: who handed the case in.
+
+        Raises:
+            InvalidInput: no question, or nobody is known to ask; all faults at once. Terminal.
+            AlreadyRuled: it has its ruling, or another person holds it. Conflict.
+        """
+        row, now_ms = await self.get(review_id), self._clock.now_ms()
+        self._refuse_unless_free(row, by, Event.ASK, now_ms)
+        asked = row.requester if to is None else to
+        found = _text_faults("question", question)
+        if asked is None:
+            found.append(Fault("to", "who handed the case in is not known: say whom to ask"))
+        elif asked == by or not 1 <= len(asked) <= NAME_CHARACTERS:
+            found.append(Fault("to", "name another person"))
+        if found:
+            raise InvalidInput(f"review {row.id}: nobody was asked", found)
+        await self._refuse_unless_fit(row, by)
+        waits = {**FREE, "state": ReviewState.ASKED, "assignee": asked}
+        return await self._step(
+            row, "asked", by, waits, {"question": question, "to": asked}, now_ms
+        )
+
+    async def answer(self, review_id: str, answer: str, *, by: str) -> ReviewRow:
+        """Answer the question that a review waits for; who asked holds it again.
+
+        Raises:
+            InvalidInput: no answer. Terminal.
+            AlreadyRuled: it waits for none. Conflict.
+            Denied: they asked themselves.
+        """
+        row, now_ms = await self.get(review_id), self._clock.now_ms()
+        if standing_of(row, now_ms) != Standing.ASKED:
+            refuse_unless(row, Event.ANSWER, now_ms)
+        if found := _text_faults("answer", answer):
+            raise InvalidInput(f"review {row.id}: nothing was answered", found)
+        asked = await self._last(row.id, "asked")
+        asker = None if asked is None else asked.by
+        if asker == by:
+            raise Denied(f"{by} asked this of review {row.id}: another must answer")
+        back = dict(FREE) if asker is None else self._kept_for(asker, now_ms)
+        return await self._step(row, "answered", by, back, {"answer": answer}, now_ms)
+
+    async def pass_on(
+        self,
+        review_id: str,
+        *,
+        by: str,
+        queue: str | None = None,
+        person: str | None = None,
+        reason: str = "",
+    ) -> ReviewRow:
+        """Give a review to another queue, to a person, or to a person of another queue.
+
+        A person has it for a working day; then it is anybody's again.
+
+        Raises:
+            InvalidInput: neither is named, or wrongly; all faults at once. Terminal.
+            AlreadyRuled: it has its ruling, or another person holds it. Conflict.
+            Denied: the person handed it in, ruled on it already, or lacks a skill.
+        """
+        row, now_ms = await self.get(review_id), self._clock.now_ms()
+        standing = refuse_unless(row, Event.HAND_ON, now_ms)
+        if standing == Standing.CLAIMED and row.assignee != by:
+            raise AlreadyRuled(f"review {row.id} is held by {row.assignee}")
+        found = _text_faults("reason", reason) if reason else []
+        if queue is None and person is None:
+            found.append(Fault("queue", "name a queue or a person"))
+        if queue is not None and not NAME.fullmatch(queue):
+            found.append(Fault("queue", "1 to 100 printable ASCII characters"))
+        if person is not None and (person == by or not 1 <= len(person) <= NAME_CHARACTERS):
+            found.append(Fault("person", "name another person"))
+        if found:
+            raise InvalidInput(f"review {row.id} was not passed on", found)
+        if person is not None:
+            if row.requester == person:
+                raise Denied(f"{person} handed in what review {row.id} is about")
+            await self._refuse_unless_fit(row, person)
+        change = dict(FREE) if person is None else self._kept_for(person, now_ms)
+        change |= {} if queue is None else {"queue": queue}
+        content = {"from": row.queue, "queue": queue, "person": person, "reason": reason}
+        return await self._step(row, "passed", by, change, content, now_ms)
+
+    async def escalate(self, review_id: str, *, by: str, reason: str = "") -> ReviewRow:
+        """Send a review to the next queue of its chain.
+
+        Raises:
+            InvalidInput: its queue has no chain, or it is at the end. Terminal.
+            AlreadyRuled: it has its ruling, or another person holds it. Conflict.
+        """
+        row, now_ms = await self.get(review_id), self._clock.now_ms()
+        standing = refuse_unless(row, Event.ESCALATE, now_ms)
+        if standing == Standing.CLAIMED and row.assignee != by:
+            raise AlreadyRuled(f"review {row.id} is held by {row.assignee}")
+        found = _text_faults("reason", reason) if reason else []
+        change = escalated(row, terms_of(row.terms))
+        if not change:
+            found.append(Fault("", f"queue {row.queue} escalates no further: pass it on instead"))
+        if found:
+            raise InvalidInput(f"review {row.id} was not escalated", found)
+        content = {"from": row.queue, "queue": change["queue"], "reason": reason}
+        return await self._step(row, "escalated", by, {**FREE, **change}, content, now_ms)
+
+    # -- what time alone does ------------------------------------------------------------------------------------------
+
+    async def wake(self, row: ReviewRow) -> ReviewRow:
+        """Do what a review's moment has come for: send its held ruling, escalate it, or let it expire.
+
+        Raises:
+            AlreadyRuled: somebody was first. Conflict: nothing changed.
+        """
+        now_ms = self._clock.now_ms()
+        terms, standing = terms_of(row.terms), standing_of(row, now_ms)
+        if (row.wake_at_ms or 0) > now_ms:
+            return row
+        if standing == Standing.HELD:
+            return await self._deliver(row, now_ms)
+        if standing in (Standing.RULED, Standing.WITHDRAWN):
+            return await self._waiting_until(row, None)
+        if terms.expire is not None and terms.expire.at_ms <= now_ms:
+            return await self._expire(row, terms.expire.verdict, now_ms)
+        step = next(iter(terms.escalate[row.level : row.level + 1]), None)
+        if step is None or step.at_ms > now_ms:
+            return await self._waiting_until(row, terms.wake_ms(row.level))
+        if standing == Standing.CLAIMED:  # whoever is at it may finish
+            ends = [row.lease_until_ms or now_ms] + ([terms.expire.at_ms] if terms.expire else [])
+            return await self._waiting_until(row, min(ends))
+        change = {**FREE, **escalated(row, terms)}
+        content = {"from": row.queue, "queue": step.to, "reason": "nobody ruled in time"}
+        return await self._step(row, "escalated", None, change, content, now_ms)
+
+    async def _deliver(self, row: ReviewRow, now_ms: int) -> ReviewRow:
+        change = {"delivered_at_ms": now_ms, "wake_at_ms": None}
+        after = row._replace(delivered_at_ms=now_ms, wake_at_ms=None)
+        content = {"verdict": row.ruling}
+        faults.point("review.before_delivery")
+        effects = sent(after, self._clock, now_ms)
+        done = await self._step(row, "delivered", None, change, content, now_ms, *effects)
+        faults.point("review.after_delivery")
+        return done
+
+    async def _expire(self, row: ReviewRow, verdict: str, now_ms: int) -> ReviewRow:
+        reason = "Nobody ruled in time; this is the default that the queue states."
+        change: dict[str, Any] = {
+            **FREE,
+            "state": ReviewState.RULED,
+            "ruling": verdict,
+            "ruling_reason": reason,
+            "ruled_by": EXPIRY,
+            "ruled_at_ms": now_ms,
+            "delivered_at_ms": now_ms,
+            "wake_at_ms": None,
+        }
+        after = row._replace(**change, version=row.version + 1)
+        fields = {
+            "by": EXPIRY,
+            "case": row.case_id,
+            "decision": row.decision_id,
+            "override": is_override(row, verdict),
+            "commitment": record_commitment(row.salt, reason.encode()),
+            "verdict": verdict,
+        }
+        event = event_of(after, "expired", None, {"verdict": verdict}, now_ms)
+        noted = entry("review.expired", row.id, now_ms, fields)
+        effects = sent(after, self._clock, now_ms)
+        return await self._change(row, change, Insert(event), noted, *effects)
+
+    async def _waiting_until(self, row: ReviewRow, wake_at_ms: int | None) -> ReviewRow:
+        """Set when a review is looked at again; no step."""
+        change: dict[str, Any] = {"wake_at_ms": wake_at_ms}
+        await self._commit(row, [Update(ReviewRow, (row.id,), change, {"version": row.version})])
+        return row._replace(**change)
+
+    async def _last(self, review_id: str, kind: str) -> ReviewEventRow | None:
+        rows = await self._store.select(
+            ReviewEventRow,
+            *equals(review_id=review_id, kind=kind),
+            order=("seq",),
+            descending=True,
+            limit=1,
+        )
+        return rows[0] if rows else None
+
+    @staticmethod
+    def _kept_for(person: str, now_ms: int) -> dict[str, Any]:
+        """Return the columns of a review that waits for one person, who has not begun with it."""
+        until_ms = now_ms + PASSED_LEASE_MS
+        held = {"state": ReviewState.CLAIMED, "assignee": person, "lease_until_ms": until_ms}
+        return {**FREE, **held}
+
+
+def _text_faults(place: str, text: str) -> list[Fault]:
+    if not text.strip():
+        return [Fault(place, "say something")]
+    if len(text) > REASON_CHARACTERS:
+        return [Fault(place, f"{len(text)} characters; at most {REASON_CHARACTERS}")]
+    return []

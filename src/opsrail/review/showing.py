@@ -1,0 +1,93 @@
+"""A review as people see it: plain values, without what must not be known yet. Pure.
+
+Nobody who looks sees what a review is for, what its right ruling is known to be, or what its ruling tells of the
+decision. In a blind queue nobody sees what the machine said before they said theirs, and where two people must say the same
+nobody sees what another said before the ruling has gone out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from opsrail.clock import rfc3339
+from opsrail.review.machine import Standing, standing_of
+from opsrail.review.opening import HIDDEN
+from opsrail.review.reading import content_of, is_over
+from opsrail.review.terms import terms_of
+from opsrail.values.reviews import ReviewEventRow, ReviewRow
+
+BLIND = (*HIDDEN, "verdict", "guarantee", "degraded_why")
+LISTS = ("reasons", "unknown", "fallback")
+"""Parts of a decision's record that tell what the machine said."""
+MOMENTS = ("due", "lease_until", "opened", "ruled", "delivered")
+
+
+def record_of(row: ReviewRow, *, sees: bool, now_ms: int, viewer: str | None = None) -> dict[str, Any]:  # fmt: skip
+    """Return a review as plain JSON values; moments are RFC 3339.
+
+    Args:
+        sees: Whether the viewer may see what the machine said (`Reading.sees`).
+        viewer: Who looks, as records name them.
+    """
+    subject = subject_of(row, sees=sees)
+    terms, standing = terms_of(row.terms), standing_of(row, now_ms)
+    is_open_to = is_over(row) or row.ruled_by == viewer or (row.eyes == 1 and not row.blind)
+    ruled = row if is_open_to else row._replace(ruling=None, ruling_reason=None, ruled_by=None)
+    may_undo = standing == Standing.HELD and row.wake_at_ms is not None
+    return {
+        "id": row.id,
+        "case_id": row.case_id or subject.get("case_id"),
+        "automation": row.automation,
+        "queue": row.queue,
+        "decision_id": row.decision_id,
+        "subject": subject,
+        "verdict": row.verdict if sees else None,
+        "verdicts": list(terms.verdicts),
+        "state": str(row.state),
+        "standing": str(standing),
+        "priority": row.priority,
+        "assignee": row.assignee,
+        "ruling": ruled.ruling,
+        "ruling_reason": ruled.ruling_reason,
+        "ruled_by": ruled.ruled_by,
+        "form": None if row.form is None else orjson.loads(row.form),
+        "fields": orjson.loads(row.fields) if row.fields and is_open_to else None,
+        "skills": row.skills.split(),
+        "eyes": row.eyes,
+        "is_blind": row.blind,
+        "is_shown": sees,
+        "level": row.level,
+        "version": row.version,
+        "may_undo_until": rfc3339(row.wake_at_ms) if may_undo and row.wake_at_ms else None,
+        **{name if name == "lease_until" else f"{name}_at": _moment(row, name) for name in MOMENTS},
+    }
+
+
+def subject_of(row: ReviewRow, *, sees: bool) -> dict[str, Any]:
+    """Return what a person is shown of what they judge."""
+    subject: dict[str, Any] = orjson.loads(row.subject)
+    decision = subject.get("decision")
+    if sees or not isinstance(decision, Mapping):
+        return subject
+    hidden = dict.fromkeys(name for name in BLIND if name in decision)
+    empty: dict[str, Any] = {name: [] for name in LISTS if name in decision}
+    return {**subject, "decision": {**decision, **hidden, **empty}}
+
+
+def event_record(event: ReviewEventRow) -> dict[str, Any]:
+    """Return one thing that happened, as plain JSON values."""
+    return {
+        "seq": event.seq,
+        "kind": event.kind,
+        "by": event.by,
+        "at": rfc3339(event.at_ms),
+        "content": content_of(event),
+    }
+
+
+def _moment(row: ReviewRow, name: str) -> str | None:
+    at_ms: int | None = getattr(row, f"{name}_ms" if name == "lease_until" else f"{name}_at_ms")
+    return None if at_ms is None else rfc3339(at_ms)
