@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from opsrail import Automation, Band, Case, DecisionPoint, Policy
+from opsrail import Automation, Band, Case, DecisionPoint, Policy, Queue
 from opsrail.cases.loader import Definitions
 
 CANARY = "canary-7f3a9c"
@@ -23,6 +23,8 @@ CANARY = "canary-7f3a9c"
 NAME = "chaos"
 POINT = "risk"
 QUEUE = "desk"
+HELD = Queue(QUEUE, undo="100ms")
+"""A ruling is held for a moment before it goes to its case: a process may die in between, too."""
 
 
 class Work(BaseModel):
@@ -103,7 +105,7 @@ def defined(traces: Path) -> Definitions:
         if work.kind == "whole":
             decision = await case.decide(risk, work)
             await case.sleep(0.05)
-            ruling = await case.review(QUEUE, decision)
+            ruling = await case.review(HELD, decision)
             await case.act(pay, work, amount=len(ruling.verdict))
         return Done(key=work.key)
 

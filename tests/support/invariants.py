@@ -180,9 +180,10 @@ async def _reviews(
     told = {f"{entry.case_id}-{entry.seq}" for entry in journal if entry.kind == "review"}
     wrong = [f"review {one} is in one place only" for one in told ^ {row.id for row in reviews}]
     for row in reviews:
-        counts = noted["review.opened", row.id], noted["review.ruled", row.id]
-        if row.state != ReviewState.RULED or counts != (1, 1):
-            wrong.append(f"review {row.id} is {row.state}; entries opened, ruled: {counts}")
+        kinds = ("review.opened", "review.ruled", "review.delivered")
+        counts = tuple(noted[kind, row.id] for kind in kinds)
+        if row.state != ReviewState.RULED or counts != (1, 1, 1):
+            wrong.append(f"review {row.id} is {row.state}; entries {', '.join(kinds)}: {counts}")
     return iter(wrong)
 
 

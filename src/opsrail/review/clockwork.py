@@ -28,9 +28,6 @@ class Clockwork:
 
     Args:
         poll_s: How often it looks at least: another process may have given a review a moment.
-
-    Attributes:
-        nudge: Set to look now.
     """
 
     def __init__(self, store: Store, clock: Clock, desk: Moving, *, poll_s: float) -> None:
@@ -38,12 +35,11 @@ class Clockwork:
         self._clock = clock
         self._desk = desk
         self._poll_s = poll_s
-        self.nudge = asyncio.Event()
 
     async def run(self) -> None:
         """Look again and again, until cancelled."""
         while True:
-            self.nudge.clear()
+            self._desk.moments.clear()
             try:
                 wait_s = await self.turn()
             except (Unavailable, Conflict) as down:
@@ -51,7 +47,7 @@ class Clockwork:
                 wait_s = self._poll_s
             with suppress(TimeoutError):
                 async with asyncio.timeout(max(wait_s, SHORTEST_S)):
-                    await self.nudge.wait()
+                    await self._desk.moments.wait()
 
     async def turn(self) -> float:
         """Do all that is due; return how long there is nothing to do, seconds, at most one poll.

@@ -121,6 +121,8 @@ class Holding(Reading):
         await self._commit(
             row, [Update(ReviewRow, (row.id,), change, {"version": row.version}), *also]
         )
+        if change.get("wake_at_ms") is not None:
+            self.moments.set()
         return row._replace(**change)
 
     async def _renewed(self, row: ReviewRow, until: Mapping[str, Any]) -> ReviewRow:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
@@ -44,11 +45,16 @@ class QueueCount(NamedTuple):
 
 
 class Reading:
-    """Looks reviews up, over a store; changes nothing."""
+    """Looks reviews up, over a store; changes nothing.
+
+    Attributes:
+        moments: Set when a review was given a moment at which something happens by itself; `Clockwork` clears it.
+    """
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
+        self.moments = asyncio.Event()
 
     async def get(self, review_id: str) -> ReviewRow:
         """Return a review.

@@ -171,7 +171,7 @@ class Rehearsal:
 
     def advance(self, span: Span) -> None:
         """Let time pass: timers fire, retries come due, held rulings go out, reviews escalate and expire."""
-        self.app.clockwork.nudge.set()
+        self.app.desk.moments.set()
         self._do(self.clock.sleep(span_ms(span) / 1000))
 
     def restart(self) -> None:

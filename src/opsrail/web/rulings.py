@@ -112,7 +112,6 @@ class Rulings:
             permit(request, "reviews.rule", row.automation)
             by = by_of(request, wish.by)
             changed = await act(desk, row, by, wish)
-            self._door.app.clockwork.nudge.set()
             return answer(await shown_of(self._door, request, changed, by))
 
         shown = {200: Answer("The review as it stands now.", answers.Review)}

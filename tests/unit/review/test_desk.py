@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from pydantic_core import from_json
 
 from opsrail.cases.ending import withdrawn
-from opsrail.clock import ManualClock
 from opsrail.errors import AlreadyRuled, InvalidInput, NotFound
-from opsrail.ledger.chain import WriterChain
 from opsrail.review.desk import LEASE_MS, REASON_CHARACTERS, Desk
 from opsrail.review.labels import Sampled
 from opsrail.store.memory import MemoryStore
@@ -21,34 +19,7 @@ from opsrail.values.ledger import LedgerEntryRow
 from opsrail.values.outcomes import OutcomeRow
 from opsrail.values.reviews import ReviewRow, ReviewState
 from opsrail.values.rows import Insert, Where
-
-
-class Time:
-    """Seconds that a test moves."""
-
-    seconds = 0.0
-
-    def read(self) -> float:
-        return self.seconds
-
-
-@pytest.fixture
-def time() -> Time:
-    return Time()
-
-
-@pytest.fixture
-async def store(time: Time) -> AsyncIterator[MemoryStore]:
-    clock = ManualClock(time.read)
-    store = MemoryStore(WriterChain(clock), clock=clock)
-    await store.open()
-    yield store
-    await store.close()
-
-
-@pytest.fixture
-def desk(store: MemoryStore, time: Time) -> Desk:
-    return Desk(store, ManualClock(time.read))
+from tests.unit.review.conftest import Time
 
 
 @pytest.fixture

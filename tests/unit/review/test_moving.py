@@ -1,0 +1,208 @@
+"""Where reviews go: to who is asked, to other desks, up their chain, and to their default."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic_core import from_json
+
+from opsrail import Escalation, Expiry, Queue
+from opsrail.errors import AlreadyRuled, Denied, InvalidInput
+from opsrail.review.clockwork import Clockwork
+from opsrail.review.desk import Desk
+from opsrail.review.labels import Sampled
+from opsrail.review.moving import PASSED_LEASE_MS
+from opsrail.store.memory import MemoryStore
+from opsrail.values.access import UserRow
+from opsrail.values.cases import InboxRow
+from opsrail.values.outcomes import OutcomeRow
+from opsrail.values.reviews import ReviewState
+from opsrail.values.rows import Insert
+from tests.unit.review.conftest import Time
+
+PLAIN = Queue("desk")
+CHAIN = Queue(
+    "desk",
+    escalate=[Escalation("2h", "seniors"), Escalation("4h", "heads")],
+    expire=Expiry("1d", "decline"),
+    verdicts=("approve", "decline"),
+)
+
+
+def user(name: str, skills: str) -> UserRow:
+    empty = dict.fromkeys(UserRow._fields)
+    given = {"name": name, "shown": name, "state": "active", "skills": skills, "zone": "UTC"}
+    numbers = {"failures": 0, "created_by": "x", "created_at_ms": 0, "version": 0}
+    return UserRow(**{**empty, **given, **numbers})
+
+
+async def test_who_is_asked_answers_and_the_review_is_the_askers_again(
+    desk: Desk, opened: Any
+) -> None:
+    await opened(PLAIN, requester="user:req")
+    await desk.claim("case-0", "ann")
+    asked = await desk.ask("case-0", "Where is page 2?", by="ann")
+    with pytest.raises(AlreadyRuled, match="waits for an answer of user:req"):
+        await desk.rule("case-0", "decline", by="ann")
+    with pytest.raises(Denied):
+        await desk.answer("case-0", "there", by="ann")
+    back = await desk.answer("case-0", "there", by="user:req")
+    with pytest.raises(AlreadyRuled):
+        await desk.answer("case-0", "there", by="user:req")
+    events = [(event.kind, from_json(event.content)) for event in await desk.history("case-0")]
+
+    assert (asked.state, asked.assignee) == (ReviewState.ASKED, "user:req")
+    assert (back.state, back.assignee) == (ReviewState.CLAIMED, "ann")
+    assert events[1:] == [
+        ("asked", {"question": "Where is page 2?", "to": "user:req"}),
+        ("answered", {"answer": "there"}),
+    ]
+    assert (await desk.rule("case-0", "decline", by="ann")).ruling == "decline"
+
+
+async def test_a_question_needs_words_and_somebody_to_answer(desk: Desk, opened: Any) -> None:
+    await opened(PLAIN)
+    with pytest.raises(InvalidInput) as refused:
+        await desk.ask("case-0", " ", by="ann")
+    with pytest.raises(InvalidInput):
+        await desk.ask("case-0", "why?", by="ann", to="ann")
+
+    assert [fault.place for fault in refused.value.faults] == ["question", "to"]
+
+
+async def test_a_review_is_passed_to_a_queue_or_to_a_person_who_has_it_for_a_day(
+    desk: Desk, opened: Any, time: Time
+) -> None:
+    await opened(PLAIN)
+    with pytest.raises(InvalidInput):
+        await desk.pass_on("case-0", by="ann")
+    moved = await desk.pass_on("case-0", by="ann", queue="seniors")
+    given = await desk.pass_on("case-0", by="ann", person="bob", reason="you know this one")
+    assert await desk.next("cy") is None
+    mine = await desk.next("bob")
+    assert mine is not None
+    assert mine.claimed_at_ms is not None  # from now on he is at it
+    await desk.pass_on("case-0", by="bob", person="dee")
+    time.seconds = PASSED_LEASE_MS / 1000
+    late = await desk.next("cy")
+
+    assert (moved.queue, moved.state) == ("seniors", ReviewState.OPEN)
+    assert (given.assignee, given.claimed_at_ms) == ("bob", None)
+    assert late is not None
+
+
+async def test_a_skill_that_is_asked_for_is_had_by_who_gets_it(
+    desk: Desk, opened: Any, store: MemoryStore
+) -> None:
+    await store.commit([Insert(user("ann", "german")), Insert(user("bob", "french"))])
+    await opened(Queue("desk", skills=("german",)))
+    with pytest.raises(Denied, match="asks for german, which user:bob lacks"):
+        await desk.claim("case-0", "user:bob")
+    assert await desk.next("user:bob") is None
+    assert await desk.next("nobody-known") is None
+    got = await desk.next("user:ann")
+
+    assert got is not None
+    assert await desk.next("nobody-known", skills=("german",)) is None  # she holds it
+
+
+async def test_a_review_climbs_its_chain_and_expires_into_its_default(
+    desk: Desk, opened: Any, store: MemoryStore, clockwork: Clockwork, time: Time
+) -> None:
+    await opened(CHAIN, labels=Sampled({"fraud": {"decline": 1}}).text())
+    seen = []
+    for hours in (1.9, 2, 4, 23.9, 24):
+        time.seconds = hours * 3600
+        await clockwork.turn()
+        row = await desk.get("case-0")
+        seen.append((row.queue, row.level, str(row.state)))
+    (arrived,) = await store.select(InboxRow)
+
+    assert seen == [
+        ("desk", 0, "open"),
+        ("seniors", 1, "open"),
+        ("heads", 2, "open"),
+        ("heads", 2, "open"),
+        ("heads", 2, "ruled"),
+    ]
+    payload = from_json(arrived.payload)
+    assert (payload["verdict"], payload["ruled_by"]) == ("decline", "expiry")
+    assert await store.select(OutcomeRow) == []  # nobody looked, so nothing was learned
+    kinds = [event.kind for event in await desk.history("case-0")]
+    assert kinds == ["escalated", "escalated", "expired"]
+
+
+async def test_whoever_is_at_it_may_finish_before_it_escalates(
+    desk: Desk, opened: Any, clockwork: Clockwork, time: Time
+) -> None:
+    await opened(CHAIN)
+    time.seconds = 2 * 3600 - 60
+    await desk.claim("case-0", "ann")
+    time.seconds = 2 * 3600
+    await clockwork.turn()
+    held = await desk.get("case-0")
+    time.seconds += 15 * 60
+    await clockwork.turn()
+    moved = await desk.get("case-0")
+
+    assert (held.assignee, held.queue) == ("ann", "desk")
+    assert (moved.assignee, moved.queue) == (None, "seniors")
+
+
+async def test_a_chain_has_an_end(desk: Desk, opened: Any) -> None:
+    await opened(CHAIN)
+    up = [await desk.escalate("case-0", by="ann", reason="too large") for _ in range(2)]
+    with pytest.raises(InvalidInput, match="escalates no further"):
+        await desk.escalate("case-0", by="ann")
+
+    assert [row.queue for row in up] == ["seniors", "heads"]
+
+
+async def test_a_sign_of_life_renews_a_lease_and_gets_in_nobodys_way(
+    desk: Desk, opened: Any, time: Time
+) -> None:
+    await opened(Queue("desk", lease="1m"))
+    held = await desk.claim("case-0", "ann")
+    time.seconds = 59
+    beat = await desk.heartbeat("case-0", "ann")
+    with pytest.raises(AlreadyRuled):
+        await desk.heartbeat("case-0", "bob")
+    time.seconds = 59 + 60
+    with pytest.raises(AlreadyRuled, match="not held by ann"):
+        await desk.heartbeat("case-0", "ann")
+
+    assert beat.version == held.version
+    assert (beat.lease_until_ms or 0) - (held.lease_until_ms or 0) == 59_000
+
+
+async def test_queues_tell_what_waits_what_is_late_and_how_old_it_is(
+    desk: Desk, opened: Any, time: Time
+) -> None:
+    due = Queue("desk", due="1h")
+    first = await opened(due, "a-0")
+    time.seconds = 3600
+    await opened(due, "b-0")
+    await opened(Queue("other"), "c-0")
+    await desk.claim("b-0", "ann")
+    counted = {one.queue: one for one in await desk.queues()}
+
+    assert counted["desk"] == ("desk", 2, 1, 1, first.opened_at_ms)
+    assert counted["other"].waiting == 1
+    assert await desk.queues(automations=["none"]) == []
+
+
+async def test_pages_of_reviews_adjoin(desk: Desk, opened: Any) -> None:
+    for number in range(7):
+        await opened(PLAIN, f"c{number}-0", priority=(5, 1, 5, 0, 9, 5, 1)[number])
+    waits: list[str] = []
+    while page := await desk.page(after=waits[-1] if waits else None, limit=2):
+        waits += [row.id for row in page]
+    for number in range(3):
+        await desk.rule(f"c{number}-0", "decline", by="ann")
+    ruled = await desk.page(state="ruled", mine="ann", limit=2)
+    rest = await desk.page(state="ruled", after=ruled[-1].id, limit=2)
+
+    assert waits == [f"c{number}-0" for number in (3, 1, 6, 0, 2, 5, 4)]
+    assert [row.id for row in ruled + rest] == ["c2-0", "c1-0", "c0-0"]
+    assert await desk.page(queue="nowhere") == []
