@@ -28,6 +28,7 @@ from opsrail import (
     MoneyField,
     Objective,
     Policy,
+    Queue,
     Rule,
     Ruling,
     StepFailed,
@@ -228,6 +229,25 @@ fraud = DecisionPoint(
     labels={"fraud": {"decline": 1, "approve": 0}},
 )
 
+# -- what people are asked ---------------------------------------------------------------------------------------------
+
+
+class Correction(BaseModel):
+    """What a person may put right before a claim is paid."""
+
+    amount_usd: Annotated[
+        Decimal, Field(ge=0, le=100_000, title="Amount, USD", description="what to pay")
+    ]
+
+
+claims_desk = Queue(
+    "claims-desk",
+    title="Claims desk",
+    verdicts=("approve", "decline"),
+    form=Correction,
+    due="4h",
+)
+
 # -- what is done ------------------------------------------------------------------------------------------------------
 
 claims = Automation(
@@ -263,7 +283,10 @@ async def intake(case: Case, claim: Claim) -> Settlement:
     is_doubtful = decision.verdict == "review"
     if is_doubtful or await case.random() < SPOT_CHECK_RATIO:
         sampled = None if is_doubtful else SPOT_CHECK_RATIO
-        ruling = await case.review("claims-desk", decision, due="4h", show=receipt, sampled=sampled)
+        values = {"amount_usd": amount_usd}
+        ruling = await case.review(
+            claims_desk, decision, show=receipt, sampled=sampled, values=values
+        )
         if ruling.verdict != "approve":
             return Settlement(
                 verdict="declined",
@@ -271,6 +294,7 @@ async def intake(case: Case, claim: Claim) -> Settlement:
                 ruled_by=ruling.ruled_by,
                 why=ruling.reason,
             )
+        amount_usd = Decimal(str(ruling.fields.get("amount_usd", amount_usd)))
     await case.act(pay, claim.PolicyNumber, amount_usd)
     why = ruling.reason if ruling else decision.reasons[0].text
     return Settlement(

@@ -65,6 +65,17 @@ def test_a_doubtful_claim_waits_for_a_person_and_is_paid_when_approved() -> None
         assert [sent.args for sent in claims.sent("pay")] == [(1, Decimal(2200))]
 
 
+def test_a_person_may_put_the_amount_right_but_not_beyond_its_bounds() -> None:
+    with rehearsal(score=0.5) as claims:
+        waiting = claims.submit("claims-intake", a_claim())
+        for wrong in (-1, 200_000, "much"):
+            with pytest.raises(InvalidInput, match="amount_usd"):
+                claims.rule(waiting, "approve", fields={"amount_usd": wrong})
+        claims.rule(waiting, "approve", fields={"amount_usd": 1999.5})
+
+        assert [sent.args for sent in claims.sent("pay")] == [(1, Decimal("1999.5"))]
+
+
 def test_a_declined_claim_is_never_paid() -> None:
     with rehearsal(score=0.5) as claims:
         settled = claims.rule(claims.submit("claims-intake", a_claim()), "decline")

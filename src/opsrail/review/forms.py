@@ -7,6 +7,7 @@ outside itself.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
@@ -14,7 +15,8 @@ import orjson
 from jsonschema_rs import Draft202012Validator, ValidationError, ValidationErrorKind
 from pydantic import BaseModel
 from pydantic.errors import PydanticInvalidForJsonSchema, PydanticUserError
-from pydantic_core import to_jsonable_python
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import core_schema, to_jsonable_python
 
 from opsrail.errors import Fault
 
@@ -31,15 +33,43 @@ def form_text(model: type[BaseModel] | None, values: object) -> str | None:
     """
     if model is None:
         return None
-    given = {} if values is None else to_jsonable_python(values)
+    plain = values.model_dump() if isinstance(values, BaseModel) else values
+    given = {} if plain is None else to_jsonable_python(_as_numbers(plain))
     return orjson.dumps({"schema": schema_of(model), "values": given}).decode()
+
+
+class FormSchema(GenerateJsonSchema):
+    """Writes Decimals as numbers."""
+
+    def decimal_schema(self, schema: core_schema.DecimalSchema) -> JsonSchemaValue:
+        """Return a Decimal's schema: the number of the two ways that pydantic would take."""
+        either = super().decimal_schema(schema)
+        number: JsonSchemaValue = next(
+            (one for one in either.get("anyOf", ()) if one.get("type") == "number"), either
+        )
+        places = schema.get("decimal_places")
+        return number if places is None else {**number, "multipleOf": 10**-places}
 
 
 @lru_cache(256)
 def schema_of(model: type[BaseModel]) -> dict[str, Any]:
-    """Return a model's JSON Schema (2020-12); fields that it does not name are refused."""
-    schema = model.model_json_schema(mode="validation")
+    """Return a model's JSON Schema (2020-12); fields that it does not name are refused.
+
+    A Decimal is a number here: as the text that pydantic would take as well, its bounds could not be checked.
+    """
+    schema = model.model_json_schema(mode="validation", schema_generator=FormSchema)
     return {"additionalProperties": False, **schema}
+
+
+def _as_numbers(value: object) -> object:
+    """Return values with their Decimals as JSON numbers."""
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, Mapping):
+        return {name: _as_numbers(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_as_numbers(part) for part in value]
+    return value
 
 
 def form_faults(model: type[BaseModel]) -> Iterator[Fault]:
@@ -57,6 +87,14 @@ def form_faults(model: type[BaseModel]) -> Iterator[Fault]:
 def values_of(form: str | None) -> dict[str, Any] | None:
     """Return what stands in a form's fields at first; None without a form."""
     return None if form is None else orjson.loads(form)["values"]
+
+
+def standing_fields(form: str | None) -> str | None:
+    """Return what stands in a form's fields as a ruling keeps it; None where that alone would be refused."""
+    values = values_of(form)
+    if values is None or fields_faults(form, values):
+        return None
+    return orjson.dumps(values).decode()
 
 
 def fields_faults(form: str | None, fields: Mapping[str, object] | None) -> list[Fault]:

@@ -9,6 +9,7 @@ from opsrail.errors import AlreadyRuled, Denied, Fault, InvalidInput
 from opsrail.ledger.commitment import record_commitment
 from opsrail.ledger.entries import entry
 from opsrail.review.events import event_of
+from opsrail.review.forms import standing_fields
 from opsrail.review.holding import Holding
 from opsrail.review.machine import Event, Standing, refuse_unless, standing_of
 from opsrail.review.queue import NAME
@@ -180,6 +181,7 @@ class Moving(Holding):
             "ruling_reason": reason,
             "ruled_by": EXPIRY,
             "ruled_at_ms": now_ms,
+            "fields": standing_fields(row.form),
             "delivered_at_ms": now_ms,
             "wake_at_ms": None,
         }

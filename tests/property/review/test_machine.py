@@ -37,7 +37,7 @@ QUEUES = [
         escalate=[Escalation("2h", "seniors")],
         expire=Expiry("6h", "decline"),
     )
-    for blind, eyes, undo in product((False, True), (1, 2), (0, "10s"))
+    for blind, eyes, undo in product((False, True), (1, 2), ("0s", "10s"))
 ]
 Deed = Callable[[Desk, str, str], Any]
 DEEDS: dict[str, Deed] = {
@@ -127,7 +127,7 @@ async def check(store: MemoryStore, desk: Desk, queue: Queue) -> None:
         assert len({one.by for one in alike}) >= queue.eyes
         assert row.ruled_by in {one.by for one in alike}
     if row.delivered_at_ms is not None and row.ruled_by != "expiry":
-        held_ms = 10_000 if queue.undo else 0
+        held_ms = 10_000 if queue.undo == "10s" else 0
         assert row.delivered_at_ms - (row.ruled_at_ms or 0) >= held_ms
     if queue.blind:
         assert all(one.first for one in said)

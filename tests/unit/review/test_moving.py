@@ -32,7 +32,7 @@ CHAIN = Queue(
 
 def user(name: str, skills: str) -> UserRow:
     empty = dict.fromkeys(UserRow._fields)
-    given = {"name": name, "shown": name, "state": "active", "skills": skills, "zone": "UTC"}
+    given: dict[str, Any] = {"name": name, "shown": name, "state": "active", "skills": skills, "zone": "UTC"}
     numbers = {"failures": 0, "created_by": "x", "created_at_ms": 0, "version": 0}
     return UserRow(**{**empty, **given, **numbers})
 
