@@ -104,7 +104,6 @@ class App:
         self.signer = signer
         self.anchor = anchor
         self.desk = Desk(store, self.clock)
-        self.clockwork = Clockwork(store, self.clock, self.desk, poll_s=config.cases.poll_s)
         self.outcomes = Outcomes(store, self.clock)
         self.is_running = False
         self._alone = alone
@@ -279,7 +278,7 @@ class App:
             self.runner.blocked,
             limit_s=self.config.cases.blocked_loop_s,
         )
-        interval_s = self.config.ledger.checkpoint_s
+        interval_s, poll_s = self.config.ledger.checkpoint_s, self.config.cases.poll_s
         self.sequencer = Sequencer(
             self.store,
             self.signer,
@@ -298,6 +297,7 @@ class App:
             "guard": self.guard.run,
             "jobs": self.jobs.run,
             "reviews": self.clockwork.run,
+            "reviews": Clockwork(self.store, self.clock, self.desk, poll_s=poll_s).run,
         }
         if any(pool.devices > pool.warm for pool in self.config.pools.values()):
             loops["prewarming"] = Prewarming(self.registry.pools, self.clock).run

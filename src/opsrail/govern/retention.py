@@ -32,7 +32,7 @@ from opsrail.values.cases import (
 )
 from opsrail.values.decisions import DecisionRow
 from opsrail.values.outcomes import OutcomeRow
-from opsrail.values.reviews import ReviewRow
+from opsrail.values.reviews import ReviewEventRow, ReviewRow, RulingRow
 from opsrail.values.rows import Delete, Insert, Require, Update, Where, Write
 
 FLOOR_DAYS = 184
@@ -202,7 +202,7 @@ class Retention:
                 writes += [Delete(table, {"case_id": row.id}) for table in OF_A_CASE]
                 writes.append(Delete(CaseRow, {"id": row.id}))
             gone = [row.id for row in rows if row.id not in kept]
-            writes += await self._outcomes(gone)
+            writes += await self._outcomes(gone) + await self._reviews(gone)
             writes += await self._keys(gone)
             if gone:
                 fields = {"by": by, "count": len(gone), "last": gone[-1]}
@@ -223,6 +223,12 @@ class Retention:
         for scope, key in await self._among(KeyRow, "subject_id", told, "scope", "key"):
             writes.append(Delete(KeyRow, {"scope": scope, "key": key}))
         return writes + [Delete(OutcomeRow, {"id": outcome}) for outcome in told]
+
+    async def _reviews(self, ids: Sequence[str]) -> list[Write]:
+        """Return the writes that remove what people said of removed cases, and what happened to their reviews."""
+        reviews = await self._among(ReviewRow, "case_id", ids, "id")
+        tables = (RulingRow, ReviewEventRow)
+        return [Delete(table, {"review_id": id}) for (id,) in reviews for table in tables]
 
     async def _among(
         self, table: type[tuple[Any, ...]], column: str, values: Sequence[str], *wanted: str

@@ -11,7 +11,7 @@ import pyarrow.compute as compute
 
 from opsrail.ports import Store
 from opsrail.values.outcomes import OutcomeRow
-from opsrail.values.reviews import ReviewRow
+from opsrail.values.reviews import EXPIRY, ReviewRow
 from opsrail.values.rows import Where, equals
 from opsrail.values.shadows import ShadowScoreRow
 from opsrail.values.tables import TABLES
@@ -80,8 +80,9 @@ class Told:
 async def rulings(store: Store, first: str, last: str) -> Told:
     """Return the rulings on decisions from one id to another: `ruling`, `ruling_is_override`, `reviewed_s`."""
     names = ("decision_id", "verdict", "ruling", "claimed_at_ms", "ruled_at_ms")
+    by_people = (Where("ruling", "null", False), Where("ruled_by", "!=", EXPIRY))
     ids, verdicts, ruled, claimed, ended = await _read(
-        store, ReviewRow, names, first, last, Where("ruling", "null", False)
+        store, ReviewRow, names, first, last, *by_people
     )
     overrides = [
         verdict not in (None, UNDECIDED, ruling)

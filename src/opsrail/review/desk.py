@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from opsrail import faults
-from opsrail.errors import AlreadyRuled, Denied, Fault, InvalidInput, OpsrailError
+from opsrail.errors import AlreadyRuled, Conflict, Denied, Fault, InvalidInput, OpsrailError
 from opsrail.review.events import event_of
 from opsrail.review.forms import is_same_form
 from opsrail.review.machine import Event, Standing, refuse_unless
@@ -56,16 +56,16 @@ class Desk(Moving):
         """Note a person's own verdict before they see what the machine said; from then on they see it, and hold the review.
 
         Raises:
-            InvalidInput: the queue is not blind, or knows no such verdict. Terminal.
+            InvalidInput: the queue knows no such verdict. Terminal.
+            Conflict: the queue is not blind; nothing is hidden.
             AlreadyRuled: it has its ruling, or another person holds it, or they said theirs already. Conflict.
             Denied: they handed it in, or lack a skill.
         """
         row, now_ms = await self.get(review_id), self._clock.now_ms()
         self._refuse_unless_free(row, by, Event.SAY, now_ms)
-        found = list(verdict_faults(row, verdict))
         if not row.blind:
-            found.append(Fault("", f"queue {row.queue} is not blind: rule at once"))
-        if found:
+            raise Conflict(f"review {row.id} is not of a blind queue: rule on it at once")
+        if found := list(verdict_faults(row, verdict)):
             raise InvalidInput(f"review {row.id}: nothing was noted", found)
         await self._refuse_unless_fit(row, by)
         if await self._said(row, by) is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from opsrail import faults
-from opsrail.errors import AlreadyRuled, Denied, Fault, InvalidInput
+from opsrail.errors import AlreadyRuled, Conflict, Denied, Fault, InvalidInput
 from opsrail.ledger.commitment import record_commitment
 from opsrail.ledger.entries import entry
 from opsrail.review.events import event_of
@@ -13,9 +13,9 @@ from opsrail.review.forms import standing_fields
 from opsrail.review.holding import Holding
 from opsrail.review.machine import Event, Standing, refuse_unless, standing_of
 from opsrail.review.queue import NAME
-from opsrail.review.ruling import EXPIRY, FREE, REASON_CHARACTERS, escalated, is_override, sent
+from opsrail.review.ruling import FREE, REASON_CHARACTERS, escalated, is_override, sent
 from opsrail.review.terms import terms_of
-from opsrail.values.reviews import ReviewEventRow, ReviewRow, ReviewState
+from opsrail.values.reviews import EXPIRY, ReviewEventRow, ReviewRow, ReviewState
 from opsrail.values.rows import Insert, Update, equals
 
 PASSED_LEASE_MS = 8 * 3_600_000
@@ -118,18 +118,17 @@ class Moving(Holding):
         """Send a review to the next queue of its chain.
 
         Raises:
-            InvalidInput: its queue has no chain, or it is at the end. Terminal.
+            Conflict: its queue has no chain, or it is at the end.
             AlreadyRuled: it has its ruling, or another person holds it. Conflict.
         """
         row, now_ms = await self.get(review_id), self._clock.now_ms()
         standing = refuse_unless(row, Event.ESCALATE, now_ms)
         if standing == Standing.CLAIMED and row.assignee != by:
             raise AlreadyRuled(f"review {row.id} is held by {row.assignee}")
-        found = _text_faults("reason", reason) if reason else []
         change = escalated(row, terms_of(row.terms))
         if not change:
-            found.append(Fault("", f"queue {row.queue} escalates no further: pass it on instead"))
-        if found:
+            raise Conflict(f"review {row.id}: {row.queue} escalates no further; pass it on instead")
+        if reason and (found := _text_faults("reason", reason)):
             raise InvalidInput(f"review {row.id} was not escalated", found)
         content = {"from": row.queue, "queue": change["queue"], "reason": reason}
         return await self._step(row, "escalated", by, {**FREE, **change}, content, now_ms)

@@ -16,13 +16,11 @@ from opsrail.review.forms import fields_faults, values_of
 from opsrail.review.terms import Terms, terms_of
 from opsrail.values.cases import InboxRow
 from opsrail.values.outcomes import OutcomeRow
-from opsrail.values.reviews import ReviewRow, ReviewState, RulingRow
+from opsrail.values.reviews import EXPIRY, ReviewRow, ReviewState, RulingRow
 from opsrail.values.rows import Append, Insert, Write
 
 REASON_CHARACTERS = 4_000
 VERDICT_CHARACTERS = 64
-EXPIRY = "expiry"
-"""Who rules when nobody does."""
 FREE: Mapping[str, Any] = {
     "state": ReviewState.OPEN,
     "assignee": None,

@@ -29,6 +29,10 @@ class Purpose(StrEnum):
     CONTROL = "control"  # its right ruling is known
 
 
+EXPIRY = "expiry"
+"""Who rules when nobody does: the default that a queue states."""
+
+
 class ReviewRow(NamedTuple):
     """One question to a person.
 

@@ -13,7 +13,7 @@ from opsrail.registry.rollout import is_in_canary
 from opsrail.values.decisions import DecisionRow
 from opsrail.values.guards import Outcome
 from opsrail.values.outcomes import OutcomeRow
-from opsrail.values.reviews import ReviewRow
+from opsrail.values.reviews import EXPIRY, ReviewRow
 
 CHAMPION, CANDIDATE = 0, 1
 KEPT = frozenset(("hit", "shared"))
@@ -107,12 +107,12 @@ def arm_of(
 
 
 def is_override(review: ReviewRow, record: Mapping[str, Any]) -> bool | None:
-    """Return whether a person ruled otherwise than policy said; None where policy had nothing to say but to ask.
+    """Return whether a person ruled otherwise than policy said; None where nobody ruled, or policy only asked.
 
     Where people decide by the point's settings (`proposed`), what counts is what policy would have said.
     """
     said = record.get("proposed") or review.verdict or record.get("verdict")
-    if said is None or said == "review" or review.ruling is None:
+    if said is None or said == "review" or review.ruling is None or review.ruled_by == EXPIRY:
         return None
     return review.ruling != said
 

@@ -15,7 +15,7 @@ from opsrail.review.desk import MOST_ALIKE, REASON_CHARACTERS
 from opsrail.review.reading import QueueCount
 from opsrail.review.showing import event_record, record_of
 from opsrail.values.reviews import ReviewRow, ReviewState
-from opsrail.web import answers
+from opsrail.web import review_answers
 from opsrail.web.door import (
     LIMIT_PARAMETER,
     REVIEW_ID,
@@ -58,10 +58,17 @@ VerdictWord = Annotated[
 ]
 
 
-class Wish(BaseModel):
-    """Something a person does; `by` is who, where no user is signed in."""
+def _names_who(schema: dict[str, Any]) -> None:
+    """Describe `by` as needed: it may be left out by those alone who are signed in or sent a key of their own."""
+    known = schema["properties"]["by"]
+    schema["properties"]["by"] = {**known["anyOf"][0], "title": known["title"]}
+    schema["required"] = ["by", *schema.get("required", [])]
 
-    model_config = ConfigDict(extra="forbid")
+
+class Wish(BaseModel):
+    """Something a person does; `by` is who, and may be left out where a user is signed in."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra=_names_who)
     by: Person | None = None
 
 
@@ -96,18 +103,18 @@ class Reviews:
         """Return what is served."""
         verbs = ("review", "claim_review", "release_review", "rule_review", "review_events")
         led_to = {verb: {"review_id": "$response.body#/reviews/0/id"} for verb in verbs}
-        page = Answer("Reviews: of those that wait the most urgent first.", answers.Reviews, (), led_to)  # fmt: skip
+        page = Answer("Reviews: of those that wait the most urgent first.", review_answers.Reviews, (), led_to)  # fmt: skip
         which = (
             choice("queue", WORD), choice("state", STATE),
             Parameter("mine", "query", {"type": "string", "pattern": f"^(?:{WORD.pattern})$"},
                       "Only what this person holds, was asked or ruled."),
             after_parameter("id"), LIMIT_PARAMETER,
         )  # fmt: skip
-        given = {200: Answer("The review, held by who asked; or none.", answers.NextReview)}
-        ruled = {200: Answer("Which were ruled, and which were not.", answers.RuledReviews)}
-        events = {200: Answer("First to last.", answers.ReviewEvents)}
-        shown = {200: Answer("The review as it stands now.", answers.Review)}
-        queues = {200: Answer("By name.", answers.Queues)}
+        given = {200: Answer("The review, held by who asked; or none.", review_answers.NextReview)}
+        ruled = {200: Answer("Which were ruled, and which were not.", review_answers.RuledReviews)}
+        events = {200: Answer("First to last.", review_answers.ReviewEvents)}
+        shown = {200: Answer("The review as it stands now.", review_answers.Review)}
+        queues = {200: Answer("By name.", review_answers.Queues)}
         one, read, rule = "/v1/reviews/{review_id}", "reviews.read", "reviews.rule"
         return [
             Operation("GET", "/v1/queues", "queues", "Show how each queue stands.", self.queues, queues, permission=read),
@@ -116,7 +123,7 @@ class Reviews:
             Operation("POST", "/v1/reviews/next", "next_review", "Claim what a person should look at next.", self.next,
                       given, body=Work, permission=rule),
             Operation("POST", "/v1/reviews/rule", "rule_reviews", "Rule alike on several reviews.", self.rule_alike,
-                      ruled, body=Verdicts, errors=(404,), permission=rule),
+                      ruled, body=Verdicts, errors=(404, 409), permission=rule),
             Operation("GET", one, "review", "Show a review.", self.show, shown, parameters=BY_ID, errors=(404,),
                       permission=read),
             Operation("GET", f"{one}/events", "review_events", "Show what happened to a review.", self.events, events,
@@ -172,9 +179,8 @@ class Reviews:
         query_of(request)
         wish = model_of(Verdicts, await body_of(request, self._door.body_bytes))
         desk = self._door.app.desk
-        if scopes_of(request, "reviews.rule") is not None:
-            for review_id in wish.ids:
-                permit(request, "reviews.rule", (await desk.get(review_id)).automation)
+        for review_id in wish.ids:
+            permit(request, "reviews.rule", (await desk.get(review_id)).automation)
         by = by_of(request, wish.by)
         batch = await desk.rule_alike(
             wish.ids, wish.verdict, by=by, reason=wish.reason, fields=wish.fields

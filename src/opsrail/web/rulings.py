@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from opsrail.review.desk import Desk
 from opsrail.values.reviews import ReviewRow
-from opsrail.web import answers
+from opsrail.web import review_answers
 from opsrail.web.door import Answer, Door, Operation, answer, by_of, permit
 from opsrail.web.reading import body_of, model_of, query_of
 from opsrail.web.reviews import (
@@ -114,7 +114,7 @@ class Rulings:
             changed = await act(desk, row, by, wish)
             return answer(await shown_of(self._door, request, changed, by))
 
-        shown = {200: Answer("The review as it stands now.", answers.Review)}
+        shown = {200: Answer("The review as it stands now.", review_answers.Review)}
         path, errors = f"/v1/reviews/{{review_id}}/{verb}", (404, 409)
         given: type[BaseModel] = body
         return Operation(

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from opsrail import Escalation, Expiry, Queue
 from opsrail.cases.ending import withdrawn
 from opsrail.clock import MANUAL_START_MS, ManualClock
-from opsrail.errors import AlreadyRuled, Denied, InvalidInput
+from opsrail.errors import Conflict, Denied, InvalidInput
 from opsrail.ledger.chain import WriterChain
 from opsrail.review.clockwork import Clockwork
 from opsrail.review.desk import Desk
@@ -104,7 +104,7 @@ async def play(queue: Queue, steps: list[tuple[str, str, str, int]]) -> None:
             if follows(was, Event.WITHDRAW):
                 await store.commit(withdrawn(before, clock.now_ms()))
         else:
-            with suppress(AlreadyRuled, Denied, InvalidInput):
+            with suppress(Conflict, Denied, InvalidInput):
                 await DEEDS[deed](desk, by, said)
         after = await desk.get("case-0")
         if was in (Standing.RULED, Standing.WITHDRAWN):

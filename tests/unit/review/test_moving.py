@@ -8,7 +8,7 @@ import pytest
 from pydantic_core import from_json
 
 from opsrail import Escalation, Expiry, Queue
-from opsrail.errors import AlreadyRuled, Denied, InvalidInput
+from opsrail.errors import AlreadyRuled, Conflict, Denied, InvalidInput
 from opsrail.review.clockwork import Clockwork
 from opsrail.review.desk import Desk
 from opsrail.review.labels import Sampled
@@ -32,7 +32,13 @@ CHAIN = Queue(
 
 def user(name: str, skills: str) -> UserRow:
     empty = dict.fromkeys(UserRow._fields)
-    given: dict[str, Any] = {"name": name, "shown": name, "state": "active", "skills": skills, "zone": "UTC"}
+    given: dict[str, Any] = {
+        "name": name,
+        "shown": name,
+        "state": "active",
+        "skills": skills,
+        "zone": "UTC",
+    }
     numbers = {"failures": 0, "created_by": "x", "created_at_ms": 0, "version": 0}
     return UserRow(**{**empty, **given, **numbers})
 
@@ -153,7 +159,7 @@ async def test_whoever_is_at_it_may_finish_before_it_escalates(
 async def test_a_chain_has_an_end(desk: Desk, opened: Any) -> None:
     await opened(CHAIN)
     up = [await desk.escalate("case-0", by="ann", reason="too large") for _ in range(2)]
-    with pytest.raises(InvalidInput, match="escalates no further"):
+    with pytest.raises(Conflict, match="escalates no further"):
         await desk.escalate("case-0", by="ann")
 
     assert [row.queue for row in up] == ["seniors", "heads"]

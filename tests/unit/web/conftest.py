@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
 
+from opsrail import Queue
 from opsrail.app import App
 from opsrail.cases.loader import collect
 from opsrail.clock import SystemClock
@@ -47,11 +49,17 @@ class Caller:
         return str(answer.json()["id"])
 
 
-def app_of(web: WebConfig | None = None, *, backlog: int = 10_000, at_once: int = 64) -> App:
+def app_of(
+    web: WebConfig | None = None,
+    *,
+    backlog: int = 10_000,
+    at_once: int = 64,
+    queues: Mapping[str, Queue] | None = None,
+) -> App:
     clock = SystemClock()
     return App(
         Config(web=web or WebConfig(), cases=CasesConfig(backlog=backlog, at_once=at_once)),
-        collect(claims),
+        replace(collect(claims), queues=queues or {}),
         MemoryStore(WriterChain(clock), clock=clock),
         Signer([SigningKey("test.opsrail.local/ledger", b"k" * 32)]),
         clock,

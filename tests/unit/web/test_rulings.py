@@ -1,0 +1,129 @@
+"""What people do with reviews over HTTP, in a queue that asks much of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, Field
+
+from opsrail import Escalation, Queue
+from tests.unit.web.conftest import Caller, app_of, running
+
+LARGE = {"claim_id": "c-2", "amount": 5000}
+
+
+class Correction(BaseModel):
+    amount: float = Field(ge=0, default=0)
+
+
+STRICT = Queue(
+    "claims-desk",
+    title="Claims desk",
+    verdicts=("approve", "decline"),
+    form=Correction,
+    blind=True,
+    undo="200ms",
+    escalate=[Escalation("2h", "seniors")],
+)
+
+
+@pytest.fixture
+async def strict() -> AsyncIterator[Caller]:
+    app = app_of(queues={STRICT.name: STRICT, "quiet": Queue("quiet")})
+    async with running(app) as client:
+        yield Caller(app, client)
+
+
+async def did(door: Caller, review_id: str, verb: str, by: str, **body: Any) -> dict[str, Any]:
+    answer = await door.post(f"/v1/reviews/{review_id}/{verb}", {"by": by, **body})
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+async def test_a_reviewers_day(strict: Caller) -> None:
+    case_id = await strict.settled(LARGE)
+    ending = strict.app.runner.ending_of(case_id)
+    before = (await strict.get("/v1/queues")).json()["queues"]
+    got = (await strict.post("/v1/reviews/next", {"by": "ann"})).json()["review"]
+    none = (await strict.post("/v1/reviews/next", {"by": "bob"})).json()
+    beat = await did(strict, got["id"], "heartbeat", "ann")
+    said = await did(strict, got["id"], "say", "ann", verdict="approve")
+    ruled = await did(strict, got["id"], "rule", "ann", verdict="approve", fields={"amount": 7})
+    undone = await did(strict, got["id"], "undo", "ann")
+    again = await did(strict, got["id"], "rule", "ann", verdict="decline", reason="a copy")
+    other = await did(strict, got["id"], "reconsider", "ann", verdict="approve", reason="no copy")
+    case = await asyncio.wait_for(ending, 20)
+    events = (await strict.get(f"/v1/reviews/{got['id']}/events")).json()["events"]
+    done = (await strict.get("/v1/reviews?state=ruled&mine=ann")).json()["reviews"]
+
+    assert [(one["queue"], one["title"], one["waiting"]) for one in before] == [
+        ("claims-desk", "Claims desk", 1),
+        ("quiet", "quiet", 0),
+    ]
+    assert (got["standing"], got["is_shown"], got["verdict"]) == ("claimed", False, None)
+    assert none == {"review": None}
+    assert beat["lease_until"] >= got["lease_until"]
+    assert (said["is_shown"], said["verdict"]) == (True, "review")
+    assert (ruled["standing"], ruled["fields"]) == ("held", {"amount": 7})
+    assert ruled["may_undo_until"] is not None
+    assert (undone["standing"], undone["ruling"]) == ("claimed", None)
+    assert (again["ruling"], other["ruling"], case.state) == ("decline", "approve", "settled")
+    assert [event["kind"] for event in events] == [
+        *("opened", "claimed", "said", "ruled", "undone", "ruled", "reconsidered", "delivered")
+    ]
+    assert [one["id"] for one in done] == [got["id"]]
+
+
+async def test_a_question_a_pass_and_the_chain(strict: Caller) -> None:
+    review_id = f"{await strict.settled(LARGE)}-1"
+    asked = await did(strict, review_id, "ask", "ann", question="page 2?", to="bob")
+    refused = await strict.post(
+        f"/v1/reviews/{review_id}/rule", {"by": "ann", "verdict": "decline"}
+    )
+    answered = await did(strict, review_id, "answer", "bob", answer="there")
+    passed = await did(strict, review_id, "pass", "ann", person="cy", reason="yours")
+    up = await did(strict, review_id, "escalate", "cy", reason="too large")
+    end = await strict.post(f"/v1/reviews/{review_id}/escalate", {"by": "cy"})
+
+    assert (asked["state"], asked["assignee"], refused.status_code) == ("asked", "bob", 409)
+    assert (answered["assignee"], passed["assignee"]) == ("ann", "cy")
+    assert (up["queue"], up["level"], end.status_code) == ("seniors", 1, 409)
+
+
+async def test_what_a_form_refuses_is_told_field_by_field(strict: Caller) -> None:
+    review_id = f"{await strict.settled(LARGE)}-1"
+    body = {"by": "ann", "verdict": "burn", "fields": {"amount": -1, "x": 0}}
+    unknown = await strict.post(f"/v1/reviews/{review_id}/rule", body)
+    fields = await strict.post(f"/v1/reviews/{review_id}/rule", {**body, "verdict": "decline"})
+
+    assert [fault["place"] for fault in unknown.json()["faults"]] == ["verdict"]
+    assert [fault["place"] for fault in fields.json()["faults"]] == ["fields.amount", "fields.x"]
+    assert (unknown.status_code, fields.status_code) == (422, 422)
+
+
+async def test_alike_reviews_are_ruled_at_once_and_pages_adjoin(door: Caller) -> None:
+    ids = [f"{await door.settled({**LARGE, 'claim_id': f'c-{n}'})}-1" for n in range(5)]
+    seen: list[str] = []
+    path: str | None = "/v1/reviews?limit=2"
+    while path:
+        page = (await door.get(path)).json()
+        seen += [one["id"] for one in page["reviews"]]
+        path = page["next"]
+    await door.post(f"/v1/reviews/{ids[1]}/claim", {"by": "bob"})
+    body = {"by": "ann", "ids": ids[:3], "verdict": "approve", "reason": "all seen"}
+    answer = (await door.post("/v1/reviews/rule", body)).json()
+    strangers = await door.post("/v1/reviews/rule", {**body, "ids": [ids[3], "x"]})
+    twice = await door.post("/v1/reviews/rule", {**body, "ids": [ids[3], ids[3]]})
+
+    assert seen == ids
+    assert [one["id"] for one in answer["ruled"]] == [ids[0], ids[2]]
+    assert [(one["id"], one["code"]) for one in answer["failed"]] == [(ids[1], "already-ruled")]
+    assert (strangers.status_code, twice.status_code) == (404, 422)
+    assert [fault["place"] for fault in twice.json()["faults"]] == ["ids"]
+
+
+async def test_a_page_after_a_review_that_is_not_there_is_not_found(door: Caller) -> None:
+    assert (await door.get("/v1/reviews?after=NOTHING-1")).status_code == 404
