@@ -18,6 +18,7 @@ from opsrail.clock import Clock, rfc3339
 from opsrail.errors import Conflict, Fault, InvalidInput, NotFound, StaleWrite
 from opsrail.ledger.entries import entry
 from opsrail.ports import Store
+from opsrail.review.reading import is_plain
 from opsrail.values.cases import FINAL_STATES, CaseRow, CaseState, InboxRow, JournalRow, OutboxRow
 from opsrail.values.decisions import DecisionRow
 from opsrail.values.reviews import ReviewRow
@@ -43,8 +44,15 @@ class CaseView:
     reviews: tuple[ReviewRow, ...]
     actions: tuple[OutboxRow, ...]
 
-    def record(self) -> dict[str, Any]:
-        """Return the view as plain JSON values."""
+    def record(self, *, hides: bool = False) -> dict[str, Any]:
+        """Return the view as plain JSON values.
+
+        Args:
+            hides: Leave out what the machine said where a blind review is not over: whoever looks may have to rule on it.
+        """
+        waits = [row for row in self.reviews if hides and not is_plain(row)]
+        hidden = {row.decision_id for row in waits}
+        untold = {row.id for row in waits}
         return {
             **case_record(self.case),
             "input": from_json(self.case.input),
@@ -53,14 +61,19 @@ class CaseView:
                 {
                     "id": row.id,
                     "point": row.point,
-                    "verdict": row.verdict,
-                    "score": row.score,
+                    "verdict": None if row.id in hidden else row.verdict,
+                    "score": None if row.id in hidden else row.score,
                     "degraded": row.degraded,
                 }
                 for row in self.decisions
             ],
             "reviews": [
-                {"id": row.id, "queue": row.queue, "state": str(row.state), "ruling": row.ruling}
+                {
+                    "id": row.id,
+                    "queue": row.queue,
+                    "state": str(row.state),
+                    "ruling": None if row.id in untold else row.ruling,
+                }
                 for row in self.reviews
             ],
             "actions": [action_record(row) for row in self.actions],

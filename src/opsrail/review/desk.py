@@ -193,7 +193,7 @@ class Desk(Moving):
             try:
                 ruled = await self.rule(review_id, verdict, by=by, reason=reason, fields=fields)
                 batch.ruled.append(ruled)
-            except (InvalidInput, AlreadyRuled, Denied) as refused:
+            except (InvalidInput, Conflict, Denied) as refused:
                 batch.failed[review_id] = refused
         return batch
 

@@ -35,17 +35,19 @@ class Moving(Holding):
             to: Whom; None: who handed the case in.
 
         Raises:
-            InvalidInput: no question, or nobody is known to ask; all faults at once. Terminal.
+            InvalidInput: no question, or no name; all faults at once. Terminal.
+            Conflict: nobody is known to ask.
             AlreadyRuled: it has its ruling, or another person holds it. Conflict.
+            Denied: they would ask themselves.
         """
         row, now_ms = await self.get(review_id), self._clock.now_ms()
         self._refuse_unless_free(row, by, Event.ASK, now_ms)
         asked = row.requester if to is None else to
-        found = _text_faults("question", question)
+        found = _text_faults("question", question) + _name_faults("to", asked)
         if asked is None:
-            found.append(Fault("to", "who handed the case in is not known: say whom to ask"))
-        elif asked == by or not 1 <= len(asked) <= NAME_CHARACTERS:
-            found.append(Fault("to", "name another person"))
+            raise Conflict(f"review {row.id}: who handed it in is not known; say whom to ask")
+        if asked == by:
+            raise Denied(f"{by} asks about review {row.id}: another must answer")
         if found:
             raise InvalidInput(f"review {row.id}: nobody was asked", found)
         await self._refuse_unless_fit(row, by)
@@ -96,18 +98,17 @@ class Moving(Holding):
         standing = refuse_unless(row, Event.HAND_ON, now_ms)
         if standing == Standing.CLAIMED and row.assignee != by:
             raise AlreadyRuled(f"review {row.id} is held by {row.assignee}")
-        found = _text_faults("reason", reason) if reason else []
+        found = _long_faults("reason", reason) + _name_faults("person", person)
         if queue is None and person is None:
             found.append(Fault("queue", "name a queue or a person"))
         if queue is not None and not NAME.fullmatch(queue):
             found.append(Fault("queue", "1 to 100 printable ASCII characters"))
-        if person is not None and (person == by or not 1 <= len(person) <= NAME_CHARACTERS):
-            found.append(Fault("person", "name another person"))
         if found:
             raise InvalidInput(f"review {row.id} was not passed on", found)
         if person is not None:
-            if row.requester == person:
-                raise Denied(f"{person} handed in what review {row.id} is about")
+            if person in (row.requester, by):
+                handed = "handed in what it is about" if person == row.requester else "has it now"
+                raise Denied(f"review {row.id} cannot go to {person}, who {handed}")
             await self._refuse_unless_fit(row, person)
         change = dict(FREE) if person is None else self._kept_for(person, now_ms)
         change |= {} if queue is None else {"queue": queue}
@@ -128,7 +129,7 @@ class Moving(Holding):
         change = escalated(row, terms_of(row.terms))
         if not change:
             raise Conflict(f"review {row.id}: {row.queue} escalates no further; pass it on instead")
-        if reason and (found := _text_faults("reason", reason)):
+        if found := _long_faults("reason", reason):
             raise InvalidInput(f"review {row.id} was not escalated", found)
         content = {"from": row.queue, "queue": change["queue"], "reason": reason}
         return await self._step(row, "escalated", by, {**FREE, **change}, content, now_ms)
@@ -223,8 +224,16 @@ class Moving(Holding):
 
 
 def _text_faults(place: str, text: str) -> list[Fault]:
-    if not text.strip():
-        return [Fault(place, "say something")]
+    return _long_faults(place, text) if text.strip() else [Fault(place, "say something")]
+
+
+def _name_faults(place: str, name: str | None) -> list[Fault]:
+    if name is None or 1 <= len(name) <= NAME_CHARACTERS:
+        return []
+    return [Fault(place, f"a name of 1 to {NAME_CHARACTERS} characters")]
+
+
+def _long_faults(place: str, text: str) -> list[Fault]:
     if len(text) > REASON_CHARACTERS:
         return [Fault(place, f"{len(text)} characters; at most {REASON_CHARACTERS}")]
     return []

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from opsrail.clock import Clock
-from opsrail.errors import Fault, InvalidInput
+from opsrail.errors import Conflict, Fault, InvalidInput
 from opsrail.ledger.commitment import record_commitment
 from opsrail.ledger.entries import entry
 from opsrail.review import labels
@@ -65,8 +65,11 @@ def refuse_unless_sound(row: ReviewRow, wish: Wish) -> str | None:
     """Return a ruling's fields as the row keeps them.
 
     Raises:
+        Conflict: fields were given, and the review has no form.
         InvalidInput: every fault. Terminal.
     """
+    if wish.fields and row.form is None:
+        raise Conflict(f"review {row.id} has no form: rule without fields")
     found = list(verdict_faults(row, wish.verdict))
     if is_override(row, wish.verdict) and not wish.reason.strip():
         found.append(Fault("reason", f"policy said {row.verdict!r}: say why you rule otherwise"))

@@ -68,7 +68,7 @@ class DecisionSummary(Shape):
 
     id: str
     point: str
-    verdict: str
+    verdict: str | None
     score: float | None
     degraded: bool
 

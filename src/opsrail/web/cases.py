@@ -183,7 +183,8 @@ class Cases:
         query_of(request)
         view, may = await self._door.office.view(_id(request)), grants_of(request).may
         seen = tuple(row for row in view.decisions if may("decisions.read", row.point))
-        return answer(replace(view, decisions=seen).record())
+        sees = may("decisions.read", view.case.automation)
+        return answer(replace(view, decisions=seen).record(hides=not sees))
 
     async def cancel(self, request: Request) -> Response:
         """End a case."""

@@ -58,7 +58,7 @@ VerdictWord = Annotated[
 ]
 
 
-def _names_who(schema: dict[str, Any]) -> None:
+def names_who(schema: dict[str, Any]) -> None:
     """Describe `by` as needed: it may be left out by those alone who are signed in or sent a key of their own."""
     known = schema["properties"]["by"]
     schema["properties"]["by"] = {**known["anyOf"][0], "title": known["title"]}
@@ -68,7 +68,7 @@ def _names_who(schema: dict[str, Any]) -> None:
 class Wish(BaseModel):
     """Something a person does; `by` is who, and may be left out where a user is signed in."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra=_names_who)
+    model_config = ConfigDict(extra="forbid", json_schema_extra=names_who)
     by: Person | None = None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -23,6 +23,7 @@ from opsrail.web.reviews import (
     Verdict,
     VerdictWord,
     Wish,
+    names_who,
     review_id_of,
     shown_of,
 )
@@ -53,9 +54,19 @@ class Reply(Wish):
     answer: Text
 
 
+def _names_a_place(schema: dict[str, Any]) -> None:
+    """Describe that a queue or a person must be named."""
+    names_who(schema)
+    schema["anyOf"] = [
+        {"required": [name], "properties": {name: {"type": "string"}}}
+        for name in ("queue", "person")
+    ]
+
+
 class Passing(Wish):
     """Where a review goes: a queue, a person, or both."""
 
+    model_config = ConfigDict(json_schema_extra=_names_a_place)
     queue: QueueName | None = None
     person: Person | None = None
     reason: Reason = ""

@@ -70,8 +70,10 @@ async def test_who_is_asked_answers_and_the_review_is_the_askers_again(
 async def test_a_question_needs_words_and_somebody_to_answer(desk: Desk, opened: Any) -> None:
     await opened(PLAIN)
     with pytest.raises(InvalidInput) as refused:
-        await desk.ask("case-0", " ", by="ann")
-    with pytest.raises(InvalidInput):
+        await desk.ask("case-0", " ", by="ann", to="")
+    with pytest.raises(Conflict, match="say whom to ask"):
+        await desk.ask("case-0", "why?", by="ann")
+    with pytest.raises(Denied, match="another must answer"):
         await desk.ask("case-0", "why?", by="ann", to="ann")
 
     assert [fault.place for fault in refused.value.faults] == ["question", "to"]

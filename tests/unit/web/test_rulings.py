@@ -10,6 +10,8 @@ import pytest
 from pydantic import BaseModel, Field
 
 from opsrail import Escalation, Queue
+from opsrail.access.roles import grants_of
+from opsrail.cases.office import Office
 from tests.unit.web.conftest import Caller, app_of, running
 
 LARGE = {"claim_id": "c-2", "amount": 5000}
@@ -127,3 +129,16 @@ async def test_alike_reviews_are_ruled_at_once_and_pages_adjoin(door: Caller) ->
 
 async def test_a_page_after_a_review_that_is_not_there_is_not_found(door: Caller) -> None:
     assert (await door.get("/v1/reviews?after=NOTHING-1")).status_code == 404
+
+
+async def test_a_case_does_not_tell_a_reviewer_what_its_blind_review_hides(strict: Caller) -> None:
+    case_id = await strict.settled(LARGE)
+    view = await Office(strict.app.store, strict.app.clock).view(case_id)
+    hidden, whole = view.record(hides=True), view.record()
+    await did(strict, f"{case_id}-1", "rule", "ann", verdict="approve")
+    held = (await Office(strict.app.store, strict.app.clock).view(case_id)).record(hides=True)
+
+    assert [(one["verdict"], one["score"]) for one in hidden["decisions"]] == [(None, None)]
+    assert whole["decisions"][0]["verdict"] == "review"
+    assert held["reviews"][0]["ruling"] is None
+    assert not grants_of([("*", "reviewer")]).may("decisions.read", "claims-intake")

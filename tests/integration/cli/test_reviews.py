@@ -1,0 +1,107 @@
+"""A day at the desk on the command line: real commands on a folder with an SQLite file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, Field
+
+from opsrail import Escalation, Queue
+from opsrail.cli.main import main
+from opsrail.clock import SystemClock
+from opsrail.ledger.chain import WriterChain
+from opsrail.store.sqlite import SqliteStore
+from opsrail.values.rows import Insert
+from tests.unit.review.conftest import review
+
+IDS = tuple(f"01K8ZC2V7N3T9D4M6Q0RWXYAB{letter}-0" for letter in "CDE")
+
+
+class Correction(BaseModel):
+    amount_usd: float = Field(ge=0)
+
+
+QUEUE = Queue(
+    "claims-desk",
+    verdicts=("approve", "decline"),
+    form=Correction,
+    blind=True,
+    undo="1h",
+    escalate=[Escalation("2h", "seniors")],
+)
+Asked = Callable[..., Any]
+
+
+@pytest.fixture
+async def folder(tmp_path: Path) -> Path:
+    """Return a folder in which reviews wait."""
+    clock = SystemClock()
+    store = SqliteStore(tmp_path / "opsrail.db", chain=WriterChain(clock), clock=clock)
+    await store.open()
+    now_ms = clock.now_ms()
+    await store.commit(
+        [Insert(review(QUEUE, now_ms, one, values={"amount_usd": 3})) for one in IDS]
+    )
+    await store.close()
+    return tmp_path
+
+
+@pytest.fixture
+def asked(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Asked:
+    monkeypatch.chdir(folder)
+
+    def asked(*args: str, status: int = 0) -> Any:
+        ended = main(["reviews", *args, "--data", str(folder), "--json"])
+        said = capsys.readouterr()
+        assert ended == status, said.err
+        return json.loads(said.out)
+
+    return asked
+
+
+def test_a_day_at_the_desk(asked: Asked) -> None:
+    (queue,) = asked("queues")["queues"]
+    first = asked("next", "--queue", "claims-desk", "--by", "ana")["review"]
+    hidden = asked("show", first["id"], "--by", "ana")["review"]
+    said = asked("say", first["id"], "approve", "--by", "ana")["review"]
+    refused = asked("rule", first["id"], "approve", "--field", "amount_usd=-1", "--by", "ana", status=1)  # fmt: skip
+    ruled = asked("rule", first["id"], "decline", "--field", "amount_usd=4.5", "--by", "ana")["review"]  # fmt: skip
+    changed = asked("reconsider", first["id"], "approve", "--reason", "so", "--by", "ana")["review"]
+    undone = asked("undo", first["id"], "--by", "ana")["review"]
+    events = asked("events", first["id"], "--by", "ana")["events"]
+    others = asked("events", first["id"], "--by", "bob")["events"]
+
+    assert (queue["queue"], queue["waiting"]) == ("claims-desk", 3)
+    assert (hidden["verdict"], hidden["subject"]["decision"]["score"]) == (None, None)
+    assert (said["is_shown"], said["verdict"]) == (True, "decline")
+    assert {fault["place"] for fault in refused["error"]["faults"]} == {
+        "reason",
+        "fields.amount_usd",
+    }
+    assert (ruled["standing"], ruled["fields"]) == ("held", {"amount_usd": 4.5})
+    assert (changed["ruling"], undone["standing"], undone["ruling"]) == ("approve", "claimed", None)
+    assert [one["kind"] for one in events] == ["claimed", "said", "ruled", "reconsidered", "undone"]
+    assert events[1]["content"] == {"verdict": "approve"}
+    assert others[1]["content"] == {}
+
+
+def test_questions_and_other_desks(asked: Asked) -> None:
+    question = asked("ask", IDS[0], "Where is page 2?", "--to", "bob", "--by", "ana")["review"]
+    mine = asked("list", "--mine", "bob")["reviews"]
+    back = asked("answer", IDS[0], "There.", "--by", "bob")["review"]
+    given = asked("pass", IDS[0], "--person", "cy", "--by", "ana")["review"]
+    up = asked("escalate", IDS[1], "--reason", "too large", "--by", "ana")["review"]
+    end = asked("escalate", IDS[1], "--by", "ana", status=1)
+    free = asked("release", IDS[0], "--by", "cy")["review"]
+
+    assert (question["state"], [one["id"] for one in mine]) == ("asked", [IDS[0]])
+    assert (back["assignee"], given["assignee"], up["queue"]) == ("ana", "cy", "seniors")
+    assert end["error"]["code"] == "conflict"
+    assert free["state"] == "open"
+    assert len(asked("list", "--state", "open")["reviews"]) == 3
