@@ -296,7 +296,6 @@ class App:
             "watchdog": watchdog.run,
             "guard": self.guard.run,
             "jobs": self.jobs.run,
-            "reviews": self.clockwork.run,
             "reviews": Clockwork(self.store, self.clock, self.desk, poll_s=poll_s).run,
         }
         if any(pool.devices > pool.warm for pool in self.config.pools.values()):
