@@ -23,13 +23,15 @@ from examples.claims.loop import Loop, fraud_loop
 from examples.claims.payments import BOOK, Book, endpoint
 from examples.claims.screen import Screen
 from examples.claims.story import AUTOMATION, POINT, story_of
+from opsrail.access.links import link_of
+from opsrail.access.roles import EVERYWHERE
 from opsrail.app import DATABASE, App
 from opsrail.cases.intake import Submission
 from opsrail.cases.loader import load_file
 from opsrail.cases.office import Office, at_rest
 from opsrail.cli.options import Invocation
 from opsrail.cli.session import on_running_app, settings
-from opsrail.errors import ConfigInvalid, InvalidInput, Overloaded
+from opsrail.errors import ConfigInvalid, Conflict, InvalidInput, Overloaded
 from opsrail.features.importing import PastFact
 from opsrail.registry.rollout import Stage
 from opsrail.values.cases import CaseRow, CaseState, KeyRow, OutboxRow, OutboxState
@@ -44,6 +46,7 @@ RECEIPTS = FOLDER / "data" / "receipts"
 RECEIPT_COUNT = 12
 HISTORY, MODEL = "vehicle-history@1", "claims-fraud"
 BY = "opsrail-demo"
+OWNER = "owner"
 TRAINED_BEFORE = "1996"
 LOOK_EVERY_S = 0.1
 AT_ONCE = 16
@@ -259,10 +262,23 @@ async def keep_serving(app: App, screen: Screen) -> None:
     """Answer over HTTP until Ctrl-C: where the settings say, or on any free port if that one is taken."""
     from opsrail.web.server import serve_running
 
+    token = await owners_link(app)
+
+    def announce(address: str) -> None:
+        screen.serving(address, link_of(app.config.web, token, address))
+
     try:
-        await serve_running(app, announce=screen.serving)
+        await serve_running(app, announce=announce)
     except ConfigInvalid:
-        await serve_running(app, port=0, announce=screen.serving)
+        await serve_running(app, port=0, announce=announce)
+
+
+async def owners_link(app: App) -> str:
+    """Return the token of a fresh link that signs the demo's owner in as admin, once; they are made if there is none."""
+    with suppress(Conflict):
+        await app.access.users.add(OWNER, by=BY, grants=[(EVERYWHERE, "admin")])
+    token, _ = await app.access.users.link(OWNER, by=BY)
+    return token
 
 
 def at_ms_of(row: Mapping[str, str]) -> int:

@@ -113,9 +113,10 @@ class Screen:
         console.print("\nFrom shadow to live and back", style="bold")
         console.print(table)
 
-    def serving(self, address: str) -> None:
-        """Say where the API is."""
-        self._aside.print(f"Serving {address} (try {address}/v1/cases) until Ctrl-C.")
+    def serving(self, address: str, link: str) -> None:
+        """Say where the console is, and how its owner signs in."""
+        self._aside.print(f"Serving {address} until Ctrl-C. Sign in, once and within the hour:")
+        self._aside.print(link, soft_wrap=True)
 
     def _say(self, text: str) -> None:
         self._aside.print(text, soft_wrap=True)

@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from opsrail.access.access import Access
 from opsrail.app.pools import pools_of, runtime_options, shadow_pools
 from opsrail.app.sources import sources_of
 from opsrail.cases.dispatcher import Dispatcher
@@ -101,10 +102,9 @@ class App:
         self.definitions = definitions
         self.store = store
         self.clock = AgreedClock(clock)
-        self.signer = signer
-        self.anchor = anchor
+        self.signer, self.anchor = signer, anchor
         self.desk = Desk(store, self.clock)
-        self.outcomes = Outcomes(store, self.clock)
+        self.outcomes, self.access = Outcomes(store, self.clock), Access(store, self.clock, config)
         self.is_running = False
         self._alone = alone
         self.held: LedgerBroken | None = None

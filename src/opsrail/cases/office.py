@@ -22,7 +22,7 @@ from opsrail.review.reading import is_plain
 from opsrail.values.cases import FINAL_STATES, CaseRow, CaseState, InboxRow, JournalRow, OutboxRow
 from opsrail.values.decisions import DecisionRow
 from opsrail.values.reviews import ReviewRow
-from opsrail.values.rows import Insert, Require, Update, Where
+from opsrail.values.rows import Insert, Require, Update, Where, among
 
 REASON_CHARACTERS = 4_000
 PAGE_COUNT = 100
@@ -131,10 +131,20 @@ class Office:
         )
 
     async def actions(
-        self, *, state: str | None = None, limit: int = PAGE_COUNT, after: str | None = None
+        self,
+        *,
+        state: str | None = None,
+        limit: int = PAGE_COUNT,
+        after: str | None = None,
+        scopes: frozenset[str] | None = None,
     ) -> list[OutboxRow]:
-        """Return actions of all cases, newest case first; `after` is the key of the last one of the page before."""
-        where = [] if state is None else [Where("state", "=", state)]
+        """Return actions of cases, newest case first; `after` is the key of the last one of the page before.
+
+        Args:
+            scopes: Only of these automations; None: of all.
+        """
+        where = list(among("automation", scopes))
+        where += [] if state is None else [Where("state", "=", state)]
         where += [] if after is None else [Where("key", "<", after)]
         return await self._store.select(
             OutboxRow, *where, order=("key",), descending=True, limit=limit
@@ -147,14 +157,17 @@ class Office:
         state: CaseState | None = None,
         limit: int = PAGE_COUNT,
         after: str | None = None,
+        scopes: frozenset[str] | None = None,
     ) -> list[CaseRow]:
         """Return cases, newest first.
 
         Args:
             limit: At most so many.
             after: Id of the last case of the page before.
+            scopes: Only of these automations; None: of all.
         """
-        where = [] if automation is None else [Where("automation", "=", automation)]
+        where = list(among("automation", scopes))
+        where += [] if automation is None else [Where("automation", "=", automation)]
         where += [] if state is None else [Where("state", "=", state)]
         where += [] if after is None else [Where("id", "<", after)]
         return await self._store.select(

@@ -35,6 +35,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "features": ("opsrail.cli.features:features", "Read features, make training sets."),
     "jobs": ("opsrail.cli.jobs:jobs", "See and cancel long work that was asked for over HTTP."),
     "lab": ("opsrail.cli.lab:lab", "Compare, tune, replay, try policies on history, simulate."),
+    "users": ("opsrail.cli.users:users", "Let people sign in, and say what they may do."),
+    "keys": ("opsrail.cli.keys:keys", "Give programs keys of their own, and take them back."),
     "ledger": ("opsrail.cli.ledger:ledger", "Verify, prove and export the audit ledger."),
     "retention": ("opsrail.cli.retention:retention", "Hold cases, and remove old ones."),
     "config": ("opsrail.cli.config:config", "Show every setting and where it comes from."),

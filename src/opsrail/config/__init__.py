@@ -1,5 +1,6 @@
 """Settings: `parts.py` lists every one, `reading.py` reads them from file and environment, nobody else does."""
 
+from opsrail.config.parts import AccessConfig as AccessConfig
 from opsrail.config.parts import CasesConfig as CasesConfig
 from opsrail.config.parts import Config as Config
 from opsrail.config.parts import DecideConfig as DecideConfig

@@ -205,6 +205,20 @@ class ModelsConfig(Part):
         return tuple(name.strip() for name in self.trusted_types.split(",") if name.strip())
 
 
+class AccessConfig(Part):
+    """People who sign in."""
+
+    session_idle_s: int = Field(
+        3_600, ge=60, le=604_800, description="a session that nobody uses for so long ends"
+    )
+    session_s: int = Field(
+        43_200, ge=300, le=2_592_000, description="a session ends after so long, however busy it is"
+    )
+    link_s: int = Field(
+        3_600, ge=60, le=604_800, description="a one-time sign-in link can be used for so long"
+    )
+
+
 class ChangesConfig(Part):
     """Changes of live behaviour."""
 
@@ -305,6 +319,11 @@ class WebConfig(Part):
         description="largest body of a bulk request; it is kept in a temporary file while it is decided",
     )
     body_bytes: int = Field(1_000_000, ge=1_000, le=100_000_000, description="largest request body")
+    public_url: str = Field(
+        "",
+        pattern=r"^(https?://[A-Za-z0-9.:\[\]-]+/?)?$",
+        description="how browsers reach this server, e.g. `https://opsrail.example.com`; empty: under its own address",
+    )
 
 
 SEVERAL_WRITERS_MS = 2_000
@@ -324,6 +343,7 @@ class Config(Part):
     models: ModelsConfig = ModelsConfig()
     changes: ChangesConfig = ChangesConfig()
     ledger: LedgerConfig = LedgerConfig()
+    access: AccessConfig = AccessConfig()
     watch: WatchConfig = WatchConfig()
     documents: DocumentsConfig = DocumentsConfig()
     web: WebConfig = WebConfig()

@@ -31,7 +31,7 @@ from opsrail.values.decisions import IMPACTS, DecisionRow
 from opsrail.values.models import ModelVersion
 from opsrail.values.registry import RolloutChangeRow, RolloutRow
 from opsrail.values.rollouts import UNDER_WAY, RolloutRunRow
-from opsrail.values.rows import Insert, Value, Where, Write, equals
+from opsrail.values.rows import Insert, Value, Where, Write, among, equals
 from opsrail.values.settings import settings_of
 
 ATTEMPTS = 20
@@ -240,13 +240,16 @@ class Changes:
         state: str | None = None,
         limit: int = 100,
         after: str | None = None,
+        scopes: frozenset[str] | None = None,
     ) -> list[ChangeRow]:
         """Return changes, newest first.
 
         Args:
+            scopes: Only of these points; None: of all.
             after: Id of the last one of the page before.
         """
         where = [
+            *among("point", scopes),
             *([] if point is None else equals(point=point)),
             *([] if state is None else equals(state=state)),
             *([] if after is None else [Where("id", "<", after)]),

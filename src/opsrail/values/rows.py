@@ -61,6 +61,11 @@ def equals(**columns: Value) -> tuple[Where, ...]:
     )
 
 
+def among(column: str, names: frozenset[str] | None) -> tuple[Where, ...]:
+    """Return the condition that a column holds one of some names; None: any, an empty set: none does."""
+    return () if names is None else (Where(column, "in", tuple(sorted(names))),)
+
+
 class Insert(NamedTuple):
     """Add a row. The whole commit is refused (StaleWrite) when its key, or a unique group, is taken."""
 

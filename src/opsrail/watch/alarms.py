@@ -11,7 +11,7 @@ from opsrail.ledger.entries import entry
 from opsrail.ports import Store
 from opsrail.values.canonical import canonical
 from opsrail.values.rollouts import AlarmRow
-from opsrail.values.rows import Update, Value, Where, equals
+from opsrail.values.rows import Update, Value, Where, among, equals
 
 
 def alarm_of(
@@ -30,17 +30,31 @@ class Alarms:
         self._clock = clock
 
     async def listed(
-        self, *, point: str | None = None, is_ringing: bool | None = None, limit: int = 100
+        self,
+        *,
+        point: str | None = None,
+        is_ringing: bool | None = None,
+        limit: int = 100,
+        scopes: frozenset[str] | None = None,
     ) -> list[AlarmRow]:
         """Return alarms, newest first.
 
         Args:
+            scopes: Only of these points; None: of all.
             is_ringing: Only those that ring, or only those that were closed; None: all.
         """
-        where = [] if point is None else list(equals(point=point))
+        where = list(among("point", scopes))
+        where += [] if point is None else list(equals(point=point))
         if is_ringing is not None:
             where.append(Where("ended_at_ms", "null", is_ringing))
         return await self._store.select(AlarmRow, *where, descending=True, limit=limit)
+
+    async def get(self, alarm_id: str) -> AlarmRow:
+        """Return an alarm. Raises NotFound."""
+        row = await self._store.get(AlarmRow, alarm_id)
+        if row is None:
+            raise NotFound(f"there is no alarm {alarm_id}; see `opsrail alarms list`")
+        return row
 
     async def close(self, alarm_id: str, *, by: str, reason: str) -> AlarmRow:
         """End an alarm that somebody has seen to.
@@ -57,9 +71,7 @@ class Alarms:
         ]
         if found:
             raise InvalidInput(f"alarm {alarm_id} was not closed", found)
-        row = await self._store.get(AlarmRow, alarm_id)
-        if row is None:
-            raise NotFound(f"there is no alarm {alarm_id}; see `opsrail alarms list`")
+        row = await self.get(alarm_id)
         if row.ended_at_ms is not None:
             raise Conflict(f"alarm {alarm_id} was closed by {row.ended_by}")
         now_ms = self._clock.now_ms()

@@ -19,7 +19,7 @@ from opsrail.ledger.entries import entry
 from opsrail.ports import Store
 from opsrail.values.guarantees import GuaranteeSpec, guarantee_of
 from opsrail.values.rollouts import GuaranteeRow
-from opsrail.values.rows import Insert, Update, Where, Write, equals
+from opsrail.values.rows import Insert, Update, Where, Write, among, equals
 from opsrail.watch.alarms import alarm_of
 from opsrail.watch.sequential import LimitTest
 from opsrail.watch.sources import Sources, Told
@@ -118,9 +118,11 @@ class Guarantees:
         self._clock = clock
         self._sources = Sources(store)
 
-    async def listed(self, point: str | None = None) -> list[GuaranteeRow]:
-        """Return guarantees that no other took the place of, newest first."""
-        where = () if point is None else equals(point=point)
+    async def listed(
+        self, point: str | None = None, scopes: frozenset[str] | None = None
+    ) -> list[GuaranteeRow]:
+        """Return guarantees that no other took the place of, newest first, of all points or those of `scopes`."""
+        where = (*among("point", scopes), *(() if point is None else equals(point=point)))
         return await self._store.select(
             GuaranteeRow, *where, Where("ended_at_ms", "null", True), descending=True, limit=10_000
         )

@@ -23,7 +23,7 @@ from opsrail.values.guards import GuardSpec, StepPlan, checked, guard_text, step
 from opsrail.values.models import ModelVersion
 from opsrail.values.registry import RolloutChangeRow
 from opsrail.values.rollouts import UNDER_WAY, RolloutRunRow, RunState
-from opsrail.values.rows import Append, Insert, Update, Value, Where, Write, equals
+from opsrail.values.rows import Append, Insert, Update, Value, Where, Write, among, equals
 from opsrail.watch.alarms import alarm_of
 from opsrail.watch.rollout_run import GUARD, Next, Run, Verb, taken_over
 
@@ -55,10 +55,16 @@ class Rollouts:
         return row
 
     async def listed(
-        self, *, point: str | None = None, state: str | None = None, limit: int = 100
+        self,
+        *,
+        point: str | None = None,
+        state: str | None = None,
+        limit: int = 100,
+        scopes: frozenset[str] | None = None,
     ) -> list[RolloutRunRow]:
-        """Return rollouts, newest first."""
+        """Return rollouts, newest first, of all points or those of `scopes`."""
         where = [
+            *among("point", scopes),
             *([] if point is None else equals(point=point)),
             *([] if state is None else equals(state=state)),
         ]

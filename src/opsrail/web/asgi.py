@@ -30,6 +30,7 @@ from opsrail.web.long_work import LongWork
 from opsrail.web.models import ModelsDoor
 from opsrail.web.openapi import document
 from opsrail.web.outcomes import Outcomes
+from opsrail.web.people import People
 from opsrail.web.points import Points
 from opsrail.web.processes import Processes
 from opsrail.web.replays import Replays
@@ -72,6 +73,7 @@ TRADES: tuple[Callable[[Door], Trade], ...] = (
     Replays,
     Tuning,
     WatchDoor,
+    People,
 )
 
 
@@ -88,7 +90,7 @@ def create_asgi(
         ConfigInvalid: another address than loopback without a key, or the key's reference leads nowhere. Terminal.
     """
     web = app.config.web
-    gate = Gate(web.host if host is None else host, resolved(web.api_key))
+    gate = gate_of(app, web.host if host is None else host)
     door = Door(app, Office(app.store, app.clock), gate, is_closing)
     pages, operations = operations_of(door)
     open_paths = frozenset(one.path for one in operations if one.is_open)
@@ -103,6 +105,12 @@ def create_asgi(
         unheard=unheard.answer,
         problem_page=pages.problem,
     )
+
+
+def gate_of(app: App, host: str) -> Gate:
+    """Return what admits requests to an address. Raises ConfigInvalid."""
+    web = app.config.web
+    return Gate(host, resolved(web.api_key), app.access.directory, web.public_url)
 
 
 def operations_of(door: Door) -> tuple[Pages, list[Operation]]:

@@ -25,7 +25,14 @@ from opsrail.errors import Fault, MissingExtra, Overloaded
 from opsrail.telemetry import CORRELATION
 from opsrail.web.bulk_rows import JSON_LINES, Format, JsonLines, Outcome, RowAsker
 from opsrail.web.decisions import DEADLINE
-from opsrail.web.door import Answer, Door, Operation, actor_of, tenant_of
+from opsrail.web.door import (
+    Answer,
+    Door,
+    Operation,
+    actor_of,
+    permit,
+    tenant_of,
+)
 from opsrail.web.headers import headers_of
 from opsrail.web.idempotency import idempotency_parameter
 from opsrail.web.points import Asking
@@ -77,6 +84,7 @@ class Bulk:
     def _decider_of(self, point: DecisionPoint[Any]) -> Any:
         async def decide(request: Request) -> Response:
             query_of(request)
+            permit(request, "decisions.make", point.name)
             key = idempotency_key(request)
             if key is not None and len(key) > LONGEST_BULK_KEY:
                 message = (

@@ -29,6 +29,8 @@ from opsrail.web.door import (
     answer,
     grants_of,
     id_parameter,
+    permit,
+    scopes_of,
 )
 from opsrail.web.idempotency import REPEAT_HEADER, REPEATED, idempotency_parameter
 from opsrail.web.paging import after_parameter, choice, next_page
@@ -136,6 +138,7 @@ class Cases:
     def _intake_of(self, automation: Automation[Any, Any]) -> Any:
         async def accept(request: Request) -> Response:
             query_of(request)
+            permit(request, "cases.submit", automation.name)
             key, wish_s, app = idempotency_key(request), wait_s(request), self._door.app
             given: BaseModel = model_of(
                 automation.case, await body_of(request, self._door.body_bytes)
@@ -165,7 +168,11 @@ class Cases:
         query, page = page_of(request, automation=NAME, state=STATE)
         state = CaseState(query["state"]) if "state" in query else None
         rows = await self._door.office.list(
-            automation=query.get("automation"), state=state, limit=page.limit + 1, after=page.after
+            automation=query.get("automation"),
+            state=state,
+            limit=page.limit + 1,
+            after=page.after,
+            scopes=scopes_of(request, "cases.read"),
         )
         shown = rows[: page.limit]
         return answer(
@@ -182,19 +189,23 @@ class Cases:
         """
         query_of(request)
         view, may = await self._door.office.view(_id(request)), grants_of(request).may
-        seen = tuple(row for row in view.decisions if may("decisions.read", row.point))
-        sees = may("decisions.read", view.case.automation)
-        return answer(replace(view, decisions=seen).record(hides=not sees))
+        automation = view.case.automation
+        permit(request, "cases.read", automation)
+        may_all = may("decisions.read", automation)
+        seen = tuple(row for row in view.decisions if may_all or may("decisions.read", row.point))
+        return answer(replace(view, decisions=seen).record(hides=not may_all))
 
     async def cancel(self, request: Request) -> Response:
         """End a case."""
         query_of(request)
+        await self._permit_change(request)
         wish = model_of(Cancellation, await body_of(request, self._door.body_bytes))
         return answer(case_record(await self._door.office.cancel(_id(request), wish.reason)))
 
     async def retry(self, request: Request) -> Response:
         """Send a case on that was set aside."""
         query_of(request)
+        await self._permit_change(request)
         return answer(
             case_record(await self._door.office.retry(_id(request), by=actor_of(request)))
         )
@@ -203,7 +214,10 @@ class Cases:
         """Answer with actions, a page at a time."""
         query, page = page_of(request, state=ACTION_STATE)
         rows = await self._door.office.actions(
-            state=query.get("state"), limit=page.limit + 1, after=page.after
+            state=query.get("state"),
+            limit=page.limit + 1,
+            after=page.after,
+            scopes=scopes_of(request, "actions.read"),
         )
         shown = rows[: page.limit]
         return answer(
@@ -212,6 +226,12 @@ class Cases:
                 "next": next_page(request, rows, shown, "key"),
             }
         )
+
+    async def _permit_change(self, request: Request) -> None:
+        """Check that who asks may change the case. Raises Denied, NotFound."""
+        if scopes_of(request, "cases.change") is not None:
+            row = await self._door.office.get(_id(request))
+            permit(request, "cases.change", row.automation)
 
     async def refuse(self, request: Request) -> Response:
         """Refuse an automation that the file does not define."""

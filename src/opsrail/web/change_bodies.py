@@ -134,7 +134,7 @@ class Wish(Part):
     """What shall be changed, where, who wants it and why."""
 
     point: Annotated[str, StringConstraints(pattern=f"^{POINT.pattern}$")]
-    by: Person
+    by: Person | None = None
     reason: Why
     backtest: (
         Annotated[

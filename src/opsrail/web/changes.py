@@ -26,7 +26,10 @@ from opsrail.web.door import (
     Door,
     Operation,
     answer,
+    by_of,
     id_parameter,
+    permit,
+    scopes_of,
 )
 from opsrail.web.paging import after_parameter, choice, next_page
 from opsrail.web.reading import body_of, model_of, page_of, query_of
@@ -79,7 +82,7 @@ class Word(BaseModel):
     """Who acts, and why."""
 
     model_config = ConfigDict(extra="forbid")
-    by: Person
+    by: Person | None = None
     reason: Why
 
 
@@ -87,7 +90,7 @@ class Approval(BaseModel):
     """Who agrees."""
 
     model_config = ConfigDict(extra="forbid")
-    by: Person
+    by: Person | None = None
     reason: Annotated[str, StringConstraints(max_length=REASON_CHARACTERS)] = ""
 
 
@@ -95,7 +98,7 @@ class Application(BaseModel):
     """Who lets a change take hold."""
 
     model_config = ConfigDict(extra="forbid")
-    by: Person
+    by: Person | None = None
 
 
 class RollBack(Word):
@@ -154,7 +157,11 @@ class ChangesDoor:
         async def run(request: Request) -> Response:
             query_of(request)
             wish = model_of(body, await body_of(request, self._door.body_bytes))
-            return answer((await act(_id(request), wish)).record())
+            change_id, needed = _id(request), f"changes.{right}"
+            if scopes_of(request, needed) is not None:
+                permit(request, needed, (await self._changes.get(change_id)).row.point)
+            by = by_of(request, getattr(wish, "by", None))
+            return answer((await act(change_id, wish.model_copy(update={"by": by}))).record())
 
         shown = {200: Answer("The change as it stands now.", WholeChange)}
         return Operation(
@@ -178,6 +185,7 @@ class ChangesDoor:
             state=query.get("state"),
             limit=page.limit + 1,
             after=page.after,
+            scopes=scopes_of(request, "changes.read"),
         )
         shown = rows[: page.limit]
         return answer(
@@ -191,6 +199,8 @@ class ChangesDoor:
         """Plan a change."""
         query_of(request)
         wish = _plan_in(await body_of(request, self._door.body_bytes)).root
+        permit(request, "changes.plan", wish.point)
+        by = by_of(request, wish.by)
         await known_point(self._door.app, wish.point)
         content = wish.content.model_dump(mode="json", exclude_unset=True, exclude={"guard"})
         if isinstance(wish, PromoteWish):
@@ -202,7 +212,7 @@ class ChangesDoor:
                 wish.point,
                 wish.kind,
                 content,
-                by=wish.by,
+                by=by,
                 reason=wish.reason,
                 backtest=wish.backtest,
                 days=wish.days,
@@ -215,23 +225,25 @@ class ChangesDoor:
     async def show(self, request: Request) -> Response:
         """Answer with a change."""
         query_of(request)
-        return answer((await self._changes.get(_id(request))).record())
+        view = await self._changes.get(_id(request))
+        permit(request, "changes.read", view.row.point)
+        return answer(view.record())
 
     async def _approve(self, change_id: str, wish: Approval) -> ChangeView:
-        return await self._changes.approve(change_id, by=wish.by, reason=wish.reason)
+        return await self._changes.approve(change_id, by=wish.by or "", reason=wish.reason)
 
     async def _reject(self, change_id: str, wish: Word) -> ChangeView:
-        return await self._changes.reject(change_id, by=wish.by, reason=wish.reason)
+        return await self._changes.reject(change_id, by=wish.by or "", reason=wish.reason)
 
     async def _withdraw(self, change_id: str, wish: Word) -> ChangeView:
-        return await self._changes.withdraw(change_id, by=wish.by, reason=wish.reason)
+        return await self._changes.withdraw(change_id, by=wish.by or "", reason=wish.reason)
 
     async def _apply(self, change_id: str, wish: Application) -> ChangeView:
-        return await self._changes.apply(change_id, by=wish.by)
+        return await self._changes.apply(change_id, by=wish.by or "")
 
     async def _rollback(self, change_id: str, wish: RollBack) -> ChangeView:
         return await self._changes.rollback(
-            change_id, by=wish.by, reason=wish.reason, over=wish.over
+            change_id, by=wish.by or "", reason=wish.reason, over=wish.over
         )
 
 

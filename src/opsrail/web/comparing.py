@@ -13,7 +13,14 @@ from opsrail.errors import Fault, InvalidInput, MissingExtra, NotFound
 from opsrail.values.decisions import DecisionRow
 from opsrail.values.rows import Where
 from opsrail.web.answers import Shape
-from opsrail.web.door import Answer, Door, Operation, Parameter, answer
+from opsrail.web.door import (
+    Answer,
+    Door,
+    Operation,
+    Parameter,
+    answer,
+    permit,
+)
 from opsrail.web.problems import Malformed
 from opsrail.web.reading import query_of
 from opsrail.web.shadows import POINT
@@ -69,6 +76,7 @@ class Comparing:
 
     async def compare(self, request: Request) -> Response:
         """Answer with how a version disagrees with another, with whoever answered, or with people."""
+        permit(request, "decisions.read", request.path_params["point"])
         query = query_of(request, version=VERSION, against=AGAINST, days=SPAN, segments=FIELDS)
         if "version" not in query:
             raise Malformed("the query is wrong", [Fault("version", "is missing; write `name/7`")])

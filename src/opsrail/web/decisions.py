@@ -16,7 +16,7 @@ from opsrail.decide.decider import Request as Question
 from opsrail.decide.point import DecisionPoint
 from opsrail.errors import NotFound
 from opsrail.telemetry import CORRELATION
-from opsrail.values.decisions import CRITICALITIES, DecisionRow
+from opsrail.values.decisions import CRITICALITIES
 from opsrail.web import answers
 from opsrail.web.connection import ARRIVED_S
 from opsrail.web.door import (
@@ -29,9 +29,11 @@ from opsrail.web.door import (
     Rendered,
     actor_of,
     id_parameter,
+    permit,
     tenant_of,
 )
 from opsrail.web.idempotency import RAW_REPEATED, REPEAT_HEADER, idempotency_parameter
+from opsrail.web.objects import decision_of
 from opsrail.web.reading import (
     CRITICALITY_HEADER,
     LONGEST_DEADLINE_MS,
@@ -128,6 +130,7 @@ class Decisions:
 
         async def decide(request: Request) -> Response:
             query_of(request)
+            permit(request, "decisions.make", point.name)
             wanted, budget_ms = criticality(request), deadline_ms(request)
             begun_s: float = request.scope.get(ARRIVED_S) or now_s()
             took_s: float | None = None
@@ -160,7 +163,8 @@ class Decisions:
     async def show(self, request: Request) -> Response:
         """Answer with a decision as it was recorded, byte for byte."""
         query_of(request)
-        return Response((await self._row(request)).record, media_type=JSON)
+        row = await decision_of(request, self._door, "decisions.read")
+        return Response(row.record, media_type=JSON)
 
     async def refuse(self, request: Request) -> Response:
         """Refuse a point that the file does not define."""
@@ -169,14 +173,3 @@ class Decisions:
             raise HTTPException(405, headers={"allow": "GET, HEAD"})
         known = ", ".join(self._door.app.definitions.points) or "none"
         raise NotFound(f"no decision point {name[:63]!r} here; there are: {known}")
-
-    async def _row(self, request: Request) -> DecisionRow:
-        decision_id = request.path_params["decision_id"]
-        row = (
-            await self._door.app.store.get(DecisionRow, decision_id)
-            if answers.is_ulid(decision_id)
-            else None
-        )
-        if row is None:
-            raise NotFound(f"no decision {decision_id[:63]!r}")
-        return row

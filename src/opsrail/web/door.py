@@ -22,6 +22,10 @@ CASE_ID = "[0-9A-HJKMNP-TV-Z]{26}"
 REVIEW_ID = f"{CASE_ID}-[0-9]{{1,9}}"
 SUBJECT_ID = "[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
 JSON = "application/json"
+CSRF = "opsrail.csrf"
+"""Where a request's scope holds the token of its session; without a session there is none, and `Origin` alone tells."""
+SESSION = "opsrail.session"
+"""Where it holds the digest of its session."""
 KNOWN = ("user:", "key:")
 """How the names of those begin who are somebody: what they do is done by them, whatever a body says."""
 JSON_HEADER = (b"content-type", JSON.encode())

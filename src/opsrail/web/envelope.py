@@ -16,7 +16,7 @@ from opsrail.decide.admission import full as overloaded
 from opsrail.errors import Denied, Fault, Overloaded, ReadOnly
 from opsrail.telemetry import CORRELATION, Trace, next_trace, parse_traceparent
 from opsrail.web.connection import ANSWER_WHOLE, Refusal, lines_of
-from opsrail.web.door import Rendered
+from opsrail.web.door import CSRF, SESSION, Rendered
 from opsrail.web.headers import PLACE, Headers
 from opsrail.web.problems import Malformed, respond, status_of
 from opsrail.web.routing import Paths
@@ -79,7 +79,9 @@ class Envelope:
         token = CORRELATION.set(trace.trace_id)
         try:
             try:
-                self._admit(scope, headers)
+                if not self._admit(scope, headers):
+                    await self._look_up(scope, headers)
+                self._refuse_held(scope)
                 response = await self._paths.answer(scope, receive)
             except Exception as error:
                 response = self._problem(scope, error)
@@ -103,8 +105,11 @@ class Envelope:
         headers = [*response.raw_headers, (b"traceparent", trace.traceparent().encode())]
         return Refusal(response.status_code, headers, RAW_LINES, bytes(response.body))
 
-    def _admit(self, scope: Scope, headers: Headers) -> None:
-        """Note who asks. Raises what is wrong with a request before anybody looks at what it asks for."""
+    def _admit(self, scope: Scope, headers: Headers) -> bool:
+        """Note who asks, and return whether that is settled: else the store is asked, which most requests need not wait for.
+
+        Raises what is wrong with a request before anybody looks at what it asks for.
+        """
         if doubled := headers.doubled():
             found = [Fault(name, "stands more than once") for name in doubled]
             raise Malformed("a header is wrong", found)
@@ -113,10 +118,24 @@ class Envelope:
                 404
             )  # a proxy before opsrail saw another path than this would lead to
         try:
-            scope["opsrail.principal"] = self._gate.admit(scope["method"], headers)
+            scope["opsrail.principal"] = principal = self._gate.admit(scope["method"], headers)
         except Denied:
             if scope["path"] not in self._open_paths:
                 raise
+            return True
+        return principal is not None
+
+    async def _look_up(self, scope: Scope, headers: Headers) -> None:
+        is_page = scope["path"].startswith(CONSOLE)
+        try:
+            found = await self._gate.look_up(scope["method"], headers, is_page=is_page)
+        except Denied:
+            if scope["path"] not in self._open_paths:
+                raise
+            return
+        scope["opsrail.principal"], scope[CSRF], scope[SESSION] = found
+
+    def _refuse_held(self, scope: Scope) -> None:
         if self._is_held() and scope["method"] not in SAFE_METHODS:
             raise ReadOnly("the ledger was rolled back or rewritten, and nobody acknowledged it")
 

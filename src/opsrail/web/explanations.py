@@ -10,11 +10,12 @@ from starlette.responses import Response
 
 from opsrail.decide.explain import explain
 from opsrail.decide.turning import Nearest
-from opsrail.errors import NotExplainable, NotFound
-from opsrail.values.decisions import Decision, DecisionRow
+from opsrail.errors import NotExplainable
+from opsrail.values.decisions import Decision
 from opsrail.web import answers
 from opsrail.web.decisions import DECISION_ID
 from opsrail.web.door import Answer, Door, Operation, Parameter, answer
+from opsrail.web.objects import decision_of
 from opsrail.web.reading import query_of
 
 
@@ -123,9 +124,5 @@ class Explanations:
         return Parameter("towards", "query", schema, told)
 
     async def _decision(self, request: Request) -> Decision:
-        decision_id = request.path_params["decision_id"]
-        is_id = answers.is_ulid(decision_id)
-        row = await self._door.app.store.get(DecisionRow, decision_id) if is_id else None
-        if row is None:
-            raise NotFound(f"no decision {decision_id[:63]!r}")
+        row = await decision_of(request, self._door, "decisions.read")
         return Decision.from_record(answers.parsed(row.record))

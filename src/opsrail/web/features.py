@@ -7,6 +7,7 @@ import re
 from starlette.requests import Request
 from starlette.responses import Response
 
+from opsrail.access.roles import EVERYWHERE
 from opsrail.clock import rfc3339
 from opsrail.errors import Fault, NotFound
 from opsrail.features.definitions import MOST_VIEWS, view_row
@@ -15,7 +16,15 @@ from opsrail.features.moments import moment_ms
 from opsrail.features.records import view_record
 from opsrail.values.features import ViewRow
 from opsrail.web import feature_answers as answers
-from opsrail.web.door import Answer, Door, Operation, Parameter, answer, id_parameter
+from opsrail.web.door import (
+    Answer,
+    Door,
+    Operation,
+    Parameter,
+    answer,
+    id_parameter,
+    permit,
+)
 from opsrail.web.idempotency import idempotency_parameter
 from opsrail.web.problems import Malformed
 from opsrail.web.reading import body_of, idempotency_key, model_of, query_of
@@ -74,18 +83,21 @@ class FeatureViews:
         ]  # fmt: skip
 
     async def list(self, request: Request) -> Response:
-        """Answer with all views."""
+        """Answer with all views. They belong to no one point, so who sees any sees all."""
+        permit(request, "features.read", EVERYWHERE)
         query_of(request)
         rows = await self._door.app.store.select(ViewRow, limit=MOST_VIEWS)
         return answer({"views": [view_record(row) for row in rows]})
 
     async def show(self, request: Request) -> Response:
         """Answer with a view."""
+        permit(request, "features.read", EVERYWHERE)
         query_of(request)
         return answer(view_record(await view_row(self._door.app.store, ref_of(request))))
 
     async def read(self, request: Request) -> Response:
         """Answer with what a view knows of an entity."""
+        permit(request, "features.read", EVERYWHERE)
         query = query_of(request, entity=ENTITY, at=MOMENT)
         features, ref = self._door.app.features, ref_of(request)
         await features.known_view(ref)
@@ -105,6 +117,7 @@ class FeatureViews:
 
     async def push(self, request: Request) -> Response:
         """Keep values."""
+        permit(request, "features.write", EVERYWHERE)
         query_of(request)
         features, ref, key = self._door.app.features, ref_of(request), idempotency_key(request)
         await features.known_view(ref)

@@ -35,6 +35,7 @@ from opsrail.web.door import (
     actor_of,
     answer,
     id_parameter,
+    permit,
     tenant_of,
 )
 from opsrail.web.headers import headers_of
@@ -154,6 +155,7 @@ class Inference:
     async def infer(self, request: Request) -> Response:
         """Answer with a decision for each row."""
         query_of(request)
+        permit(request, "decisions.make", _place(request)[0])
         asking = Asking(
             CORRELATION.get(),
             actor_of(request),

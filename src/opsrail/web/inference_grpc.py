@@ -21,7 +21,7 @@ from opsrail.access.keys import Gate, Principal
 from opsrail.app import App
 from opsrail.cases.office import Office
 from opsrail.config import resolved
-from opsrail.errors import ConfigInvalid, Fault, ReadOnly, StoreUnavailable
+from opsrail.errors import ConfigInvalid, Denied, Fault, ReadOnly, StoreUnavailable
 from opsrail.telemetry import CORRELATION, next_trace, parse_traceparent
 from opsrail.values.inference_proto import (
     SERVICE,
@@ -54,6 +54,13 @@ CODES: Mapping[int, grpc.StatusCode] = {
     504: grpc.StatusCode.DEADLINE_EXCEEDED,
 }
 """Codes by the status that HTTP answers the same error with. Source: gRPC, Status codes and their use."""
+NEEDED: Mapping[str, str] = {
+    "ServerMetadata": "interface.read",
+    "ModelReady": "interface.read",
+    "ModelMetadata": "interface.read",
+    "ModelInfer": "decisions.make",
+}
+"""What a call's caller must hold somewhere, as over HTTP."""
 Answering = Callable[[Any, "Call"], Awaitable[Any]]
 
 
@@ -149,6 +156,8 @@ class InferenceService:
     async def model_infer(self, request: Any, call: Call) -> Any:
         """Answer with a decision for each row, raw or typed as the request was."""
         asked, is_raw = request_from(request)
+        if not call.principal.grants.may("decisions.make", request.model_name):
+            raise Denied("this needs decisions.make where it lies, and you do not hold it there")
         asking = call.asking(self._points.deadline_ms(request.model_name))
         response = await self._points.infer(
             request.model_name, request.model_version, asked, asking
@@ -165,7 +174,9 @@ class InferenceService:
             trace = next_trace(parse_traceparent(metadata.get("traceparent", "")), self._app.clock)
             token = CORRELATION.set(trace.trace_id)
             try:
-                call = Call(metadata, self._admitted(name, metadata), context.time_remaining())
+                call = Call(
+                    metadata, await self._admitted(name, metadata), context.time_remaining()
+                )
                 return await answer(request, call)
             except Exception as error:
                 if status_of(type(error)) >= 500:
@@ -178,16 +189,24 @@ class InferenceService:
 
         return serve
 
-    def _admitted(self, name: str, metadata: Mapping[str, str]) -> Principal:
+    async def _admitted(self, name: str, metadata: Mapping[str, str]) -> Principal:
         """Return who asks. Health needs no key, as over HTTP.
 
         Raises:
             Unauthenticated: no key or a wrong one.
+            Denied: who asks may not ask that anywhere.
             ReadOnly, StoreUnavailable: nothing may be written now.
         """
         if name in ("ServerLive", "ServerReady"):
             return Principal("http:open")
-        principal = self._gate.admit("POST", {**metadata, "host": "localhost"})
+        headers = {"host": "localhost"}
+        if "authorization" in metadata:
+            headers["authorization"] = metadata["authorization"]
+        principal = self._gate.admit("POST", headers)
+        if principal is None:
+            principal = (await self._gate.look_up("POST", headers, is_page=False)).principal
+        if not principal.grants.may_somewhere(NEEDED[name]):
+            raise Denied(f"this needs {NEEDED[name]}; ask an admin")
         if name == "ModelInfer" and self._app.held is not None:
             raise ReadOnly("the ledger was rolled back or rewritten, and nobody acknowledged it")
         if self._is_closing():
@@ -208,7 +227,7 @@ async def serving(
         ConfigInvalid: the port is taken, or can be reached from other machines and no key is set. Terminal.
     """
     web = app.config.web
-    gate = Gate(host, resolved(web.api_key))
+    gate = Gate(host, resolved(web.api_key), app.access.directory)
     options = [
         ("grpc.max_receive_message_length", web.body_bytes + OVERHEAD_BYTES),
         ("grpc.max_metadata_size", 65_536),

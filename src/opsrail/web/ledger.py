@@ -22,6 +22,7 @@ from opsrail.web.door import (
     answer,
     id_parameter,
 )
+from opsrail.web.objects import permit_subject
 from opsrail.web.problems import Malformed
 from opsrail.web.reading import query_of
 
@@ -103,6 +104,7 @@ class Ledger:
         query_of(request)
         subject_id, app = request.path_params["subject_id"], self._door.app
         known = re.fullmatch(SUBJECT_ID, subject_id) is not None
+        await permit_subject(request, self._door, "ledger.read", subject_id)
         entries = (
             await book.entries_about(app.store, subject_id, limit=MOST_PROOFS) if known else []
         )

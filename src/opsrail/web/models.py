@@ -8,6 +8,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from opsrail.access.roles import EVERYWHERE
 from opsrail.clock import epoch_ms
 from opsrail.errors import NotFound
 from opsrail.registry.card_page import markdown
@@ -23,6 +24,7 @@ from opsrail.web.door import (
     Parameter,
     answer,
     id_parameter,
+    permit,
 )
 from opsrail.web.reading import LIMIT, PAGE_COUNT, query_of
 
@@ -130,6 +132,7 @@ class ModelsDoor:
 
     async def list(self, request: Request) -> Response:
         """Answer with model versions."""
+        permit(request, "models.read", EVERYWHERE)
         query = query_of(request, name=re.compile(NAME), limit=LIMIT)
         where = [Where("name", "=", query["name"])] if "name" in query else []
         limit = int(query.get("limit", PAGE_COUNT))
@@ -139,10 +142,12 @@ class ModelsDoor:
     async def show(self, request: Request) -> Response:
         """Answer with a version."""
         query_of(request)
+        permit(request, "models.read", EVERYWHERE)
         return answer(await self._app.describer.whole(*_version(request)))
 
     async def card(self, request: Request) -> Response:
         """Answer with a version's card."""
+        permit(request, "models.read", EVERYWHERE)
         query = query_of(request, format=re.compile("json|markdown"))
         view = await self._app.describer.card(*_version(request))
         if query.get("format") == "markdown":
@@ -155,6 +160,7 @@ class ModelsDoor:
         point: str = request.path_params["point"]
         if not re.fullmatch(NAME, point):
             raise NotFound(f"nothing was ever changed at {point[:63]!r}")
+        permit(request, "models.read", point)
         app = self._app
         at_ms = epoch_ms(query["at"], "at") if "at" in query else app.clock.now_ms()
         held = await held_at(app.store, point, at_ms)

@@ -15,8 +15,17 @@ from opsrail.values.decisions import DecisionRow
 from opsrail.values.outcomes import OUTCOME_NAME
 from opsrail.web.answers import Moment, Shape, is_ulid
 from opsrail.web.decisions import DECISION_ID
-from opsrail.web.door import Answer, Door, Operation, actor_of, answer
+from opsrail.web.door import (
+    Answer,
+    Door,
+    Operation,
+    actor_of,
+    answer,
+    by_of,
+    scopes_of,
+)
 from opsrail.web.idempotency import REPEAT_HEADER, REPEATED, idempotency_parameter
+from opsrail.web.objects import decision_of
 from opsrail.web.reading import body_of, idempotency_key, model_of, query_of
 
 
@@ -92,8 +101,8 @@ class Outcomes:
     async def list(self, request: Request) -> Response:
         """Answer with what was said of a decision."""
         query_of(request)
-        decision_id = _id(request)
-        app = self._door.app
+        decision_id, app = _id(request), self._door.app
+        await self._permit(request, "decisions.read")
         rows = await app.outcomes.of(decision_id)
         if not rows and await app.store.get(DecisionRow, decision_id) is None:
             raise NotFound(f"no decision {decision_id!r}")
@@ -103,11 +112,12 @@ class Outcomes:
         """Write an outcome down, once a key."""
         query_of(request)
         decision_id, key, actor = _id(request), idempotency_key(request), actor_of(request)
+        await self._permit(request, "outcomes.write")
         given = model_of(Outcome, await body_of(request, self._door.body_bytes))
         known_at_ms = None if given.known_at is None else epoch_ms(given.known_at.isoformat())
         told: dict[str, Any] = {
             "source": given.source,
-            "by": given.by or actor,
+            "by": by_of(request, given.by or actor),
             "ratio": given.ratio,
             "known_at_ms": known_at_ms,
         }
@@ -119,6 +129,10 @@ class Outcomes:
             Told(decision_id, given.name, given.value, **told), actor, key
         )
         return answer(record_of(row), 201) if is_new else answer(record_of(row), 200, REPEATED)
+
+    async def _permit(self, request: Request, permission: str) -> None:
+        if scopes_of(request, permission) is not None:
+            await decision_of(request, self._door, permission)
 
 
 def _id(request: Request) -> str:

@@ -18,6 +18,7 @@ from starlette.responses import Response
 
 from opsrail import errors
 from opsrail.access.keys import Unauthenticated
+from opsrail.access.signing_in import SignInRefused, TooManyTries
 from opsrail.telemetry import CORRELATION
 
 MEDIA_TYPE = "application/problem+json"
@@ -128,6 +129,8 @@ PROBLEMS: Mapping[type[Exception], Row] = {
     errors.StoreUnavailable: _DOWN,
     errors.Fenced: _DOWN,
     Unauthenticated: Row(401, "An API key is needed"),
+    SignInRefused: Row(403, "Not signed in"),
+    TooManyTries: Row(429, "Too many tries"),
     Malformed: Row(400, "The request is malformed"),
     TooLarge: Row(413, "The body is too large"),
     NotJson: Row(415, "Not a format that is taken here"),
@@ -175,7 +178,7 @@ def problem_of(error: Exception) -> tuple[dict[str, Any], dict[str, str]]:
         body["faults"] = [fault_record(fault) for fault in error.faults[:MOST_FAULTS]]
     if row.status == 401:
         headers["www-authenticate"] = "Bearer"
-    if row.status == 503 or isinstance(error, errors.InFlight):
+    if row.status in (429, 503) or isinstance(error, errors.InFlight):
         after_s = math.ceil(getattr(error, "after_s", None) or RETRY_AFTER_S)
         headers["retry-after"] = str(after_s)
         body["retry_after_s"] = after_s

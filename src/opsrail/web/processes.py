@@ -9,10 +9,20 @@ from pydantic import BaseModel, ConfigDict
 from starlette.requests import Request
 from starlette.responses import Response
 
+from opsrail.access.roles import EVERYWHERE
 from opsrail.errors import NotFound
 from opsrail.registry.description import NAME
 from opsrail.web import answers
-from opsrail.web.door import Answer, Door, Operation, Parameter, answer, id_parameter
+from opsrail.web.door import (
+    Answer,
+    Door,
+    Operation,
+    Parameter,
+    answer,
+    by_of,
+    id_parameter,
+    permit,
+)
 from opsrail.web.reading import body_of, model_of, query_of
 from opsrail.web.reviews import Person
 
@@ -33,7 +43,7 @@ class Release(BaseModel):
     """Who says that a model may run again."""
 
     model_config = ConfigDict(extra="forbid")
-    by: Person
+    by: Person | None = None
 
 
 class Processes:
@@ -67,19 +77,22 @@ class Processes:
     async def list(self, request: Request) -> Response:
         """Answer with how they fare."""
         query_of(request)
+        permit(request, "models.read", EVERYWHERE)
         return self._shown()
 
     async def release(self, request: Request) -> Response:
         """Let a model run again that crashed too often; nothing changes for one that did not."""
         query_of(request)
+        permit(request, "models.change", EVERYWHERE)
         wish = model_of(Release, await body_of(request, self._door.body_bytes))
+        by = by_of(request, wish.by)
         name, number = request.path_params["name"], request.path_params["number"]
         if not NAME.fullmatch(name) or not NUMBER.fullmatch(number):
             raise NotFound(f"no model version {name[:63]!r}/{number[:9]!r}")
         registry = self._door.app.registry
         released = registry.pools.release(await registry.version(name, int(number)))
         if released:
-            log.warning("model %s/%s was released from quarantine by %s", name, number, wish.by)
+            log.warning("model %s/%s was released from quarantine by %s", name, number, by)
         return self._shown()
 
     def _shown(self) -> Response:

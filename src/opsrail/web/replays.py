@@ -7,11 +7,11 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from opsrail.errors import NotFound
 from opsrail.lab.replaying import Replayer
 from opsrail.web import answers
 from opsrail.web.decisions import DECISION_ID
 from opsrail.web.door import Answer, Door, Operation, answer
+from opsrail.web.objects import decision_of
 from opsrail.web.reading import query_of
 
 
@@ -44,6 +44,7 @@ class Replays:
 
     def __init__(self, door: Door) -> None:
         app = door.app
+        self._door = door
         self._replayer = Replayer(app.store, app.registry, app.features, app.definitions.points)
 
     def operations(self) -> list[Operation]:
@@ -59,7 +60,5 @@ class Replays:
     async def replay(self, request: Request) -> Response:
         """Answer with what deciding a recorded decision again came to."""
         query_of(request)
-        decision_id = request.path_params["decision_id"]
-        if not answers.is_ulid(decision_id):
-            raise NotFound(f"no decision {decision_id[:63]!r}")
-        return answer((await self._replayer.replay(decision_id)).record())
+        row = await decision_of(request, self._door, "decisions.read")
+        return answer((await self._replayer.replay(row.id)).record())

@@ -26,7 +26,10 @@ from opsrail.web.door import (
     Operation,
     Parameter,
     answer,
+    by_of,
     id_parameter,
+    permit,
+    scopes_of,
 )
 from opsrail.web.reading import LIMIT, PAGE_COUNT, SAYS_SOMETHING, body_of, model_of, query_of
 from opsrail.web.reviews import Person
@@ -69,7 +72,7 @@ class Beginning(BaseModel):
     number: Annotated[int, Field(ge=1, le=999_999_999)]
     steps: Annotated[list[Step], Field(min_length=1, max_length=MOST_STEPS)]
     guard: Guard | None = None
-    by: Person
+    by: Person | None = None
     reason: Why
     revision: Annotated[int, Field(ge=0, le=2**53 - 1)] | None = None
 
@@ -78,7 +81,7 @@ class Deed(BaseModel):
     """Who does something, and why."""
 
     model_config = ConfigDict(extra="forbid")
-    by: Person
+    by: Person | None = None
     reason: Why
 
 
@@ -212,7 +215,10 @@ class WatchDoor:
         query = query_of(request, point=POINT, state=STATE, limit=LIMIT)
         limit = int(query.get("limit", PAGE_COUNT))
         rows = await self._rollouts.listed(
-            point=query.get("point"), state=query.get("state"), limit=limit
+            point=query.get("point"),
+            state=query.get("state"),
+            limit=limit,
+            scopes=scopes_of(request, "changes.read"),
         )
         return answer({"rollouts": [run_record(row) for row in rows]})
 
@@ -220,11 +226,13 @@ class WatchDoor:
         """Begin a rollout."""
         query_of(request)
         wish = model_of(Beginning, await body_of(request, self._door.body_bytes))
+        permit(request, "rollouts.change", wish.point)
+        by = by_of(request, wish.by)
         version = await self._registry.version(wish.name, wish.number)
         steps = [StepPlan(step.share, step.hold_s) for step in wish.steps]
         with contradictions():
             row = await self._rollouts.begin(
-                wish.point, version, steps, guard_of(wish.guard or {}), by=wish.by, reason=wish.reason,
+                wish.point, version, steps, guard_of(wish.guard or {}), by=by, reason=wish.reason,
                 revision=wish.revision,
             )  # fmt: skip
         return answer(run_record(row), 201, {"location": f"/v1/rollouts/{row.id}"})
@@ -232,7 +240,9 @@ class WatchDoor:
     async def show(self, request: Request) -> Response:
         """Answer with a rollout."""
         query_of(request)
-        return answer(run_record(await self._rollouts.get(_id(request, "rollout"))))
+        row = await self._rollouts.get(_id(request, "rollout"))
+        permit(request, "changes.read", row.point)
+        return answer(run_record(row))
 
     def _changing(self, verb: str) -> Callable[[Request], Any]:
         deeds = {
@@ -246,7 +256,10 @@ class WatchDoor:
         async def change(request: Request) -> Response:
             query_of(request)
             wish = model_of(Deed, await body_of(request, self._door.body_bytes))
-            row = await deeds[verb](_id(request, "rollout"), by=wish.by, reason=wish.reason)
+            run_id, by = _id(request, "rollout"), by_of(request, wish.by)
+            if scopes_of(request, "rollouts.change") is not None:
+                permit(request, "rollouts.change", (await self._rollouts.get(run_id)).point)
+            row = await deeds[verb](run_id, by=by, reason=wish.reason)
             return answer(run_record(row))
 
         return change
@@ -257,7 +270,10 @@ class WatchDoor:
         is_ringing = {"ringing": True, "closed": False}.get(query.get("state", ""))
         limit = int(query.get("limit", PAGE_COUNT))
         rows = await self._alarms.listed(
-            point=query.get("point"), is_ringing=is_ringing, limit=limit
+            point=query.get("point"),
+            is_ringing=is_ringing,
+            limit=limit,
+            scopes=scopes_of(request, "health.read"),
         )
         return answer({"alarms": [alarm_record(row) for row in rows]})
 
@@ -265,13 +281,16 @@ class WatchDoor:
         """Close an alarm."""
         query_of(request)
         wish = model_of(Deed, await body_of(request, self._door.body_bytes))
-        row = await self._alarms.close(_id(request, "alarm"), by=wish.by, reason=wish.reason)
+        alarm_id, by = _id(request, "alarm"), by_of(request, wish.by)
+        if scopes_of(request, "alarms.change") is not None:
+            permit(request, "alarms.change", (await self._alarms.get(alarm_id)).point)
+        row = await self._alarms.close(alarm_id, by=by, reason=wish.reason)
         return answer(alarm_record(row))
 
     async def guarantees(self, request: Request) -> Response:
         """Answer with guarantees."""
         query = query_of(request, point=POINT)
-        rows = await self._guarantees.listed(query.get("point"))
+        rows = await self._guarantees.listed(query.get("point"), scopes_of(request, "changes.read"))
         return answer({"guarantees": [guarantee_record(row) for row in rows]})
 
 

@@ -104,7 +104,17 @@ async def _serve(
 
 @asynccontextmanager
 async def _beside(app: App, host: str, is_closing: Callable[[], bool]) -> AsyncIterator[None]:
-    """Serve gRPC too while the block runs, where a port is set for it."""
+    """Look for a first user while the block runs, and serve gRPC too, where a port is set for it."""
+    watching = asyncio.create_task(app.access.directory.watch(), name="opsrail:users")
+    try:
+        async with _grpc(app, host, is_closing):
+            yield
+    finally:
+        watching.cancel()
+
+
+@asynccontextmanager
+async def _grpc(app: App, host: str, is_closing: Callable[[], bool]) -> AsyncIterator[None]:
     if not app.config.web.grpc_port:
         yield
         return

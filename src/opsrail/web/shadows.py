@@ -11,7 +11,14 @@ from starlette.responses import Response
 from opsrail.decide.point import NAME
 from opsrail.errors import ModelUnavailable, NotFound
 from opsrail.web.answers import Shape
-from opsrail.web.door import Answer, Door, Operation, answer, id_parameter
+from opsrail.web.door import (
+    Answer,
+    Door,
+    Operation,
+    answer,
+    id_parameter,
+    permit,
+)
 from opsrail.web.reading import query_of
 from opsrail.web.stats import StageStats, plain
 
@@ -71,6 +78,7 @@ class Challengers:
         """Answer with the counts of each challenger that stands at the point now."""
         query_of(request)
         app, name = self._door.app, request.path_params["point"]
+        permit(request, "models.read", name)
         if name not in app.definitions.points:
             known = ", ".join(app.definitions.points) or "none"
             raise NotFound(f"no decision point {name[:63]!r} here; there are: {known}")

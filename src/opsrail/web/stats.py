@@ -9,10 +9,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from opsrail import __version__
+from opsrail.access.roles import EVERYWHERE
 from opsrail.clock import rfc3339
 from opsrail.decide.figures import Window
 from opsrail.web.answers import Moment, Shape
-from opsrail.web.door import Answer, Door, Operation, answer
+from opsrail.web.door import (
+    Answer,
+    Door,
+    Operation,
+    answer,
+    permit,
+)
 from opsrail.web.reading import query_of
 
 
@@ -102,6 +109,7 @@ class LiveStats:
     async def stats(self, request: Request) -> Response:
         """Answer with the figures of this process."""
         query_of(request)
+        permit(request, "health.read", EVERYWHERE)
         clock, decider = self._door.app.clock, self._door.app.decider
         figures, now_s = decider.figures, clock.monotonic_s()
         return answer(

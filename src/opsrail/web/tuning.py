@@ -18,7 +18,13 @@ from opsrail.values.outcomes import OUTCOME_NAME
 from opsrail.values.versions import version_of
 from opsrail.web.answers import Shape
 from opsrail.web.contradictions import contradictions
-from opsrail.web.door import Answer, Door, Operation, answer
+from opsrail.web.door import (
+    Answer,
+    Door,
+    Operation,
+    answer,
+    permit,
+)
 from opsrail.web.reading import SAYS_SOMETHING, body_of, model_of, query_of
 from opsrail.web.shadows import POINT
 
@@ -124,6 +130,7 @@ class Tuning:
         """Answer with the bands that automate the most within the stated limits; nothing is altered."""
         query_of(request)
         app, point = self._door.app, request.path_params["point"]
+        permit(request, "lab.use", point)
         asked = model_of(Tune, await body_of(request, self._door.body_bytes))
         if point not in app.definitions.points:
             known = ", ".join(app.definitions.points) or "none"

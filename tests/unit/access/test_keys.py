@@ -5,8 +5,12 @@ from __future__ import annotations
 import pytest
 
 from opsrail.access.addresses import host_of, is_loopback, is_same_origin
+from opsrail.access.directory import Directory
 from opsrail.access.keys import Gate, Unauthenticated
+from opsrail.clock import SystemClock
 from opsrail.errors import ConfigInvalid, Denied
+from opsrail.ledger.chain import WriterChain
+from opsrail.store.memory import MemoryStore
 
 KEY = "0123456789abcdef"
 ANYWHERE = "0.0.0.0"  # noqa: S104 - nothing listens here
@@ -62,7 +66,7 @@ def test_an_origin_is_the_hosts_own(origin: str, is_same: bool) -> None:
 
 
 def test_the_key_opens_and_names_who_came() -> None:
-    assert Gate(ANYWHERE, KEY).admit("POST", {"authorization": f"Bearer {KEY}"}).name == "http:key"
+    assert admitted(Gate(ANYWHERE, KEY), "POST", {"authorization": f"Bearer {KEY}"}) == "http:key"
 
 
 @pytest.mark.parametrize(
@@ -81,7 +85,7 @@ def test_what_changes_things_may_not_come_from_another_site(method: str) -> None
     gate = Gate("localhost", "")
     here = {"host": "localhost:1"}
 
-    assert gate.admit(method, here).name == "http:local"
+    assert admitted(gate, method, here) == "http:local"
     with pytest.raises(Denied):
         gate.admit(method, {**here, "origin": "https://example.com"})
     with pytest.raises(Denied):
@@ -91,7 +95,7 @@ def test_what_changes_things_may_not_come_from_another_site(method: str) -> None
 def test_a_link_from_another_site_may_be_followed() -> None:
     headers = {"host": "localhost:1", "sec-fetch-site": "cross-site"}
 
-    assert Gate("localhost", "").admit("GET", headers).name == "http:local"
+    assert admitted(Gate("localhost", ""), "GET", headers) == "http:local"
 
 
 @pytest.mark.parametrize("host", ["", "evil.example", "localhost@evil.example"])
@@ -108,3 +112,17 @@ def test_an_open_door_is_not_made(host: str, key: str) -> None:
         Gate(host, key)
 
     assert refused.value.faults[0].place == "web.api_key"
+
+
+def test_the_settings_key_may_look_like_one_that_was_given_out() -> None:
+    key = "opsrail_of_the_settings"
+    store = MemoryStore(WriterChain(SystemClock()), clock=SystemClock())
+    gate = Gate(ANYWHERE, key, Directory(store, SystemClock(), idle_s=60))
+
+    assert admitted(gate, "GET", {"authorization": f"Bearer {key}"}) == "http:key"
+    assert admitted(gate, "GET", {"authorization": "Bearer opsrail_another"}) is None
+
+
+def admitted(gate: Gate, method: str, headers: dict[str, str]) -> str | None:
+    principal = gate.admit(method, headers)
+    return None if principal is None else principal.name

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 from opsrail.web.console import files
+from opsrail.web.console.account import AccountPages
 from opsrail.web.console.changes import ChangePages
 from opsrail.web.console.decisions import DecisionPages
 from opsrail.web.console.ledger import LedgerPages
 from opsrail.web.console.models import ModelPages
 from opsrail.web.console.pages import Pages
+from opsrail.web.console.people import PeoplePages
 from opsrail.web.console.rollouts import WatchPages
+from opsrail.web.console.sign_in import SignInPages
 from opsrail.web.door import Door, Operation
 
-PAGES = (DecisionPages, ModelPages, ChangePages, WatchPages, LedgerPages)
+PAGES = (
+    DecisionPages,
+    ModelPages,
+    ChangePages,
+    WatchPages,
+    LedgerPages,
+    SignInPages,
+    PeoplePages,
+    AccountPages,
+)
 
 
 def pages_of(door: Door) -> tuple[Pages, list[Operation]]:

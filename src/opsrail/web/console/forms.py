@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from opsrail.errors import Denied
+from opsrail.web.door import CSRF as CSRF
 from opsrail.web.door import Door
 from opsrail.web.headers import headers_of
 from opsrail.web.problems import Malformed, NotJson
@@ -18,8 +19,6 @@ from opsrail.web.reading import bytes_of
 MEDIA = "application/x-www-form-urlencoded"
 MOST_FIELDS = 2_000
 TOKEN = "csrf"  # noqa: S105 - the field's name
-CSRF = "opsrail.csrf"
-"""Where a request's scope holds the token of its session; without a session there is none, and `Origin` alone tells."""
 Form = ImmutableMultiDict[str, str]
 
 

@@ -9,14 +9,16 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
+from opsrail.access.keys import Unauthenticated
 from opsrail.clock import Clock
 from opsrail.errors import InvalidInput
 from opsrail.telemetry import CORRELATION
 from opsrail.web.console import words
 from opsrail.web.console.files import address_of
 from opsrail.web.console.forms import csrf_token
+from opsrail.web.console.places import is_navigation, sign_in_path
 from opsrail.web.door import Answer, Operation, actor_of, grants_of
 from opsrail.web.problems import fault_record, problem_of
 
@@ -126,7 +128,10 @@ class Pages:
             ],
         }
         text = self._templates.get_template(template).render({**around, **values})
-        headers = {"content-security-policy": POLICY.format(nonce=nonce)}
+        headers = {
+            "content-security-policy": POLICY.format(nonce=nonce),
+            "referrer-policy": "same-origin",  # under `no-referrer` browsers send forms from `Origin: null`
+        }
         return Response(text, status, headers, media_type=HTML)
 
     def fragment(self, template: str, **values: Any) -> Response:
@@ -134,7 +139,9 @@ class Pages:
         return Response(self._templates.get_template(template).render(values), media_type=HTML)
 
     def problem(self, request: Request, error: Exception) -> Response:
-        """Return an error as a page."""
+        """Return an error as a page; who is not known and wants a page is asked to sign in."""
+        if isinstance(error, Unauthenticated) and is_navigation(request):
+            return RedirectResponse(sign_in_path(request), 303)
         headers: dict[str, str] = {}
         if isinstance(error, HTTPException):
             is_absent = error.status_code == 404

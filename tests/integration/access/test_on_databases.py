@@ -1,0 +1,161 @@
+"""Users, keys, links and sign-ins on both databases, with two processes' views of them side by side."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from opsrail.access.access import Access
+from opsrail.access.signing_in import Begun, SignInRefused
+from opsrail.clock import SystemClock
+from opsrail.config import Config
+from opsrail.errors import Conflict, NotFound
+from opsrail.ledger.chain import WriterChain
+from opsrail.ports import Store
+from opsrail.store.postgres import PostgresStore
+from opsrail.store.sqlite import SqliteStore
+from opsrail.values.access import SessionRow, UserRow
+from opsrail.values.ledger import LedgerEntryRow
+from opsrail.values.rows import Where
+from tests.support.postgres import fresh_database
+
+CLOCK = SystemClock()
+PASSWORD = "seven quiet herons"
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.connected)])
+async def stores(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> AsyncIterator[tuple[Store, Store]]:
+    """The same rows through two stores, as two processes have them."""
+    made: list[Store] = []
+    for _ in range(2):
+        chain = WriterChain(CLOCK)
+        if request.param == "sqlite":
+            made.append(SqliteStore(tmp_path / "rows.db", chain=chain, clock=CLOCK))
+        else:
+            url = request.getfixturevalue("fresh_url")
+            made.append(PostgresStore(url, chain=chain, clock=CLOCK))
+        await made[-1].open()
+    yield made[0], made[1]
+    for store in made:
+        await store.close()
+
+
+@pytest.fixture
+def fresh_url(postgres_url: str) -> Iterator[str]:
+    with fresh_database(postgres_url) as url:
+        yield url
+
+
+@pytest.fixture
+def both(stores: tuple[Store, Store]) -> tuple[Access, Access]:
+    one, other = (Access(store, CLOCK, Config()) for store in stores)
+    return one, other
+
+
+async def test_what_one_process_changes_the_other_heeds_within_two_seconds(
+    both: tuple[Access, Access],
+) -> None:
+    here, there = both
+    at_first = there.directory.has_users
+    assert not await there.directory.look()
+    watching = asyncio.create_task(there.directory.watch())
+    await here.users.add("anna", by="test", grants=[("claims", "reviewer")])
+    secret, key = await here.keys.add("a job", [("claims", "caller")], by="test")
+    token, _ = await here.users.link("anna", by="test")
+    begun = await here.signing_in.by_link(token, address="a")
+    before = await there.directory.of_session(begun.token), await there.directory.of_key(secret)
+    await here.users.revoke("anna", "claims", "reviewer", by="test")
+    await here.keys.revoke(key.row.id, by="test")
+    await asyncio.sleep(2.0)
+    session, ended = (
+        await there.directory.of_session(begun.token),
+        await there.directory.of_key(secret),
+    )
+    watching.cancel()
+
+    assert at_first is None
+    assert before[0] is not None
+    assert before[1] is not None
+    assert before[0].grants.may("reviews.rule", "claims")
+    assert before[1].grants.may("cases.submit", "claims")
+    assert there.directory.has_users
+    assert session is not None
+    assert not session.grants.may_somewhere("reviews.rule")
+    assert ended is None
+
+
+async def test_of_two_processes_that_use_one_link_one_signs_in(
+    both: tuple[Access, Access], stores: tuple[Store, Store]
+) -> None:
+    await both[0].users.add("anna", by="test")
+    for _ in range(5):
+        token, _ = await both[0].users.link("anna", by="test")
+        tried = await asyncio.gather(
+            *(one.signing_in.by_link(token, address="a") for one in (*both, *both)),
+            return_exceptions=True,
+        )
+        assert sum(isinstance(one, Begun) for one in tried) == 1
+        assert sum(isinstance(one, SignInRefused) for one in tried) == 3
+
+    assert len(await stores[0].select(SessionRow)) == 5
+
+
+async def test_wrong_passwords_in_both_processes_count_together_and_outlive_them(
+    both: tuple[Access, Access], stores: tuple[Store, Store]
+) -> None:
+    await both[0].users.add("anna", by="test", password=PASSWORD)
+    for _ in range(3):
+        await asyncio.gather(
+            *(one.signing_in.by_password("anna", "wrong", address="a") for one in both),
+            return_exceptions=True,
+        )
+    row = await stores[1].get(UserRow, "anna")
+    again = Access(stores[1], CLOCK, Config())  # as after a restart
+    with pytest.raises(SignInRefused):
+        await again.signing_in.by_password("anna", PASSWORD, address="b")
+
+    assert row is not None
+    assert row.failures == 5
+    assert row.locked_until_ms is not None
+
+
+async def test_names_are_never_given_twice_and_faults_change_nothing(
+    both: tuple[Access, Access], stores: tuple[Store, Store]
+) -> None:
+    here, _ = both
+    await here.users.add("anna", by="test")
+    with pytest.raises(Conflict):
+        await here.users.add("anna", by="test", grants=[("*", "admin")])
+    with pytest.raises(NotFound):
+        await here.users.revoke("anna", "*", "admin", by="test")
+    await here.users.grant("anna", "*", "viewer", by="test")
+    again = await here.users.grant("anna", "*", "viewer", by="test")
+    kinds = [
+        row.kind
+        for row in await stores[0].select(LedgerEntryRow, Where("subject_id", "=", "user:anna"))
+    ]
+
+    assert [(one.scope, one.role) for one in again.grants] == [("*", "viewer")]
+    assert kinds == ["user.added", "user.granted"]
+
+
+async def test_keys_and_users_are_listed_page_by_page(both: tuple[Access, Access]) -> None:
+    here, _ = both
+    for name in ("ann", "bea", "cid"):
+        await here.users.add(name, by="test", grants=[("*", "viewer")])
+        await here.keys.add(name, [("*", "caller")], by=f"user:{name}")
+    first = await here.users.list(limit=2)
+    rest = await here.users.list(after=first[-1].name)
+    keys = await here.keys.list(limit=2)
+    older = await here.keys.list(after=keys[-1].row.id)
+    held = await here.users.roles_of([])
+
+    assert [row.name for row in (*first, *rest)] == ["ann", "bea", "cid"]
+    assert [key.row.title for key in (*keys, *older)] == ["cid", "bea", "ann"]
+    assert [row.title for row in (await here.users.get("bea")).keys] == ["bea"]
+    assert held == {}
