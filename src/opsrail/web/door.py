@@ -15,7 +15,7 @@ from opsrail.access.keys import TENANT, Gate, Principal
 from opsrail.access.roles import NO_GRANTS, Grants
 from opsrail.app import App
 from opsrail.cases.office import Office
-from opsrail.errors import Denied, Fault, InvalidInput
+from opsrail.errors import Denied
 from opsrail.web.reading import LARGEST_PAGE_COUNT, PAGE_COUNT
 
 CASE_ID = "[0-9A-HJKMNP-TV-Z]{26}"
@@ -173,20 +173,17 @@ def by_of(request: Request, given: str | None) -> str:
     """Return who acts, as records name them: whom a body names, or who is signed in.
 
     Args:
-        given: The body's `by`; None: it names nobody.
+        given: The body's `by`; None: it names nobody, and whoever the request is of acts.
 
     Raises:
         Denied: it names another than the person who is signed in, or the key that was sent.
-        InvalidInput: it names nobody, and neither does the request.
     """
     name = actor_of(request)
     if name.startswith(KNOWN):
         if given is not None and given not in (name, name.partition(":")[2]):
             raise Denied(f"`by` names another than {name}; leave it out, or name yourself")
         return name
-    if given is None:
-        raise InvalidInput("nobody is named", [Fault("by", "say who does this")])
-    return given
+    return name if given is None else given
 
 
 def tenant_of(request: Request) -> str:

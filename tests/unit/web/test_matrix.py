@@ -38,8 +38,14 @@ OF_NO_SCOPE = {"features.read", "features.write", "models.change"}
 ALSO_OF_NO_SCOPE = {
     "models", "model", "model_card", "processes", "stats", "disable_user", "enable_user", "link_user", "add_user",
     "console_disable", "console_enable", "console_link", "console_models", "console_model", "console_model_diff",
-    "console_overview", "console_overview_live",
+    "console_overview", "console_overview_live", "training_set", "add_training_set",
 }  # fmt: skip
+
+
+RULED_INSIDE = {"send_file"}
+"""Where anything that a job may need will do: more than one permission, so the route looks itself."""
+OF_THE_TREE = {"consistency"}
+"""What tells hashes of the whole ledger, and nothing that stands in it."""
 
 
 class Asked(NamedTuple):
@@ -120,7 +126,7 @@ async def test_what_lies_elsewhere_is_neither_seen_nor_touched(house: House) -> 
     wrong = []
     for operation in closed(house):
         for role, held in ROLES.items():
-            if operation.permission not in held - SIGNED_IN:
+            if operation.permission not in held - SIGNED_IN or operation.name in OF_THE_TREE:
                 continue
             answer = await asked(house, operation, house.keys[role, "elsewhere"])
             is_list = answer.status == 200 and (
@@ -203,7 +209,7 @@ def misjudged(operation: Operation, role: str, place: str, answer: Asked) -> str
     assert operation.permission in PERMISSIONS
     may = operation.permission in ROLES[role] | SIGNED_IN
     unscoped = operation.permission in OF_NO_SCOPE or operation.name in ALSO_OF_NO_SCOPE
-    if may and place == "own" and unscoped:
+    if may and (operation.name in RULED_INSIDE or (place == "own" and unscoped)):
         return None
     is_refused = answer.status in (401, 403) and "only who signed in" not in answer.text
     is_refused = is_refused and "somebody else gave this key" not in answer.text
