@@ -44,7 +44,9 @@ def body_of(operation: Operation) -> bytes:
     if operation.body is None:
         return b"{}\n"
     schema = operation.body.model_json_schema()
-    return orjson.dumps(_value(schema, schema.get("$defs", {})))
+    value = _value(schema, schema.get("$defs", {}))
+    value.pop("by", None)  # whose key it is says who acts
+    return orjson.dumps(value)
 
 
 def _value(schema: dict[str, Any], known: dict[str, Any]) -> Any:

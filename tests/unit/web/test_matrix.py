@@ -239,7 +239,7 @@ async def asked(
         lines |= {"content-type": kind, "content-length": str(len(content))}
     scope = {
         "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": operation.method,
-        "scheme": "http", "path": path, "raw_path": path.encode(), "query_string": b"", "root_path": "",
+        "scheme": "http", "path": path, "raw_path": path.encode(), "query_string": needed(operation), "root_path": "",
         "headers": [(name.encode(), value.encode()) for name, value in lines.items()],
         "client": ("127.0.0.1", 5), "server": ("127.0.0.1", 8321),
     }  # fmt: skip
@@ -273,6 +273,17 @@ async def _called(asgi: Any, scope: dict[str, Any], content: bytes) -> Asked:
         task.cancel()
     await asyncio.gather(serving, first, return_exceptions=True)
     return Asked(status, b"".join(parts).decode("utf-8", "replace"))
+
+
+def needed(operation: Operation) -> bytes:
+    """Return the parameters that a route cannot be asked without."""
+    return urlencode(
+        {
+            each.name: "1"
+            for each in operation.parameters
+            if each.place == "query" and each.is_required
+        }
+    ).encode()
 
 
 def content_of(operation: Operation) -> bytes:
