@@ -106,11 +106,20 @@ NEXT_CHANGE = query(
     False,
     1,
 )
+OF_A_STATE, OF_AN_AUTOMATION, OF_A_TRACE = (
+    query(CaseRow, (Where(column, "=", value),), ("id",), True, 51)
+    for column, value in (
+        ("state", "settled"),
+        ("automation", "claims"),
+        ("correlation_id", "c100000100"),
+    )
+)
 OUTCOMES = query(OutcomeRow, (Where("decision_id", "=", "d100000100"),), ("id",), False, 1000)
 HOT = {
     "of a rollout": OF_A_ROLLOUT, "ruled": RULED,
     "newest value": NEWEST, "facts": FACTS,
     "claim": CLAIM, "timers": TIMERS, "actions": ACTIONS, "orphans": ORPHANS, "arrived": ARRIVED, "of a case": OF_A_CASE,
+    "of a state": OF_A_STATE, "of an automation": OF_AN_AUTOMATION, "of a trace": OF_A_TRACE,
     "journal": JOURNAL, "live at": LIVE_AT, "next change": NEXT_CHANGE, "outcomes": OUTCOMES,
 }  # fmt: skip
 
@@ -121,6 +130,7 @@ FILL = {
     CaseRow: {
         "id": CASE_ID, "state": "CASE n.i % 4 WHEN 0 THEN 'ready' WHEN 1 THEN 'waiting' ELSE 'settled' END",
         "automation": "'claims'", "priority": "5", "losses": "0", "due_at_ms": "n.i", "owner": "NULL",
+        "correlation_id": CASE_ID,
     },
     OutboxRow: {
         "key": f"{CASE_ID} || '-1'", "case_id": CASE_ID, "automation": "'claims'", "owner": "NULL", "due_at_ms": "n.i",
@@ -196,7 +206,11 @@ def test_sqlite_finds_the_rows_by_an_index(sqlite_file: Path, asked: Query) -> N
     assert "SCAN" not in plan
 
 
-@pytest.mark.parametrize("asked", [CLAIM, TIMERS, ACTIONS], ids=["claim", "timers", "actions"])
+@pytest.mark.parametrize(
+    "asked",
+    [CLAIM, TIMERS, ACTIONS, OF_A_STATE, OF_AN_AUTOMATION],
+    ids=["claim", "timers", "actions", "of a state", "of an automation"],
+)
 def test_sqlite_stops_at_the_limit_instead_of_sorting_the_backlog(
     sqlite_file: Path, asked: Query
 ) -> None:

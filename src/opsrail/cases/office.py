@@ -16,6 +16,7 @@ from opsrail.cases.machine import CaseEvent, next_state
 from opsrail.cases.runner import CANCEL_TOPIC, Runner, cancel_case
 from opsrail.clock import Clock, rfc3339
 from opsrail.errors import Conflict, Fault, InvalidInput, NotFound, StaleWrite
+from opsrail.ledger.commitment import record_commitment
 from opsrail.ledger.entries import entry
 from opsrail.ports import Store
 from opsrail.review.reading import is_plain
@@ -205,13 +206,20 @@ class Office:
                 continue
         raise Conflict(f"case {case_id} moves too fast to be cancelled; try again")
 
-    async def retry(self, case_id: str, *, by: str = "operator") -> CaseRow:
+    async def retry(self, case_id: str, *, by: str = "operator", reason: str = "") -> CaseRow:
         """Send a case that was set aside on, from its journal, with a clean count of failures; return it.
 
+        Args:
+            reason: Why, for who looks at it meanwhile; the ledger commits to it.
+
         Raises:
+            InvalidInput: a longer reason than 4,000 characters. Terminal.
             NotFound: no case has that id. Terminal.
             Conflict: it is not set aside. Nothing changed.
         """
+        if len(reason) > REASON_CHARACTERS:
+            fault = Fault("reason", f"has more than {REASON_CHARACTERS:,} characters")
+            raise InvalidInput(f"case {case_id} was not sent on", [fault])
         row = await self.get(case_id)
         now_ms = self._clock.now_ms()
         change: dict[str, Any] = {
@@ -221,7 +229,11 @@ class Office:
             "due_at_ms": now_ms,
             "updated_at_ms": now_ms,
         }
-        noted = entry("case.retried", row.id, now_ms, {"automation": row.automation, "by": by})
+        told = {"automation": row.automation, "by": by}
+        if reason:
+            change["reason"] = f"sent on by {by}: {reason}"
+            told["commitment"] = record_commitment(row.salt, reason.encode())
+        noted = entry("case.retried", row.id, now_ms, told)
         await self._store.commit(
             [Update(CaseRow, (row.id,), change, {"state": row.state, "owner": row.owner}), noted]
         )

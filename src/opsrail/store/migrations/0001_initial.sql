@@ -540,6 +540,9 @@ CREATE TABLE "ledger_leaders" (
 CREATE INDEX "cases_state_due_at_ms" ON "cases" ("state", "due_at_ms") WHERE "due_at_ms" IS NOT NULL;
 CREATE INDEX "cases_state_priority_due_at_ms" ON "cases" ("state", "priority", "due_at_ms") WHERE "due_at_ms" IS NOT NULL;
 CREATE INDEX "cases_owner" ON "cases" ("owner") WHERE "owner" IS NOT NULL;
+CREATE INDEX "cases_state_id" ON "cases" ("state", "id");
+CREATE INDEX "cases_automation_id" ON "cases" ("automation", "id");
+CREATE INDEX "cases_correlation_id" ON "cases" ("correlation_id");
 CREATE INDEX "inbox_case_id" ON "inbox" ("case_id");
 CREATE INDEX "outbox_state_due_at_ms" ON "outbox" ("state", "due_at_ms");
 CREATE INDEX "outbox_case_id" ON "outbox" ("case_id");
