@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from opsrail.web.console import files
 from opsrail.web.console.account import AccountPages
+from opsrail.web.console.automations import AutomationPages
+from opsrail.web.console.cases import CasePages
 from opsrail.web.console.changes import ChangePages
 from opsrail.web.console.decisions import DecisionPages
 from opsrail.web.console.ledger import LedgerPages
 from opsrail.web.console.models import ModelPages
+from opsrail.web.console.overview import OverviewPages
 from opsrail.web.console.pages import Pages
 from opsrail.web.console.people import PeoplePages
 from opsrail.web.console.rollouts import WatchPages
@@ -16,6 +19,10 @@ from opsrail.web.door import Door, Operation
 
 PAGES = (
     DecisionPages,
+    OverviewPages,
+    CasePages,
+    DecisionPages,
+    AutomationPages,
     ModelPages,
     ChangePages,
     WatchPages,

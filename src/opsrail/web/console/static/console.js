@@ -38,20 +38,49 @@
   // -- live figures --------------------------------------------------------------------------------------------------
   // An element with data-live listens there: an event `figures` holds {name: text} for [data-figure=name] inside it, an
   // event `refresh` has the part at data-fragment fetched again.
-  function listen(part) {
-    const source = new EventSource(part.dataset.live);
-    source.addEventListener("figures", (event) => {
-      for (const [name, text] of Object.entries(JSON.parse(event.data))) {
-        for (const figure of part.querySelectorAll(`[data-figure="${CSS.escape(name)}"]`)) {
-          if (figure.textContent !== String(text)) figure.textContent = String(text);
-        }
+  function show(part, figures) {
+    for (const [name, text] of Object.entries(figures)) {
+      for (const figure of part.querySelectorAll(`[data-figure="${CSS.escape(name)}"]`)) {
+        if (figure.textContent !== String(text)) figure.textContent = String(text);
       }
-    });
-    source.addEventListener("refresh", () => refetch(part, part.dataset.fragment));
-    source.addEventListener("end", () => source.close());
-    source.addEventListener("open", () => { part.dataset.state = "live"; });
-    source.addEventListener("error", () => { part.dataset.state = "waiting"; });
-    window.addEventListener("pagehide", () => source.close());
+      for (const line of part.querySelectorAll(`[data-points="${CSS.escape(name)}"]`)) line.setAttribute("points", text);
+    }
+  }
+  // It listens while somebody looks: not in a hidden tab, not while paused (WCAG 2.2, 2.2.2).
+  function listen(part) {
+    const button = document.querySelector("[data-live-switch]");
+    let source = null;
+    let paused = false;
+    const close = () => {
+      if (source) source.close();
+      source = null;
+      part.dataset.state = "paused";
+    };
+    const open = () => {
+      if (source || paused || document.hidden) return;
+      source = new EventSource(part.dataset.live);
+      source.addEventListener("figures", (event) => show(part, JSON.parse(event.data)));
+      source.addEventListener("refresh", () => refetch(part, part.dataset.fragment));
+      source.addEventListener("end", (event) => {
+        close();
+        if (event.data) say(event.data === "signed-out" ? "Live figures ended: sign in again." : "Live figures go on in another tab.");
+      });
+      source.addEventListener("open", () => { part.dataset.state = "live"; });
+      source.addEventListener("error", () => { part.dataset.state = "waiting"; });
+    };
+    if (button) {
+      button.hidden = false;
+      button.addEventListener("click", () => {
+        paused = !paused;
+        button.textContent = paused ? "Go on" : "Pause";
+        button.setAttribute("aria-pressed", String(paused));
+        if (paused) close();
+        else open();
+      });
+    }
+    document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
+    window.addEventListener("pagehide", close);
+    open();
   }
 
   // -- keys ----------------------------------------------------------------------------------------------------------

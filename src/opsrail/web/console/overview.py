@@ -1,0 +1,101 @@
+"""The overview: what goes on now, as a page, and as events for who keeps it open."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from opsrail.errors import Denied
+from opsrail.web.console.board import Board
+from opsrail.web.console.overview_view import Overview, overview_of
+from opsrail.web.console.pages import Pages, page
+from opsrail.web.console.streams import Figures, Streams, Watch
+from opsrail.web.door import Door, Operation, scopes_of
+from opsrail.web.headers import headers_of
+from opsrail.web.reading import query_of
+
+PERMISSION = "health.read"
+LIVE = "/console/overview/live"
+PART = "/console/overview/part"
+LAST_ID_CHARACTERS = 32
+
+
+class OverviewPages:
+    """Serves `/console`, its live figures and its part that is fetched again."""
+
+    def __init__(self, door: Door, pages: Pages) -> None:
+        self._door = door
+        self._pages = pages
+        self.board = Board(door.app)
+        self.streams = Streams(door.app.clock)
+        self._shared: dict[frozenset[str] | None, Overview] = {}
+        self._shared_number = -1
+
+    def operations(self) -> list[Operation]:
+        """Return what is served."""
+        return [
+            page("/console", "console_overview", self.show, PERMISSION),
+            page(PART, "console_overview_part", self.part, PERMISSION),
+            page(LIVE, "console_overview_live", self.live, PERMISSION),
+        ]
+
+    async def show(self, request: Request) -> Response:
+        """Answer with the page."""
+        query_of(request)
+        seen = await self._seen(request)
+        return self._pages.render(
+            request,
+            "overview.html",
+            title="Overview",
+            here="overview",
+            seen=seen,
+            live=LIVE,
+            part=PART,
+        )
+
+    async def part(self, request: Request) -> Response:
+        """Answer with what is inside the page, where rows came or went."""
+        query_of(request)
+        return self._pages.fragment("overview_part.html", seen=await self._seen(request))
+
+    async def live(self, request: Request) -> Response:
+        """Answer with events until the reader leaves."""
+        query_of(request)
+
+        async def figures() -> Figures:
+            return (await self._seen(request)).figures()
+
+        async def may_watch() -> bool:
+            return await self._may_watch(request)
+
+        last_id = headers_of(request).get("last-event-id", "")[:LAST_ID_CHARACTERS]
+        watch = Watch(figures, may_watch, self._door.is_closing)
+        return self.streams.begin(watch, last_id)
+
+    async def _seen(self, request: Request) -> Overview:
+        """Return what the reader may see; those who may see the same share it until the next look."""
+        found = await self.board.look()
+        if found.number != self._shared_number:
+            self._shared_number = found.number
+            self._shared.clear()
+        scopes = scopes_of(request, PERMISSION)
+        if (seen := self._shared.get(scopes)) is None:
+            app = self._door.app
+            seen = self._shared[scopes] = overview_of(
+                found,
+                self.board.recent,
+                app.decider.figures.windows(app.clock.monotonic_s()),
+                app.decider.stats().processes,
+                app.clock.now_ms(),
+                scopes,
+            )
+        return seen
+
+    async def _may_watch(self, request: Request) -> bool:
+        """Return whether the reader would still be let in, and see to it that they see what they may by now."""
+        try:
+            principal = self._door.gate.admit(request.method, headers_of(request))
+        except Denied:
+            return False
+        request.scope["opsrail.principal"] = principal
+        return principal.grants.may_somewhere(PERMISSION)
