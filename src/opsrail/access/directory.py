@@ -103,6 +103,14 @@ class Directory:
         """Return whose session a cookie's value is; None: nobody's, or it has ended. Raises StoreUnavailable."""
         return await self._of(digest_of(token), self._session)
 
+    async def still(self, digest: str) -> Known | None:
+        """Return whose session that is, where it has not ended; looking does not use it: an open page keeps none alive.
+
+        Raises:
+            StoreUnavailable: it cannot be asked now.
+        """
+        return await self._session(digest, is_use=False)
+
     async def of_key(self, key: str) -> Known | None:
         """Return what a key may do; None: there is none, or it was revoked. Raises StoreUnavailable."""
         if (shape := SHAPE.fullmatch(key)) is None:
@@ -126,7 +134,7 @@ class Directory:
             self._kept.popitem(last=False)
         return known
 
-    async def _session(self, digest: str) -> Known | None:
+    async def _session(self, digest: str, *, is_use: bool = True) -> Known | None:
         row = await self._store.get(SessionRow, digest)
         now_ms = self._clock.now_ms()
         if row is None or now_ms >= min(row.ends_at_ms, row.seen_at_ms + self._idle_ms):
@@ -134,7 +142,7 @@ class Directory:
         user = await self._store.get(UserRow, row.user)
         if user is None or user.state != UserState.ACTIVE:
             return None
-        if now_ms - row.seen_at_ms >= min(SEEN_MS, self._idle_ms // 4):
+        if is_use and now_ms - row.seen_at_ms >= min(SEEN_MS, self._idle_ms // 4):
             seen = Update(SessionRow, (digest,), {"seen_at_ms": now_ms})
             try:
                 await self._store.commit([seen])

@@ -18,7 +18,6 @@ from opsrail.web.console.sign_in import SignInPages
 from opsrail.web.door import Door, Operation
 
 PAGES = (
-    DecisionPages,
     OverviewPages,
     CasePages,
     DecisionPages,

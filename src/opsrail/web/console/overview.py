@@ -5,12 +5,13 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from opsrail.errors import Denied
+from opsrail.access.keys import Principal
+from opsrail.errors import Denied, StoreUnavailable
 from opsrail.web.console.board import Board
 from opsrail.web.console.overview_view import Overview, overview_of
 from opsrail.web.console.pages import Pages, page
 from opsrail.web.console.streams import Figures, Streams, Watch
-from opsrail.web.door import Door, Operation, scopes_of
+from opsrail.web.door import SESSION, Door, Operation, scopes_of
 from opsrail.web.headers import headers_of
 from opsrail.web.reading import query_of
 
@@ -70,7 +71,7 @@ class OverviewPages:
 
         last_id = headers_of(request).get("last-event-id", "")[:LAST_ID_CHARACTERS]
         watch = Watch(figures, may_watch, self._door.is_closing)
-        return self.streams.begin(watch, last_id)
+        return self.streams.begin(watch, last_id, _session(request))
 
     async def _seen(self, request: Request) -> Overview:
         """Return what the reader may see; those who may see the same share it until the next look."""
@@ -92,10 +93,32 @@ class OverviewPages:
         return seen
 
     async def _may_watch(self, request: Request) -> bool:
-        """Return whether the reader would still be let in, and see to it that they see what they may by now."""
+        """Return whether the reader would still be let in, and see to it that they see what they may by now.
+
+        Where the database cannot say, they go on: there is nothing new to see then.
+        """
         try:
-            principal = self._door.gate.admit(request.method, headers_of(request))
+            principal = await self._who(request)
         except Denied:
             return False
+        except StoreUnavailable:
+            return True
         request.scope["opsrail.principal"] = principal
-        return principal.grants.may_somewhere(PERMISSION)
+        return principal is not None and principal.grants.may_somewhere(PERMISSION)
+
+    async def _who(self, request: Request) -> Principal | None:
+        """Return who reads; None: their session has ended. Raises Denied, StoreUnavailable."""
+        if session := _session(request):
+            known = await self._door.app.access.directory.still(session)
+            return None if known is None else Principal(known.name, grants=known.grants)
+        gate, headers = self._door.gate, headers_of(request)
+        admitted = gate.admit(request.method, headers)
+        if admitted is None:
+            admitted, _, _ = await gate.look_up(request.method, headers, is_page=True)
+        return admitted
+
+
+def _session(request: Request) -> str:
+    """Return the digest of the reader's session; empty without one."""
+    digest: str = request.scope.get(SESSION, "")
+    return digest

@@ -23,6 +23,7 @@ from opsrail.web.console import board, overview, streams
 from opsrail.web.console.overview_view import overview_of
 from tests.unit.web import claims
 from tests.unit.web.conftest import CLAIM, Caller, app_of, running
+from tests.unit.web.signed import signed_in, user
 
 GATE = (UserRow, SessionRow, GrantRow)
 """What is asked to know who asks, before any page."""
@@ -196,6 +197,31 @@ async def test_the_stream_tells_the_figures_and_ends_with_the_server(
     assert answer.headers["cache-control"] == "no-store"
     assert "event: figures\ndata: {" in answer.text
     assert answer.text.startswith("retry: ")
+
+
+@pytest.mark.parametrize("deed", ["signs out", "is disabled", "loses their role", "stays"])
+async def test_the_stream_ends_soon_after_its_reader(
+    deed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("EVERY_S", 0.02), ("CHECK_S", 0.0), ("LONGEST_S", 0.5)):
+        monkeypatch.setattr(streams, name, value)
+    app = app_of()
+    async with app.running():
+        await user(app, "anna", ("*", "viewer"))
+        async with signed_in(app, "anna") as client:
+            asked = asyncio.create_task(client.get("/console/overview/live"))
+            await asyncio.sleep(0.1)
+            row = (await app.store.select(SessionRow))[0]
+            if deed == "signs out":
+                await app.access.signing_in.end(row.digest)
+            elif deed == "is disabled":
+                await app.access.users.disable("anna", by="test")
+            elif deed == "loses their role":
+                await app.access.users.revoke("anna", "*", "viewer", by="test")
+            said = (await asked).text
+
+    assert said.count("event: figures") >= 1
+    assert ("event: end\ndata: signed-out" in said) == (deed != "stays")
 
 
 async def test_cases_are_found_by_filters_that_stand_in_the_address(live: Caller) -> None:
