@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from starlette.requests import Request
 
+from opsrail.errors import Fault, InvalidInput
 from opsrail.web.console.forms import Form
 from opsrail.web.door import KNOWN, actor_of, by_of
 
@@ -15,7 +16,10 @@ def is_named(request: Request) -> bool:
 
 def who(request: Request, form: Form) -> str:
     """Return who does what a form asks. Raises Denied, InvalidInput: it names another, or nobody."""
-    return by_of(request, form.get("by", "").strip() or None)
+    given = form.get("by", "").strip() or None
+    if given is None and not is_named(request):
+        raise InvalidInput("nobody is named", [Fault("by", "say who does this")])
+    return by_of(request, given)
 
 
 def why(form: Form) -> str:
