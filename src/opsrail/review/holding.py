@@ -16,7 +16,7 @@ from opsrail.values.access import UserRow
 from opsrail.values.reviews import ReviewRow, ReviewState, RulingRow
 from opsrail.values.rows import Update, Where, Write, equals
 
-WINDOWS = (64, 1_024, 16_384)
+WINDOWS = (16, 512, 16_384)
 """Reviews that are looked through for the next one, in ever wider windows. Ours: the first holds it nearly always."""
 
 

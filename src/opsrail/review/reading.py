@@ -21,8 +21,8 @@ from opsrail.values.reviews import (
 from opsrail.values.rows import Where, equals
 
 MOST_EVENTS = 1_000
-OLDEST_COUNT = 1_000
-"""Reviews looked through for the oldest of each queue at once. Ours: more queues than that have few reviews each."""
+OLDEST_COUNT = 50
+"""Reviews looked through for the oldest of each queue at once; queues that are not among them are asked one by one. Ours."""
 TELLING = ("said", "ruled", "reconsidered", "undone", "delivered", "expired")
 """Kinds of events that tell what somebody thinks of the review."""
 
