@@ -95,6 +95,7 @@ def test_an_override_is_a_ruling_against_what_policy_said(
     verdict: str, ruling: str, record: dict[str, str], found: bool | None
 ) -> None:
     assert is_override(ruled("d", verdict, ruling, 1), record) is found
+    assert is_override(ruled("d", verdict, ruling, 1)._replace(ruled_by="expiry"), record) is None
 
 
 @given(st.floats(-100, 100))
