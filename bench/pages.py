@@ -65,6 +65,9 @@ NAMED = {
 }
 """What fills a parameter; `FOLDER/NAME` goes before `NAME` where the path begins with that folder."""
 
+PICTURES = frozenset(("/console/reviews/{review_id}/documents/{seq}",))
+"""No pages: images of scans, of which the installation has none."""
+
 
 class Asked(NamedTuple):
     """What one request was answered with."""
@@ -89,6 +92,8 @@ def run(asked: argparse.Namespace) -> Report:
     pages: dict[str, list[Asked]] = {}
     with serving(folder) as (url, templates):
         for template in templates:
+            if template in PICTURES:
+                continue
             pages |= measured(url, template, values, asked.requests)
     figures: dict[str, float] = {}
     p50s = {name: statistics.median(one.took_ms for one in said) for name, said in pages.items()}

@@ -90,6 +90,27 @@ class DocumentReader:
         digest = hashlib.sha256(image).hexdigest()
         return Document(digest, pages, form.extract(pages), engine, read_ms)
 
+    async def read_before(self, path: str, digest: str) -> bytes:
+        """Return the bytes of a document that was read before.
+
+        Args:
+            path: As it was given then; it must lie where documents may.
+            digest: SHA-256 that was recorded then, 64 hex digits.
+
+        Raises:
+            NotFound: it is gone, or another file lies in its place. Terminal.
+            ArtifactRefused: it lies outside the folder, or is no file that is read. Terminal.
+        """
+
+        def taken() -> bytes | None:
+            image = read_file(Path(path), self._folder)
+            return image if hashlib.sha256(image).hexdigest() == digest else None
+
+        image = await asyncio.to_thread(taken)
+        if image is None:
+            raise NotFound("the document was changed since it was read; what was read then is gone")
+        return image
+
     async def close(self) -> None:
         """End the children; a document under way ends with ReaderCrashed. For good; may be called twice."""
         self._is_closed = True

@@ -184,12 +184,23 @@ class Reading:
         events = await self._store.select(
             ReviewEventRow, *equals(review_id=review_id), order=("seq",), limit=MOST_EVENTS
         )
-        if is_over(row) or (row.eyes == 1 and not row.blind):
-            return events
-        return [
-            event._replace(content="{}") if event.kind in TELLING and event.by != viewer else event
-            for event in events
-        ]
+        return told_to(row, events, viewer)
+
+
+def told_to(
+    row: ReviewRow, events: Sequence[ReviewEventRow], viewer: str | None
+) -> list[ReviewEventRow]:
+    """Return a review's events as a person may know them: without what others said, until the ruling has gone out.
+
+    Args:
+        viewer: As records name them; None: nobody in particular.
+    """
+    if is_over(row) or (row.eyes == 1 and not row.blind):
+        return list(events)
+    return [
+        event._replace(content="{}") if event.kind in TELLING and event.by != viewer else event
+        for event in events
+    ]
 
 
 def is_over(row: ReviewRow) -> bool:

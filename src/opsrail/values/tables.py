@@ -113,7 +113,7 @@ INDEXES: Mapping[type[tuple[Any, ...]], tuple[Index, ...]] = {
     OutboxRow: (Index(("state", "due_at_ms")), Index(("case_id",))),
     DecisionRow: (Index(("case_id",)),),
     ReviewRow: (
-        Index(("state", "queue", "priority")),
+        Index(("state", "queue", "priority", "id")),
         Index(("case_id",)),
         Index(("decision_id",), "decision_id"),
         Index(("assignee", "state"), "assignee"),

@@ -547,7 +547,7 @@ CREATE INDEX "inbox_case_id" ON "inbox" ("case_id");
 CREATE INDEX "outbox_state_due_at_ms" ON "outbox" ("state", "due_at_ms");
 CREATE INDEX "outbox_case_id" ON "outbox" ("case_id");
 CREATE INDEX "decisions_case_id" ON "decisions" ("case_id");
-CREATE INDEX "reviews_state_queue_priority" ON "reviews" ("state", "queue", "priority");
+CREATE INDEX "reviews_state_queue_priority_id" ON "reviews" ("state", "queue", "priority", "id");
 CREATE INDEX "reviews_case_id" ON "reviews" ("case_id");
 CREATE INDEX "reviews_decision_id" ON "reviews" ("decision_id") WHERE "decision_id" IS NOT NULL;
 CREATE INDEX "reviews_assignee_state" ON "reviews" ("assignee", "state") WHERE "assignee" IS NOT NULL;

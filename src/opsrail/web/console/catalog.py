@@ -13,6 +13,8 @@ from opsrail.web.console.models import ModelPages
 from opsrail.web.console.overview import OverviewPages
 from opsrail.web.console.pages import Pages
 from opsrail.web.console.people import PeoplePages
+from opsrail.web.console.review import ReviewPage
+from opsrail.web.console.reviews import ReviewPages
 from opsrail.web.console.rollouts import WatchPages
 from opsrail.web.console.sign_in import SignInPages
 from opsrail.web.door import Door, Operation
@@ -20,6 +22,8 @@ from opsrail.web.door import Door, Operation
 PAGES = (
     OverviewPages,
     CasePages,
+    ReviewPages,
+    ReviewPage,
     DecisionPages,
     AutomationPages,
     ModelPages,

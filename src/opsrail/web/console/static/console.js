@@ -100,7 +100,7 @@
     const known = [["?", "show these keys"]];
     if (document.querySelector("[data-rows]")) known.push(["j", "next row"], ["k", "row before"], ["Enter", "open it"]);
     for (const each of document.querySelectorAll("[data-key]")) {
-      known.push([each.dataset.key, each.dataset.keySays || each.textContent.trim()]);
+      known.push([each.dataset.key.split(" ").join(" or "), each.dataset.keySays || each.textContent.trim()]);
     }
     list.replaceChildren(...known.flatMap(([key, says]) => {
       const term = document.createElement("dt");
@@ -120,8 +120,8 @@
     else if (event.key === "j") walk(1);
     else if (event.key === "k") walk(-1);
     else {
-      const target = [...document.querySelectorAll("[data-key]")].find((each) => each.dataset.key === event.key);
-      if (!target || target.disabled) return;
+      const target = [...document.querySelectorAll("[data-key]")].find((each) => each.dataset.key.split(" ").includes(event.key) && !each.disabled);
+      if (!target) return;
       if (target.matches("a, button, summary")) target.click();
       else target.focus();
     }
