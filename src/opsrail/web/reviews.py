@@ -58,17 +58,10 @@ VerdictWord = Annotated[
 ]
 
 
-def names_who(schema: dict[str, Any]) -> None:
-    """Describe `by` as needed: it may be left out by those alone who are signed in or sent a key of their own."""
-    known = schema["properties"]["by"]
-    schema["properties"]["by"] = {**known["anyOf"][0], "title": known["title"]}
-    schema["required"] = ["by", *schema.get("required", [])]
-
-
 class Wish(BaseModel):
-    """Something a person does; `by` is who, and may be left out where a user is signed in."""
+    """Something a person does; `by` is who, left out: who asks."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra=names_who)
+    model_config = ConfigDict(extra="forbid")
     by: Person | None = None
 
 

@@ -23,7 +23,6 @@ from opsrail.web.reviews import (
     Verdict,
     VerdictWord,
     Wish,
-    names_who,
     review_id_of,
     shown_of,
 )
@@ -56,7 +55,6 @@ class Reply(Wish):
 
 def _names_a_place(schema: dict[str, Any]) -> None:
     """Describe that a queue or a person must be named."""
-    names_who(schema)
     schema["anyOf"] = [
         {"required": [name], "properties": {name: {"type": "string"}}}
         for name in ("queue", "person")
