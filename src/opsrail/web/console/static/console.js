@@ -135,6 +135,7 @@
     const label = () => { button.textContent = isDark() ? "Light" : "Dark"; };
     button.hidden = false;
     label();
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", label);
     button.addEventListener("click", () => {
       root.dataset.theme = isDark() ? "light" : "dark";
       try {
