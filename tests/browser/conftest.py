@@ -20,6 +20,7 @@ from tests.support.chromium import WAIT_MS, ChromiumMissing, Watch, chromium, fi
 from tests.support.served import ROOT, Served, serving
 
 Visit = Callable[..., Awaitable[Page]]
+SignIn = Callable[..., Awaitable[Page]]
 HERE = Path(__file__).parent
 DESKTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
@@ -108,3 +109,27 @@ async def phone(visit: Visit) -> Page:
 async def no_javascript(visit: Visit) -> Page:
     """A page in a browser that runs no scripts."""
     return await visit(java_script_enabled=False)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def signed_in(visit: Visit, served: Served) -> SignIn:
+    """Return what opens a page of a person who is signed in: `await signed_in("reviewer", "anna", scope="claims-intake")`.
+
+    The first of them ends the days in which this machine alone is trusted: from then on `page` is nobody there.
+    """
+
+    async def open_as(
+        role: str, name: str | None = None, *, scope: str = "*", skills: str = "", **how: Any
+    ) -> Page:
+        page = await visit(**how)
+        await sign_in(page, await served.link(name or role, role, scope, skills))
+        return page
+
+    return open_as
+
+
+async def sign_in(page: Page, link: str) -> None:
+    """Have a page use a link that signs somebody in."""
+    await page.goto(link)
+    await page.get_by_role("button", name="Sign in").click()
+    await page.wait_for_url(lambda url: "/sign-in" not in url)

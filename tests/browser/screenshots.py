@@ -17,18 +17,21 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from PIL import Image
-from playwright.async_api import Browser, BrowserContext, FloatRect, Page
+from playwright.async_api import Browser, BrowserContext, FloatRect, Page, StorageState
 
-from examples.claims.claim_rows import LABEL, read_claims
+from tests.browser.conftest import sign_in
 from tests.browser.crawl import Crawl
 from tests.support.chromium import Watch, chromium
+from tests.support.claims_json import newest_claims
 from tests.support.served import ROOT, Served, serving
 
 OUT, IMAGES = ROOT / "build" / "screenshots", ROOT / "docs" / "images"
 EXAMPLE = ROOT / "examples" / "claims" / "automation.py"
 WIDTHS: Mapping[str, tuple[int, int]] = {"desktop": (1280, 800), "phone": (390, 844)}
 THEMES = ("light", "dark")
+WHO = "anna"
 DEMO_CASES, OPEN_CASES = 120, 60
+SCANS = sorted((EXAMPLE.parent / "data" / "receipts" / "images").glob("*.jpg"))[:3]
 MOST_HIGH = 4_000
 """Pixels of a page that are shown, at most."""
 SHOWN = {
@@ -49,9 +52,17 @@ def demo(folder: Path) -> None:
 
 def open_cases(served: Served) -> None:
     """Let claims in that wait for people, as nobody rules on them."""
-    rows = [row for row in read_claims() if row["Year"] >= "1996"][-OPEN_CASES:]
-    for row in rows:
-        claim = {name: word for name, word in row.items() if name != LABEL}
+    for name, role in (
+        ("bela", "reviewer"),
+        ("chioma", "operator"),
+        ("dag", "approver"),
+        (WHO, "admin"),
+    ):
+        asyncio.run(served.link(name, role))
+    claims = newest_claims(OPEN_CASES + len(SCANS))
+    for claim, scan in itertools.zip_longest(claims, SCANS):
+        if scan is not None:
+            claim["receipt"] = str(scan)
         served.ask("POST", "/v1/cases/claims-intake", claim)
 
 
@@ -59,9 +70,14 @@ async def taken(served: Served, out: Path) -> list[str]:
     """Take every page's pictures; return what pages did that none may."""
     faults: list[str] = []
     async with chromium() as browser:
-        addresses = await found(browser, served.url)
+        context = await browser.new_context(base_url=served.url)
+        page = await context.new_page()
+        await sign_in(page, await served.link(WHO, "admin"))
+        state = await context.storage_state()
+        addresses = await found(page) | await asyncio.to_thread(telling, served)
+        await context.close()
         for (width, size), theme in itertools.product(WIDTHS.items(), THEMES):
-            context, watch = await opened(browser, served.url, size, theme)
+            context, watch = await opened(browser, served.url, size, theme, state)
             page = await context.new_page()
             for kind, address in addresses.items():
                 await shot(page, address, out / f"{name_of(kind)}.{width}.{theme}.png")
@@ -70,20 +86,35 @@ async def taken(served: Served, out: Path) -> list[str]:
     return faults
 
 
-async def found(browser: Browser, url: str) -> dict[str, str]:
+def telling(served: Served) -> dict[str, str]:
+    """Return pages that show more than the first of their kind: a case with a ruling, its decision, a scan."""
+    cases = served.ask("GET", "/v1/cases?automation=claims-intake&state=settled&limit=200")["cases"]
+    whole = [served.ask("GET", f"/v1/cases/{case['id']}") for case in cases[:120]]
+    best = max(
+        whole, key=lambda case: (bool(case["reviews"]), bool(case["actions"]), len(case["journal"]))
+    )
+    waiting = served.ask("GET", "/v1/reviews?queue=claims-desk&limit=200")["reviews"]
+    seen = [review for review in waiting if review["subject"]["input"].get("receipt")]
+    addresses = {"/console/cases/*": f"/console/cases/{best['id']}"}
+    if best["decisions"]:
+        addresses["/console/decisions/*"] = f"/console/decisions/{best['decisions'][0]['id']}"
+    if seen:
+        addresses["/console/reviews/*"] = f"/console/reviews/{seen[0]['id']}"
+    return addresses
+
+
+async def found(page: Page) -> dict[str, str]:
     """Return one address of each kind of page; what a query asks makes no other kind."""
-    context = await browser.new_context(base_url=url)
-    crawl = Crawl(await context.new_page(), most=2, closely=False)
+    crawl = Crawl(page, most=2, closely=False)
     await crawl.walk()
-    await context.close()
     kinds: dict[str, str] = {}
-    for one in crawl.seen:
+    for one in (one for one in crawl.seen if one.status < 400):
         kinds.setdefault(one.kind.partition("?")[0], one.address)
     return kinds
 
 
 async def opened(
-    browser: Browser, url: str, size: tuple[int, int], theme: str
+    browser: Browser, url: str, size: tuple[int, int], theme: str, state: StorageState
 ) -> tuple[BrowserContext, Watch]:
     """Return a context of that width and theme, watched."""
     context = await browser.new_context(
@@ -95,6 +126,7 @@ async def opened(
         device_scale_factor=1,
         timezone_id="Europe/Amsterdam",
         locale="en-GB",
+        storage_state=state,
     )
     watch = Watch(url)
     await watch.over(context)

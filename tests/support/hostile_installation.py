@@ -29,6 +29,9 @@ async def prepare(folder: Path) -> None:
     config, _ = load()
     async with build(config, folder, load_file(FILE), runs=True).running() as app:
         await _models(app)
+        for number, text in enumerate(ALL[:12]):
+            shown = "".join(filter(str.isprintable, text))[:100]
+            await app.access.users.add(f"person-{number}", by="tests", shown=shown)
         writes = [
             Insert(alarm_of(app.clock, POINT, "guarantee-broken", text[:200], text, {"seen": text}))
             for text in ALL

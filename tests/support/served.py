@@ -13,6 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from opsrail.app import build
+from opsrail.config import load
+from opsrail.values.access import UserRow
+
 ROOT = Path(__file__).resolve().parents[2]
 END_S = 30
 
@@ -34,6 +38,7 @@ class Served:
             "PYTHONPATH": os.pathsep.join(map(str, (ROOT / "src", ROOT))),
         }
         self._environ |= environ
+        self._key: str | None = None
         self._log = folder.with_name(f"{folder.name}.stderr")
         folder.parent.mkdir(parents=True, exist_ok=True)
         with self._log.open("w", encoding="utf-8") as log:
@@ -101,13 +106,31 @@ class Served:
         return json.loads(done.stdout) if done.stdout.strip() else None
 
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
-        """Ask the JSON interface and return its answer; a problem raises `HTTPError`. Blocking."""
+        """Ask the JSON interface and return its answer; a problem raises `HTTPError`. Blocking.
+
+        Once there are users it asks with a key that may do everything.
+        """
+        if self._key is not None:
+            headers.setdefault("authorization", f"Bearer {self._key}")
         sent = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(  # noqa: S310 - always our own server
             self.url + path, sent, {"content-type": "application/json", **headers}, method=method
         )
         with urllib.request.urlopen(request, timeout=END_S) as answer:  # noqa: S310 - as above
             return json.loads(answer.read() or b"null")
+
+    async def link(self, name: str, role: str, scope: str = "*", skills: str = "") -> str:
+        """Return the address that signs a person in once; they are made if they are not known yet."""
+        config, _ = load()
+        async with build(config, self.folder).opened() as app:
+            if self._key is None:
+                self._key, _ = await app.access.keys.add("tests", [("*", "admin")], by="tests")
+            if await app.store.get(UserRow, name) is None:
+                await app.access.users.add(
+                    name, by="tests", grants=[(scope, role)], skills=skills, shown=name.title()
+                )
+            token, _ = await app.access.users.link(name, by="tests")
+        return f"{self.url}/console/sign-in?link={token}"
 
     def stop(self) -> int:
         """Ask it to end in order, and return its exit status."""
