@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from bench import console_store
 from bench.console_rows import AUTOMATION, POINT, QUEUE
@@ -54,6 +54,7 @@ KEYED = {
 NAMED = {
     "automation": (AUTOMATION,),
     "automations/name": (AUTOMATION,),
+    "people/name": ("anna", "jun"),
     "point": (POINT,),
     "queue": (QUEUE,),
     "name": (MODEL_NAME,),
@@ -90,11 +91,12 @@ def run(asked: argparse.Namespace) -> Report:
     folder = console_store.store_folder(asked.cache, decisions=asked.decisions, renew=asked.renew)
     values = asyncio.run(ids(folder))
     pages: dict[str, list[Asked]] = {}
-    with serving(folder) as (url, templates):
+    with serving(folder) as (url, templates, link):
+        cookie = signed_in(url, link)
         for template in templates:
             if template in PICTURES:
                 continue
-            pages |= measured(url, template, values, asked.requests)
+            pages |= measured(url, cookie, template, values, asked.requests)
     figures: dict[str, float] = {}
     p50s = {name: statistics.median(one.took_ms for one in said) for name, said in pages.items()}
     most = {name: max(one.queries for one in said) for name, said in pages.items()}
@@ -114,23 +116,28 @@ def run(asked: argparse.Namespace) -> Report:
 
 
 def measured(
-    url: str, template: str, values: Mapping[str, Sequence[str]], count: int
+    url: str, cookie: str, template: str, values: Mapping[str, Sequence[str]], count: int
 ) -> Iterator[tuple[str, list[Asked]]]:
     """Yield each page of a template, and those of its filters, with their answers."""
     places = filled(template, values)
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
-    first = ask(connection, places[0])
+    first = ask(connection, cookie, places[0])
+    if first.status == 303:  # who is signed in is led on from there
+        return
     assert first.status == 200, f"{places[0]} answered {first.status}: {first.body[:2000]}"
     if not first.is_page:
         return
     yield (
         template,
-        [ask(connection, place) for place in itertools.islice(itertools.cycle(places), count)],
+        [
+            ask(connection, cookie, place)
+            for place in itertools.islice(itertools.cycle(places), count)
+        ],
     )
     own = places[0]
     for variant in variants(own, first.body):
-        if ask(connection, variant).status == 200:  # else the field takes no such word
-            answers = [ask(connection, variant) for _ in range(count)]
+        if ask(connection, cookie, variant).status == 200:  # else the field takes no such word
+            answers = [ask(connection, cookie, variant) for _ in range(count)]
             yield f"{template}?{urlsplit(variant).query}", answers
     connection.close()
 
@@ -146,10 +153,10 @@ def variants(own: str, body: str) -> list[str]:
     return list(kept.values())[:VARIANTS]
 
 
-def ask(connection: http.client.HTTPConnection, place: str) -> Asked:
+def ask(connection: http.client.HTTPConnection, cookie: str, place: str) -> Asked:
     """Ask for a page; of a stream of events no more than that it begins."""
     begun = time.perf_counter()
-    connection.request("GET", place, headers={"accept": "text/html"})
+    connection.request("GET", place, headers={"accept": "text/html", "cookie": cookie})
     answer = connection.getresponse()
     media = answer.getheader("content-type", "")
     if "event-stream" in media:
@@ -159,6 +166,20 @@ def ask(connection: http.client.HTTPConnection, place: str) -> Asked:
     took_ms = 1000 * (time.perf_counter() - begun)
     queries = int(answer.getheader("x-bench-queries", "0"))
     return Asked(took_ms, queries, answer.status, "text/html" in media, body.decode())
+
+
+def signed_in(url: str, link: str) -> str:
+    """Use a link that signs somebody in; return the cookie."""
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
+    form = urlencode({"csrf": "", "link": link, "to": "/console"})
+    headers = {"content-type": "application/x-www-form-urlencoded", "origin": url}
+    connection.request("POST", "/console/sign-in", form, headers)
+    answer = connection.getresponse()
+    answer.read()
+    connection.close()
+    cookie = answer.getheader("set-cookie")
+    assert cookie, f"nobody was signed in: {answer.status}"
+    return cookie.partition(";")[0]
 
 
 def filled(template: str, values: Mapping[str, Sequence[str]]) -> list[str]:
@@ -199,8 +220,8 @@ async def ids(folder: Path) -> dict[str, Sequence[str]]:
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[tuple[str, list[str]]]:
-    """Serve the folder in a process of its own; give the address and the paths of all pages."""
+def serving(folder: Path) -> Iterator[tuple[str, list[str], str]]:
+    """Serve the folder in a process of its own; give its address, the paths of all pages, a link to sign in."""
     process = subprocess.Popen(
         [sys.executable, "-m", "bench.pages_server", str(folder)],
         cwd=ROOT,
@@ -212,6 +233,6 @@ def serving(folder: Path) -> Iterator[tuple[str, list[str]]]:
         line = process.stdout.readline()
         assert line, "the server did not start"
         told = json.loads(line)
-        yield told["url"], told["pages"]
+        yield told["url"], told["pages"], told["link"]
     finally:
         process.communicate(timeout=60)
