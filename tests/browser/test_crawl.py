@@ -25,7 +25,7 @@ from tests.browser.conftest import sign_in
 from tests.browser.crawl import START, Crawl, heading_faults
 from tests.support.chromium import Watch
 from tests.support.hostile import PAYLOADS, harm_in
-from tests.support.hostile_installation import FILE, fill, prepare
+from tests.support.hostile_installation import FILE, add_people, fill, prepare
 from tests.support.served import Served, serving
 
 NOT_BY_LINKS = frozenset({"/console/sign-in", "/console/reviews/{review_id}/documents/{seq}"})
@@ -39,6 +39,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     asyncio.run(prepare(folder))
     with serving(FILE, folder) as started:
         assert fill(started) > 20
+        asyncio.run(add_people(folder))
         yield started
 
 

@@ -29,9 +29,6 @@ async def prepare(folder: Path) -> None:
     config, _ = load()
     async with build(config, folder, load_file(FILE), runs=True).running() as app:
         await _models(app)
-        for number, text in enumerate(ALL[:12]):
-            shown = "".join(filter(str.isprintable, text))[:100]
-            await app.access.users.add(f"person-{number}", by="tests", shown=shown)
         writes = [
             Insert(alarm_of(app.clock, POINT, "guarantee-broken", text[:200], text, {"seen": text}))
             for text in ALL
@@ -65,6 +62,15 @@ async def _models(app: App) -> None:
             POINT, versions[1], (StepPlan(0.1, 3600.0),), by=text[:100], reason=text
         )
         await app.rollouts.stop(begun.id, by=text[:100], reason=text)
+
+
+async def add_people(folder: Path) -> None:
+    """Make users with hostile names; from then on this machine alone is trusted no more."""
+    config, _ = load()
+    async with build(config, folder).opened() as app:
+        for number, text in enumerate(ALL[:12]):
+            shown = "".join(filter(str.isprintable, text))[:100]
+            await app.access.users.add(f"person-{number}", by="tests", shown=shown)
 
 
 def complaint(number: int, deed: str, text: str) -> dict[str, Any]:
