@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from opsrail.lab.judging import DataPolicy
 
 DAY_MS = 86_400_000
-BAND = r"[^,:=\s]{1,64}[:=][0-9]{1,3}(?:\.[0-9]{1,12})?"
+BAND = r"[^,:=\x00-\x20\x7f-\xa0]{1,64}[:=][0-9]{1,3}(?:\.[0-9]{1,12})?"
 PARQUET = "application/vnd.apache.parquet"
 Usd = Annotated[float, Field(ge=0, le=1e6)]
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
@@ -24,68 +23,30 @@ from opsrail.decide.placer import Placer
 from opsrail.decide.point import DecisionPoint
 from opsrail.decide.policy import Judgement, NoScore
 from opsrail.decide.reasoner import Reasoner
-from opsrail.decide.recorder import KEY_TTL_S, Recorder, Ticket
+from opsrail.decide.recorder import KEY_TTL_S, Recorder
+from opsrail.decide.request import LONGEST_KEY as LONGEST_KEY
+from opsrail.decide.request import Request as Request
+from opsrail.decide.request import arm_key_of, asked_of, durability_of, ticket_of
 from opsrail.decide.scheduler import Scheduler
 from opsrail.decide.shadow import Shadows
 from opsrail.decide.stats import DeciderStats, stats_of
 from opsrail.errors import (
     AuthorError,
-    Fault,
-    InvalidInput,
     Overloaded,
     Unavailable,
     UnknownName,
 )
 from opsrail.features.features import Features, Fetched
-from opsrail.features.request import request_read
 from opsrail.ports import Store
 from opsrail.registry.registry import Registry
 from opsrail.registry.route import Route
-from opsrail.values.decisions import CacheState, Criticality, Decision, Durability, ViewRead
+from opsrail.values.decisions import CacheState, Decision, ViewRead
 from opsrail.values.explanations import ReasonCodes
 from opsrail.values.models import Score
 from opsrail.values.reasons import FallbackStep
-from opsrail.values.rows import Write
 
 M = TypeVar("M", bound=BaseModel)
-LONGEST_KEY = 255
 NO_BUDGET = NoScore(BUDGET_SPENT, "No score: the budget is spent, and the request can go without.")
-
-
-class Request(NamedTuple, Generic[M]):
-    """One question to a decision point.
-
-    Attributes:
-        facts: The input, checked: an instance of the point's request model.
-        correlation_id: W3C trace id (32 hex digits) shared with the caller.
-        actor: Who asks.
-        idempotency_key: The same key, facts and actor give the same decision, for as long as keys are kept; at most 255
-            characters.
-        case_id: The case it is asked in.
-        seq: Position in that case's journal.
-        budget_ms: Time for the answer; None: what the point declares.
-        criticality: Who goes first and is shed last, and whether speed or cost chooses the pool, if that is less than the
-            point declares.
-        tenant: Whose request it is; no score is shared with another's.
-        arm_key: What the canary's choice hangs on where the point names no entity; None: the case, without one the
-            correlation id.
-        model_number: Number of the version that is to answer, if it is live or canary; None: whichever the rollout says.
-        also: The decision -> writes that go into the same commit. Not together with a key.
-    """
-
-    point: DecisionPoint[M]
-    facts: M
-    correlation_id: str
-    actor: str
-    idempotency_key: str | None = None
-    case_id: str | None = None
-    seq: int | None = None
-    budget_ms: int | None = None
-    criticality: Criticality | None = None
-    tenant: str = "default"
-    arm_key: str | None = None
-    model_number: int | None = None
-    also: Callable[[Decision], Sequence[Write]] | None = None
 
 
 class Decider:
@@ -148,10 +109,10 @@ class Decider:
             StoreUnavailable: the record cannot be written. Nothing was accepted; ask again.
         """
         point = request.point
-        asked = _asked(request)
+        asked = asked_of(request)
         laps = Laps(self._clock)
         deadline = deadline_of(point.deadline_ms, request.budget_ms, laps.start_s)
-        ticket = _ticket(request, asked)
+        ticket = ticket_of(request, asked)
         self._recorder.check_room()
         async with self._recorder.once(ticket) as earlier:
             if earlier is not None:
@@ -205,13 +166,13 @@ class Decider:
 
     def _known_route(self, request: Request[Any]) -> Route | NoScore | None:
         try:
-            return self._registry.known_route(request.point.name, _arm_key(request))
+            return self._registry.known_route(request.point.name, arm_key_of(request))
         except AuthorError as fault:
             return no_score(fault)
 
     async def _route(self, request: Request[Any], deadline: Deadline) -> Route | NoScore:
         try:
-            route = self._registry.route(request.point.name, _arm_key(request))
+            route = self._registry.route(request.point.name, arm_key_of(request))
             return await in_time(route, deadline.left_s(self._clock.monotonic_s()))
         except (Unavailable, TimeoutError) as fault:
             return no_score(fault, "the rollout could not be read in time")
@@ -327,60 +288,10 @@ class Decider:
             latency_ms=laps.spent_ms(),
             at_ms=laps.at_ms,
             reason_codes=codes,
-            durability=_durability(request),
+            durability=durability_of(request),
             autonomy=answered.autonomy,
             proposed=answered.proposed,
         )
-
-
-def _asked(request: Request[Any]) -> ViewRead:
-    """Return what is asked, after checking what the caller handed in.
-
-    The first call for a point reads its author's source for the versions, which takes milliseconds: no deadline runs yet.
-    """
-    point, key = request.point, request.idempotency_key
-    facts, budget_ms = request.facts, request.budget_ms
-    is_named = key is not None and (request.also is not None or not 1 <= len(key) <= LONGEST_KEY)
-    if is_named or type(facts) is not point.request or (budget_ms is not None and budget_ms < 1):
-        _refuse_faults(request)
-    _ = point.policy_version
-    return request_read(facts, point.request_version)
-
-
-def _refuse_faults(request: Request[Any]) -> None:
-    """Raise InvalidInput with all that is wrong with a request, if anything is."""
-    point, key = request.point, request.idempotency_key
-    found = []
-    if not isinstance(request.facts, point.request):
-        found.append(
-            Fault("facts", f"is {type(request.facts).__name__}, not {point.request.__name__}")
-        )
-    if key is not None and not 1 <= len(key) <= LONGEST_KEY:
-        found.append(
-            Fault("idempotency_key", f"has {len(key)} characters; 1..{LONGEST_KEY} are allowed")
-        )
-    if key is not None and request.also is not None:
-        found.append(
-            Fault(
-                "also", "goes with no idempotency key: a case's journal already tells twins apart"
-            )
-        )
-    if request.budget_ms is not None and request.budget_ms < 1:
-        found.append(Fault("budget_ms", f"{request.budget_ms} is below 1"))
-    if found:
-        raise InvalidInput(f"the request to decision point {point.name!r} is wrong", found)
-
-
-def _ticket(request: Request[Any], asked: ViewRead) -> Ticket | None:
-    if request.idempotency_key is None:
-        return None
-    scope = f"decision:{request.point.name}:{request.actor}"
-    return Ticket(scope, request.idempotency_key, asked.digest)
-
-
-def _arm_key(request: Request[Any]) -> str:
-    other = request.arm_key or request.case_id or request.correlation_id
-    return request.point.entity_of(request.facts, other)
 
 
 def _silence(point: DecisionPoint[Any], why: NoScore, link: Link | None) -> Answer:
@@ -391,10 +302,3 @@ def _silence(point: DecisionPoint[Any], why: NoScore, link: Link | None) -> Answ
 def _silent(answer: Answer, judgement: Judgement) -> tuple[FallbackStep, ...]:
     """Return the steps of a verdict that was found without a score; none with one."""
     return () if isinstance(answer.score, Score) else ruled(judgement, answer.faults[-1].code)
-
-
-def _durability(request: Request[Any]) -> Durability:
-    """Return how a decision becomes durable: in a case and under a key others rely on its record, so it is waited for."""
-    asked = request.point.durability
-    is_relied_on = request.also is not None or request.idempotency_key is not None
-    return "grouped" if asked == "async" and is_relied_on else asked

@@ -42,10 +42,9 @@ Why = Annotated[
     str, StringConstraints(min_length=1, max_length=REASON_CHARACTERS, pattern=SAYS_SOMETHING)
 ]
 Verdict = Annotated[str, StringConstraints(min_length=1, max_length=64)]
-FieldName = Annotated[str, StringConstraints(pattern="^[A-Za-z_][A-Za-z0-9_]{0,99}$")]
 Scalar = str | bool | Number | None
 Conditions = Annotated[
-    dict[FieldName, Scalar],
+    dict[str, Scalar],
     Field(max_length=20, description="Request fields with the values that they must have"),
 ]
 Guard = Annotated[GuardSpec, WrapValidator(lambda given, _: given)]

@@ -93,6 +93,9 @@ class Comparing:
         since_ms = max(0, until_ms - int(query.get("days", DAYS)) * DAY_MS)
         against = query.get("against", "champion")
         fields = query["segments"].split(",") if "segments" in query else point.segments
+        for each in (query["version"], against):
+            if "/" in each:
+                await app.registry.version(*_version(each))
         async with self._turn:
             await self._bound(name, since_ms)
             found = await compared(

@@ -275,6 +275,8 @@ def test_the_command_prints_json(installation: Path, capsys: pytest.CaptureFixtu
         (("fraud", *OF_THEN), 2, "claims-fraud/7"),
         (("fraud@7", "--since", "30d"), 1, "stands at no decision point"),
         (("fraud@9", *OF_THEN), 1, "said nothing"),
+        (("fraud@99", *OF_THEN), 1, "there is no model version fraud/99"),
+        (("fraud@7", "--against", "frraud/6", *OF_THEN), 1, "there is no model version frraud/6"),
         (("fraud@7", *OF_THEN, "--segments", "aera"), 1, "aera: no request of that time"),
         (("fraud@7", "--point", "fraud-risk", "--since", "soon"), 1, "soon"),
     ],

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from opsrail.values.registry import ModelVersionRow
 from opsrail.values.rows import Insert
 from opsrail.values.shadows import ShadowScoreRow
 from opsrail.web import comparing
@@ -13,6 +14,7 @@ from tests.support.history import decision, decision_id, stored
 from tests.unit.web.conftest import Caller
 
 PATH = "/v1/points/fraud-risk/compare"
+DIGEST = "sha256:" + "0" * 64
 ASKED = {"version": "fraud/7", "days": "9999"}
 
 
@@ -20,6 +22,8 @@ async def filled(door: Caller) -> int:
     """Let version 7 have said `decline` beside each of 300 decisions; return how often that was another verdict."""
     made = [decision(number) for number in range(300)]
     await stored(door.app.store, made)
+    known = [ModelVersionRow("fraud", n, DIGEST, "onnx", DIGEST, "{}", "{}", 0) for n in (1, 7, 8)]
+    await door.app.store.commit([Insert(row) for row in known])
     rows = [
         ShadowScoreRow(
             decision_id(number), "fraud", 7, "fraud-risk", 0.9, 0.9, "decline", None, 2_000, 0.0, one.at_ms
@@ -48,7 +52,9 @@ async def test_a_challenger_is_compared_with_whoever_answered(door: Caller) -> N
         ({"version": "fraud"}, 400, "version"),
         ({"against": "nobody"}, 400, "against"),
         ({"more": "1"}, 400, "more"),
-        ({"version": "fraud/9"}, 404, "said nothing"),
+        ({"version": "fraud/8"}, 404, "said nothing"),
+        ({"version": "fraud/9"}, 404, "there is no model version fraud/9"),
+        ({"against": "frraud/1"}, 404, "there is no model version frraud/1"),
         ({"segments": "nowhere"}, 422, "nowhere"),
     ],
 )
@@ -75,11 +81,3 @@ async def test_more_decisions_than_one_request_may_look_at_are_refused(
     refused = await door.get(PATH, params=ASKED)
 
     assert (refused.status_code, "300 decisions" in refused.text) == (422, True)
-
-
-async def test_rollouts_alarms_and_guarantees_are_reached_in_python(door: Caller) -> None:
-    app = door.app
-
-    assert await app.rollouts.listed() == []
-    assert await app.alarms.listed() == []
-    assert await app.guarantees.listed() == []

@@ -7,6 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
+from opsrail.errors import Conflict
+from opsrail.values.guards import StepPlan
 from opsrail.values.registry import ModelVersionRow
 from opsrail.values.rollouts import AlarmRow, GuaranteeRow
 from opsrail.values.rows import Insert
@@ -158,3 +160,26 @@ async def test_what_keeps_the_guard_from_its_work_is_a_warning_and_a_figure(
         "message": "the guard of a rollout cannot be read",
     } in ready["findings"]
     assert stats["guard"]["faults"] == {ID: "the guard of a rollout cannot be read"}
+
+
+async def test_a_rollout_is_begun_held_and_ended_in_python(live: Caller) -> None:
+    app = live.app
+    first = await app.store.get(ModelVersionRow, "fraud-risk", 1)
+    assert first is not None
+    await app.store.commit([Insert(first._replace(number=2))])
+    candidate = await app.registry.version("fraud-risk", 2)
+    steps = [StepPlan(0.1, 3_600.0), StepPlan(0.5, 3_600.0)]
+    begun = await app.rollouts.begin(
+        "fraud-risk", candidate, steps, by="ann", reason="it is better"
+    )
+    with pytest.raises(Conflict, match="under way"):
+        await app.rollouts.begin("fraud-risk", candidate, steps, by="bob", reason="me too")
+    paused = await app.rollouts.pause(begun.id, by="ann", reason="holidays")
+    listed = [row.id for row in await app.rollouts.listed(point="fraud-risk", state="paused")]
+    back = await app.rollouts.roll_back(begun.id, by="bob", reason="complaints")
+
+    assert (paused.state, listed, back.state) == ("paused", [begun.id], "rolled-back")
+    stages = {row.model_number: row.stage for row in await app.registry.rollout("fraud-risk")}
+    assert (stages[1], stages[candidate.number]) == ("live", "retired")
+    assert await app.alarms.listed() == []
+    assert await app.guarantees.listed() == []
