@@ -181,5 +181,8 @@ async def test_a_rollout_is_begun_held_and_ended_in_python(live: Caller) -> None
     assert (paused.state, listed, back.state) == ("paused", [begun.id], "rolled-back")
     stages = {row.model_number: row.stage for row in await app.registry.rollout("fraud-risk")}
     assert (stages[1], stages[candidate.number]) == ("live", "retired")
-    assert await app.alarms.listed() == []
+    (alarm,) = await app.alarms.listed(is_ringing=True)
+    closed = await app.alarms.close(alarm.id, by="bob", reason="seen to")
+    assert (alarm.kind, closed.ended_by) == ("rollout-rolled-back", "bob")
+    assert await app.alarms.listed(is_ringing=True) == []
     assert await app.guarantees.listed() == []
