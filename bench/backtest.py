@@ -78,22 +78,24 @@ def run(asked: argparse.Namespace) -> Report:
     finally:
         if asked.folder is None:
             shutil.rmtree(folder)
-    joined = _joined() if asked.joins else Report("", {})
+    joined = _joined(min(asked.decisions, MILLION)) if asked.joins else Report("", {})
     found = {**figures, "peak_mib": peak_mib, **joined.figures}
     return Report("backtest", found, joined.peers, TARGETS, taken_on)
 
 
-def _joined() -> Report:
-    """Return the figures of the point-in-time join, beside Feast's where it is installed."""
+def _joined(rows: int) -> Report:
+    """Return the figures of the point-in-time join, beside Feast's where it is installed; a trial joins as few rows."""
     from bench import feast_join, training_set  # the measured processes load this module, too
 
     parser = argparse.ArgumentParser()
+    few = ["--rows", str(rows), "--values", str(rows), "--entities", str(max(1, rows // 10))]
+    chosen = few if rows < MILLION else []
     if feast_join.is_installed():
         feast_join.add_arguments(parser)
-        return feast_join.run(parser.parse_args([]))
+        return feast_join.run(parser.parse_args(chosen))
     say("Feast is not installed (make .venv-feast/.installed): ours alone")
     training_set.add_arguments(parser)
-    return training_set.run(parser.parse_args([]))
+    return training_set.run(parser.parse_args(chosen))
 
 
 def _figures(path: Path, decisions: int) -> tuple[dict[str, float], float]:

@@ -90,7 +90,8 @@ def _tell(invocation: Invocation, table: Any, added: Sequence[str], path: Path) 
     if invocation.is_json:
         print_json({**told, "output": str(path)})
         return
-    click.echo(f"{table.num_rows:,} rows with {len(added)} features, see {path}")
+    features = "1 feature" if len(added) == 1 else f"{len(added)} features"
+    click.echo(f"{table.num_rows:,} rows with {features}, see {path}")
     for name, count in told["missing"].items():
         if count:
             click.echo(f"  {name} is not known for {count / table.num_rows:.1%} of the rows")

@@ -95,12 +95,18 @@ class Promotion(Part):
     guard: Guard | None = None
 
 
+class GuaranteeGiven(GuaranteeSpec):
+    """What is promised of bands; more may stand beside it."""
+
+    __pydantic_extra__: dict[str, Json] = Field(init=False)
+
+
 class Bands(Part):
     """Other bands; null: as the code says."""
 
     bands: Annotated[list[BandGiven] | None, Field(min_length=1, max_length=MOST_BANDS)]
     guarantee: (
-        GuaranteeSpec | Annotated[list[GuaranteeSpec], Field(max_length=MOST_GUARANTEES)] | None
+        GuaranteeGiven | Annotated[list[GuaranteeGiven], Field(max_length=MOST_GUARANTEES)] | None
     ) = None
 
 
