@@ -267,4 +267,6 @@ def _tell(invocation: Invocation, view: ChangeView, told: str, *, is_short: bool
             click.echo(sentence)
     elif view.row.state == "planned":
         told = f"{told} {view.missing} more must agree."
+    elif view.row.state == "approved":
+        told = f"{told} Let it take hold: opsrail changes apply {view.row.id}"
     click.echo(told)

@@ -164,5 +164,5 @@ def _refuse_later(row: ChangeRow, current: int, own: int, over: int | None) -> N
     if current not in (own, over):
         raise Conflict(
             f"{row.point} was changed after change {row.id}, up to revision {current}; look at it, and say so to undo that "
-            f"too: `opsrail changes rollback {row.id} --over {current}`"
+            f"too: `opsrail changes rollback {row.id} --over {current} --reason WHY`"
         )

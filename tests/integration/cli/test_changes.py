@@ -185,6 +185,8 @@ def test_a_plan_explains_itself_and_a_wrong_call_says_what_to_do(
     stray = shell("changes", "plan", "loan-risk", "--deadline", "1s", "--step", "0.1:1m", "--reason", "x")  # fmt: skip
     change_id = shell("changes", "list", "--json").json["changes"][0]["id"]
     own = shell("changes", "approve", change_id, "--by", "Ann")
+    first = shell("changes", "approve", change_id, "--by", "bob")
+    second = shell("changes", "approve", change_id, "--by", "cleo")
     withdrawn = shell("changes", "withdraw", change_id, "--reason", "no", "--by", "ann")
     explained = shell("changes", "explain", change_id)
 
@@ -194,4 +196,6 @@ def test_a_plan_explains_itself_and_a_wrong_call_says_what_to_do(
     assert "2 people other than ann must agree; 2 still missing." in planned.out
     assert (both.status, stray.status) == (2, 2)
     assert (own.status, "nobody approves their own change" in own.err) == (1, True)
+    assert "1 more must agree" in first.out
+    assert f"opsrail changes apply {change_id}" in second.out
     assert (withdrawn.status, "is withdrawn" in explained.out) == (0, True)

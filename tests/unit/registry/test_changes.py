@@ -372,7 +372,7 @@ async def test_a_roll_back_never_goes_past_what_somebody_decided_later(road: Cha
     row = await road.applied("bands", {"bands": NARROW})
     await road.applied("deadline", DEADLINE)
 
-    with pytest.raises(Conflict, match="--over 2"):
+    with pytest.raises(Conflict, match="--over 2 --reason WHY"):
         await road.changes.rollback(row.id, by="guard", reason="alarm")
     with pytest.raises(Conflict, match="--over 2"):
         await road.changes.rollback(row.id, by="bob", reason="x", over=1)
