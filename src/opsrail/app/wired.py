@@ -295,9 +295,10 @@ class App:
             "ledger": self.sequencer.run,
             "watchdog": watchdog.run,
             "guard": self.guard.run,
-            "jobs": self.jobs.run,
             "reviews": Clockwork(self.store, self.clock, self.desk, poll_s=poll_s).run,
         }
+        if self.jobs.order is not None:  # else no other process could open this installation
+            loops["jobs"] = self.jobs.run
         if any(pool.devices > pool.warm for pool in self.config.pools.values()):
             loops["prewarming"] = Prewarming(self.registry.pools, self.clock).run
         for name, loop in loops.items():
