@@ -58,7 +58,6 @@ async def test_a_review_is_ruled_once(door: Caller) -> None:
 @pytest.mark.parametrize(
     ("body", "place"),
     [
-        ({"verdict": "approve"}, "by"),
         ({"by": " ", "verdict": "approve"}, "by"),
         ({"by": "ann"}, "verdict"),
         ({"by": "ann", "verdict": ""}, "verdict"),
