@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from opsrail.app import App
-from opsrail.errors import InvalidInput
+from opsrail.errors import Fault, InvalidInput
 from opsrail.review.desk import MOST_ALIKE
 from opsrail.review.machine import standing_of
 from opsrail.review.terms import terms_of
@@ -167,7 +167,11 @@ class ReviewPages:
         """Rule alike on the reviews that were ticked."""
         wish = await form_of(request, self._door)
         app = self._door.app
-        query = queried(wish.get("queue"), state="waiting")
+        if not QUEUE.fullmatch(wish.get("queue", "")):
+            raise InvalidInput(
+                "nothing was ruled", [Fault("queue", "say which queue's page it is")]
+            )
+        query = queried(wish["queue"], state="waiting")
         ids = [each for each in wish.getlist("id") if ID.fullmatch(each)][: MOST_ALIKE + 1]
         for review_id in ids:
             permit(request, "reviews.rule", (await app.desk.get(review_id)).automation)
