@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from opsrail.review.queue import Escalation as Escalation
     from opsrail.review.queue import Expiry as Expiry
     from opsrail.review.queue import Queue as Queue
+    from opsrail.review.unasked import Audit as Audit
     from opsrail.values.columns import Category as Category
     from opsrail.values.columns import Number as Number
     from opsrail.values.columns import category as category
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 
 HOMES = {
     "Action": "opsrail.cases.steps",
+    "Audit": "opsrail.review.unasked",
     "Automation": "opsrail.cases.definition",
     "Band": "opsrail.decide.policy",
     "Category": "opsrail.values.columns",

@@ -32,6 +32,8 @@ POINTS = (
     "review.after_ruling",  # ruling durable, the case not woken
     "review.before_delivery",  # a held ruling is due, not with its case
     "review.after_delivery",  # with its case, the loop does not know yet
+    "sampling.before_open",  # spot checks or control cases are drawn, not durable
+    "sampling.after_open",  # they and the cursor are durable, memory does not know yet
     "outbox.before_send",  # an action is taken from the outbox, not sent
     "outbox.after_send",  # sent, its row not marked
     "outbox.after_mark",  # marked as sent

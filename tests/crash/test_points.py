@@ -27,6 +27,8 @@ DRIVEN_ELSEWHERE = {
     "retention.marked": "tests/unit/govern/test_retention.py",
     "retention.removed": "tests/unit/govern/test_retention.py",
     "retention.expired": "tests/unit/decide/test_idempotency.py",
+    "sampling.before_open": "tests/integration/review/test_sampling.py",
+    "sampling.after_open": "tests/integration/review/test_sampling.py",
     "guard.before_keep": "tests/crash/test_guard.py",
     "guard.after_keep": "tests/crash/test_guard.py",
     "guard.before_act": "tests/crash/test_guard.py",

@@ -17,6 +17,7 @@ from typing import Any
 
 from opsrail.access.access import Access
 from opsrail.app.pools import pools_of, runtime_options, shadow_pools
+from opsrail.app.sampled import sampler_of
 from opsrail.app.sources import sources_of
 from opsrail.cases.dispatcher import Dispatcher
 from opsrail.cases.intake import Intake
@@ -56,6 +57,7 @@ from opsrail.registry.importer import Importer
 from opsrail.registry.prewarming import Prewarming
 from opsrail.registry.registry import Registry
 from opsrail.review.clockwork import Clockwork
+from opsrail.review.controls import Controls
 from opsrail.review.desk import Desk
 from opsrail.watch.alarms import Alarms
 from opsrail.watch.entities import arm_key_of
@@ -103,7 +105,7 @@ class App:
         self.store = store
         self.clock = AgreedClock(clock)
         self.signer, self.anchor = signer, anchor
-        self.desk = Desk(store, self.clock)
+        self.desk, self.controls = Desk(store, self.clock), Controls(store, self.clock)
         self.outcomes, self.access = Outcomes(store, self.clock), Access(store, self.clock, config)
         self.is_running = False
         self._alone = alone
@@ -122,6 +124,7 @@ class App:
         self.rollouts = Rollouts(store, self.registry, self.clock)
         self.alarms = Alarms(store, self.clock)
         self.guarantees = Guarantees(store, self.clock)
+        self.sampler = sampler_of(config, definitions.points.values(), store, self.clock)
         self._wire_cases(config.cases, strict=strict)
 
     def _wire_models(self, runtimes: Mapping[str, ModelRuntime], factory: str) -> None:
@@ -301,6 +304,8 @@ class App:
             loops["jobs"] = self.jobs.run
         if any(pool.devices > pool.warm for pool in self.config.pools.values()):
             loops["prewarming"] = Prewarming(self.registry.pools, self.clock).run
+        if self.sampler.has_work:
+            loops["sampling"] = self.sampler.run
         for name, loop in loops.items():
             self._start(name, loop)
         self.is_running = True

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from opsrail.cli.options import Invocation, common, examples, operator
+from opsrail.cli.reviews_controls import controls
 
 if TYPE_CHECKING:
     from opsrail.app import App
@@ -19,6 +20,9 @@ STATES = ("open", "claimed", "asked", "ruled", "withdrawn")
 @click.group()
 def reviews() -> None:
     """Rule on what waits for a person."""
+
+
+reviews.add_command(controls)
 
 
 @reviews.command(

@@ -9,6 +9,7 @@ from opsrail.config.parts import LedgerConfig as LedgerConfig
 from opsrail.config.parts import ModelsConfig as ModelsConfig
 from opsrail.config.parts import Part as Part
 from opsrail.config.parts import PoolConfig as PoolConfig
+from opsrail.config.parts import ReviewsConfig as ReviewsConfig
 from opsrail.config.parts import ShadowConfig as ShadowConfig
 from opsrail.config.parts import StoreConfig as StoreConfig
 from opsrail.config.parts import WatchConfig as WatchConfig

@@ -285,6 +285,24 @@ class WatchConfig(Part):
     )
 
 
+class ReviewsConfig(Part):
+    """Spot checks and control cases among reviews."""
+
+    poll_s: float = Field(
+        1.0, ge=0.05, le=86_400, description="time between two looks at what is to be drawn from"
+    )
+    controls: Mapping[str, Annotated[float, Field(ge=0, le=0.5)]] = Field(
+        {},
+        description="by queue, which share of its reviews are control cases; up to 0.5",
+    )
+    control_uses: int = Field(
+        1,
+        ge=1,
+        le=1_000,
+        description="how often one control case is put to people, at most; above 1 some may remember it",
+    )
+
+
 class DocumentsConfig(Part):
     """Reading documents."""
 
@@ -345,6 +363,7 @@ class Config(Part):
     ledger: LedgerConfig = LedgerConfig()
     access: AccessConfig = AccessConfig()
     watch: WatchConfig = WatchConfig()
+    reviews: ReviewsConfig = ReviewsConfig()
     documents: DocumentsConfig = DocumentsConfig()
     web: WebConfig = WebConfig()
 

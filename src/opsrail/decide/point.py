@@ -18,6 +18,7 @@ from opsrail.decide.code import code_digest, is_plain_function
 from opsrail.decide.policy import Fallback, Policy
 from opsrail.decide.reasons import MOST_CODES
 from opsrail.errors import AuthorError, Fault, InvalidInput
+from opsrail.review.unasked import Audit
 from opsrail.values.canonical import canonical, digest
 from opsrail.values.decisions import (
     CRITICALITIES,
@@ -65,6 +66,8 @@ class DecisionPoint(Generic[M]):
         labels: Which outcomes a person's ruling tells of a decision, by name and ruling, e.g. `{"fraud": {"decline": 1,
             "approve": 0}}`; they are recorded with the ruling.
         reason_codes: How many of the features that moved the score each decision names, 0..10, computed within the deadline.
+        audit: Which share of what no person saw goes to which desk, unmarked; rulings there become outcomes as `labels` say.
+            None: none. It is no part of `policy_version`.
         segments: Names of request fields to tell decisions apart by, where models and people are compared; numbers are cut
             into ranges.
 
@@ -92,10 +95,10 @@ class DecisionPoint(Generic[M]):
         segments: Sequence[str] = (),
         entity: Callable[[M], str | int] | None = None,
         labels: Mapping[str, Mapping[str, float]] | None = None,
+        audit: Audit | None = None,
     ) -> None:
         self.name = name
-        self.request = request
-        self.policy = policy
+        self.request, self.policy = request, policy
         self.features = tuple(features)
         self.fallback = fallback
         self.deadline_ms = deadline_ms
@@ -109,7 +112,7 @@ class DecisionPoint(Generic[M]):
         self.durability: Durability = durability
         self.autonomy: Sequence[Segment] = ()  # settings say otherwise, see `held.py`
         self.segments = tuple(segments)
-        self.entity, self.labels = entity, dict(labels or {})
+        self.entity, self.labels, self.audit = entity, dict(labels or {}), audit
         if found := list(_faults(self)):
             raise InvalidInput(f"decision point {name!r} cannot be defined", found)
 
@@ -206,6 +209,8 @@ def _wrong_words(point: DecisionPoint[Any]) -> Iterator[Fault]:
     ):
         if word not in known:
             yield Fault(place, f"{word!r} is none of {', '.join(known)}")
+    if not _is_audit(point.audit):
+        yield Fault("audit", "is no Audit; write Audit(ratio=0.02, queue='claims-desk')")
     if point.durability == "async" and point.impact == "high":
         yield Fault(
             "durability",
@@ -243,6 +248,10 @@ def _wrong_labels(labels: Mapping[Any, Any]) -> Iterator[Fault]:
 
 def _is_model(value: object) -> bool:
     return inspect.isclass(value) and issubclass(value, BaseModel)
+
+
+def _is_audit(value: object) -> bool:
+    return value is None or isinstance(value, Audit)
 
 
 def _is_policy(value: object) -> bool:

@@ -225,10 +225,20 @@ class Retention:
         return writes + [Delete(OutcomeRow, {"id": outcome}) for outcome in told]
 
     async def _reviews(self, ids: Sequence[str]) -> list[Write]:
-        """Return the writes that remove what people said of removed cases, and what happened to their reviews."""
-        reviews = await self._among(ReviewRow, "case_id", ids, "id")
-        tables = (RulingRow, ReviewEventRow)
-        return [Delete(table, {"review_id": id}) for (id,) in reviews for table in tables]
+        """Return the writes that remove what people said of removed cases, what happened to their reviews, and spot checks.
+
+        No case of theirs takes spot checks along: they are found by the decision.
+        """
+        reviews = [id for (id,) in await self._among(ReviewRow, "case_id", ids, "id")]
+        decisions = [id for (id,) in await self._among(DecisionRow, "case_id", ids, "id")]
+        found = await self._among(ReviewRow, "decision_id", decisions, "id", "case_id")
+        checks = [id for id, case_id in found if case_id is None]
+        told = [
+            Delete(table, {"review_id": id})
+            for id in (*reviews, *checks)
+            for table in (RulingRow, ReviewEventRow)
+        ]
+        return [*told, *(Delete(ReviewRow, {"id": id}) for id in checks)]
 
     async def _among(
         self, table: type[tuple[Any, ...]], column: str, values: Sequence[str], *wanted: str

@@ -31,8 +31,8 @@ class Sampled(NamedTuple):
     ratio: float | None = None
 
     def text(self) -> str | None:
-        """Return it as the review's row keeps it; None when a ruling tells nothing."""
-        if not self.labels:
+        """Return it as the review's row keeps it; None when a ruling tells nothing and chance had no part in it."""
+        if not self.labels and self.ratio is None:
             return None
         labels = {
             name: {ruling: float(value) for ruling, value in values.items()}

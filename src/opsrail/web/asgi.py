@@ -17,6 +17,7 @@ from opsrail.web.changes import ChangesDoor
 from opsrail.web.comparing import Comparing
 from opsrail.web.console.catalog import pages_of
 from opsrail.web.console.pages import Pages
+from opsrail.web.controls import ControlsDoor
 from opsrail.web.decisions import Decisions
 from opsrail.web.door import Door, Operation
 from opsrail.web.envelope import RAW_LINES, Envelope
@@ -60,6 +61,7 @@ TRADES: tuple[Callable[[Door], Trade], ...] = (
     Explanations,
     Reviews,
     Rulings,
+    ControlsDoor,
     Outcomes,
     ModelsDoor,
     ChangesDoor,

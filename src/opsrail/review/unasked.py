@@ -1,0 +1,220 @@
+"""Reviews that no case asked for: spot checks of what was decided without a person, and control cases. Pure.
+
+Whoever rules must not know which is which, so both are made after a review of the same queue that a case asked for: the same
+times, priority, skills and columns. Their ids are shaped as those of cases' reviews, and what a person is shown names them
+consistently. That no case stands behind one can only be seen by who may look cases up.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic_core import from_json, to_json
+
+from opsrail.clock import ulid_text
+from opsrail.errors import Fault, InvalidInput
+from opsrail.ledger.entries import entry
+from opsrail.review.labels import Labels, Sampled, is_ratio
+from opsrail.review.opening import HIDDEN, UNRULED
+from opsrail.values.cases import CaseRow
+from opsrail.values.decisions import DecisionRow
+from opsrail.values.reviews import ControlRow, Purpose, ReviewRow, ReviewState
+from opsrail.values.rows import Insert, Write
+
+QUEUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,98}[\x21-\x7e])?")
+ASKED = "review"
+"""Verdict of a review that asks a person without having said anything: a ruling overrides nothing."""
+NEWEST_MS = 600_000
+"""Age up to which a spot check says it was opened with its decision. Ours: older ones would be overdue when they appear."""
+RANDOM_BITS = 80
+SILENT: Mapping[str, Any] = {
+    **dict.fromkeys(HIDDEN),
+    "verdict": ASKED,
+    "reasons": [],
+    "unknown": [],
+    "fallback": [],
+}
+"""What a decision's record says where nobody is to know what the machine said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """Spot checks of a decision point: which share of what no person saw goes to people, unmarked.
+
+    Attributes:
+        ratio: Share, in (0, 1]. Drawn by chance, so that it speaks for all.
+        queue: Desk that rules on them.
+
+    Raises:
+        InvalidInput: all faults at once. Terminal.
+    """
+
+    ratio: float
+    queue: str
+
+    def __post_init__(self) -> None:
+        found = []
+        if not is_ratio(self.ratio):
+            found.append(Fault("ratio", f"{self.ratio!r} is no share above 0 and up to 1"))
+        if not is_queue(self.queue):
+            found.append(Fault("queue", f"{self.queue!r}: 1 to 100 printable ASCII characters"))
+        if found:
+            raise InvalidInput("spot checks cannot be defined", found)
+
+
+def is_queue(value: object) -> bool:
+    """Return whether a value may name a queue."""
+    return isinstance(value, str) and QUEUE.fullmatch(value) is not None
+
+
+def is_drawn(subject_id: str, salt: str, ratio: float) -> bool:
+    """Return whether chance draws something: with probability `ratio`, and always the same for the same row.
+
+    The row's salt is part of it and no reviewer knows that one, so an id does not tell that it was drawn.
+
+    Args:
+        salt: Random bytes of the row, as hex.
+
+    Source:
+        Ours: the first 64 bits of SHA-256 as a fraction, as canaries are chosen; here with a secret.
+    """
+    if ratio >= 1:
+        return True
+    return _bits(f"drawn {salt} {subject_id}", 64) / 2**64 < ratio
+
+
+def spot_check(
+    decision: DecisionRow,
+    case: CaseRow | None,
+    audit: Audit,
+    labels: Labels,
+    model: ReviewRow | None,
+    now_ms: int,
+) -> list[Write]:
+    """Return the writes that put a decision to a person who cannot tell why.
+
+    Args:
+        case: The case that it was made in; None: it was asked for from outside.
+        labels: Which outcomes its ruling tells, as its point declares.
+        model: Some review of that queue that a case asked for; None: there is none yet.
+    """
+    name = _disguise(f"{decision.id} {decision.salt}", decision.at_ms - 5)
+    record = from_json(decision.record)
+    subject = {
+        "input": record["features"][0]["values"] if case is None else from_json(case.input),
+        "decision": _shown(record, name, is_blind=model is not None and model.blind),
+        "show": None,
+    }
+    asked_ms = decision.at_ms + round(decision.latency_us / 1000) + 1
+    opened_ms = asked_ms if now_ms - asked_ms < NEWEST_MS else now_ms
+    row = _alike(model, audit.queue, name, subject, opened_ms)._replace(
+        automation=_automation(case, model, decision.point),
+        decision_id=decision.id,
+        purpose=Purpose.AUDIT,
+        requester=None if case is None else case.requested_by,
+        salt=hashlib.sha256(f"spot check {decision.salt}".encode()).hexdigest(),
+        labels=Sampled(labels, audit.ratio).text(),
+    )
+    fields = {
+        "case": decision.case_id,
+        "decision": decision.id,
+        "queue": audit.queue,
+        "sampled": audit.ratio,
+    }
+    return [Insert(row), entry("review.opened", row.id, now_ms, fields)]
+
+
+def control(
+    known: ControlRow, model: ReviewRow, name: str, salt: str, opened_ms: int, now_ms: int
+) -> list[Write]:
+    """Return the writes that put a control case to a person who cannot tell that it is one.
+
+    Args:
+        model: The review of that queue beside which it appears.
+        name: ULID that stands where a case's id would.
+        salt: Random bytes as hex.
+    """
+    subject = from_json(known.subject)
+    if isinstance(record := subject.get("decision"), dict):
+        decision_id = _disguise(f"{known.id} {salt}", opened_ms - 1)
+        same = {"id": decision_id, "case_id": name, "at_ms": opened_ms - 1}
+        subject["decision"] = record | {key: same[key] for key in same if key in record}
+    row = _alike(model, known.queue, name, subject, opened_ms)._replace(
+        automation=model.automation,
+        purpose=Purpose.CONTROL,
+        salt=salt,
+        truth=known.truth,
+        labels=to_json({"labels": {}, "sampled": None, "control": known.id}).decode(),
+    )
+    fields = {"case": None, "control": known.id, "decision": None, "queue": known.queue}
+    return [Insert(row), entry("review.opened", row.id, now_ms, fields)]
+
+
+def case_shown(row: ReviewRow) -> str:
+    """Return the case that a person is told: the real one, or what stands in its place."""
+    return row.case_id or row.id.rpartition("-")[0]
+
+
+def decision_shown(row: ReviewRow) -> str | None:
+    """Return the decision that a person is told: the real one, or what a control case shows."""
+    if row.decision_id is not None or row.purpose != Purpose.CONTROL:
+        return row.decision_id
+    record = from_json(row.subject).get("decision")
+    return record.get("id") if isinstance(record, dict) else None
+
+
+def _shown(record: dict[str, Any], name: str, *, is_blind: bool) -> dict[str, Any]:
+    """Return a decision's record as the person sees it; in a blind queue the desk hides what is to be hidden."""
+    seen = record if is_blind else {**record, **SILENT}
+    return seen | {"case_id": name, "seq": record["seq"] or 0}
+
+
+def _alike(
+    model: ReviewRow | None, queue: str, name: str, subject: Mapping[str, Any], opened_ms: int
+) -> ReviewRow:
+    """Return an open review as the queue's others are."""
+    fresh: dict[str, Any] = {
+        **UNRULED, "case_id": None, "decision_id": None, "queue": queue, "subject": to_json(subject).decode(),
+        "verdict": ASKED, "state": ReviewState.OPEN, "version": 0, "opened_at_ms": opened_ms,
+    }  # fmt: skip
+    if model is None:
+        return ReviewRow(
+            id=f"{name}-1", automation="", priority=5, due_at_ms=None, salt="", **fresh
+        )
+    span_ms = None if model.due_at_ms is None else model.due_at_ms - model.opened_at_ms
+    later: dict[str, Any] = {
+        "id": f"{name}-{model.id.rpartition('-')[2]}",
+        "due_at_ms": None if span_ms is None else opened_ms + span_ms,
+        "form": _form(model.form, subject), "fields": None, "requester": None, "level": 0, "wake_at_ms": None,
+        "delivered_at_ms": None,
+    }  # fmt: skip
+    return model._replace(**fresh, **later)
+
+
+def _form(text: str | None, subject: Mapping[str, Any]) -> str | None:
+    """Return the form of a queue, filled in with what the input has under the same names."""
+    if text is None:
+        return None
+    form, given = from_json(text), subject["input"]
+    names = form.get("schema", {}).get("properties", {}) if isinstance(given, dict) else {}
+    values = {name: given[name] for name in names if name in given}
+    return to_json({**form, "values": values}).decode()
+
+
+def _automation(case: CaseRow | None, model: ReviewRow | None, point: str) -> str:
+    if case is not None:
+        return case.automation
+    return point if model is None else model.automation
+
+
+def _disguise(seed: str, at_ms: int) -> str:
+    """Return a ULID of a moment that is always the same for the same seed."""
+    return ulid_text((max(0, at_ms) << RANDOM_BITS) | _bits(f"name {seed}", RANDOM_BITS))
+
+
+def _bits(text: str, count: int) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[: count // 8])

@@ -1,0 +1,145 @@
+"""Control cases over HTTP: what is put among the reviews because its right ruling is known."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from starlette.requests import Request
+from starlette.responses import Response
+
+from opsrail.clock import rfc3339
+from opsrail.review.controls import MOST_ROWS, Given, control_record
+from opsrail.values.reviews import ControlRow
+from opsrail.web.answers import Moment, Shape
+from opsrail.web.door import (
+    LIMIT_PARAMETER,
+    Answer,
+    Door,
+    Operation,
+    Parameter,
+    actor_of,
+    answer,
+    id_parameter,
+)
+from opsrail.web.reading import LIMIT, PAGE_COUNT, body_of, model_of, query_of
+from opsrail.web.reviews import QUEUE
+
+ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+CONTROL_ID = id_parameter("control_id", ID.pattern, "Id of a control case.")
+QUEUE_PARAMETER = Parameter(
+    "queue", "query", {"type": "string", "pattern": f"^{QUEUE.pattern}$"}, "Only of this queue."
+)
+AFTER = Parameter(
+    "after",
+    "query",
+    {"type": "string", "pattern": f"^{ID.pattern}$"},
+    "Id that the page begins behind.",
+)
+
+
+class GivenSubject(BaseModel):
+    """What a person is shown, as a review shows it."""
+
+    model_config = ConfigDict(extra="forbid")
+    input: Any
+    decision: dict[str, Any] | None = None
+    show: Any = None
+
+
+class GivenControl(BaseModel):
+    """A case whose right ruling is known."""
+
+    model_config = ConfigDict(extra="forbid")
+    queue: Annotated[str, StringConstraints(min_length=1, max_length=100)]
+    subject: GivenSubject
+    truth: Annotated[
+        str, StringConstraints(min_length=1, max_length=64), Field(json_schema_extra={"not": {"const": "review"}})
+    ]  # fmt: skip
+
+
+class GivenControls(BaseModel):
+    """Control cases to add."""
+
+    model_config = ConfigDict(extra="forbid")
+    controls: Annotated[list[GivenControl], Field(min_length=1, max_length=MOST_ROWS)]
+
+
+class ControlShape(Shape):
+    """A control case."""
+
+    id: str
+    queue: str
+    truth: str
+    used: int
+    added_by: str
+    added_at: Moment
+    subject: dict[str, Any]
+
+
+class ControlsShape(Shape):
+    """A page of control cases."""
+
+    controls: list[ControlShape]
+
+
+class AddedShape(Shape):
+    """What was added, and how many stood there already."""
+
+    added: list[str]
+    unchanged: int
+
+
+class ControlsDoor:
+    """Serves `/v1/reviews/controls`."""
+
+    def __init__(self, door: Door) -> None:
+        self._door = door
+
+    def operations(self) -> list[Operation]:
+        """Return what is served."""
+        path = "/v1/reviews/controls"
+        return [
+            Operation(
+                "GET", path, "controls", "List control cases.", self.list,
+                {200: Answer("Control cases by id.", ControlsShape)}, parameters=(QUEUE_PARAMETER, AFTER, LIMIT_PARAMETER),
+            ),
+            Operation(
+                "POST", path, "add_controls", "Add control cases, all or none.", self.add,
+                {200: Answer("What was added.", AddedShape)}, body=GivenControls, errors=(409,),
+            ),
+            Operation(
+                "POST", f"{path}/{{control_id}}/remove", "remove_control", "Take a control case out.", self.remove,
+                {200: Answer("The control case that is gone.", ControlShape)}, parameters=(CONTROL_ID,), errors=(404, 409),
+            ),
+        ]  # fmt: skip
+
+    async def list(self, request: Request) -> Response:
+        """Answer with control cases."""
+        query = query_of(request, queue=QUEUE, after=ID, limit=LIMIT)
+        rows = await self._door.app.controls.listed(
+            query.get("queue"),
+            after=query.get("after", ""),
+            limit=int(query.get("limit", PAGE_COUNT)),
+        )
+        return answer({"controls": [told(row) for row in rows]})
+
+    async def add(self, request: Request) -> Response:
+        """Add control cases."""
+        query_of(request)
+        body = model_of(GivenControls, await body_of(request, self._door.body_bytes))
+        given = [Given(f"controls.{at}", one.model_dump()) for at, one in enumerate(body.controls)]
+        added = await self._door.app.controls.add(given, by=actor_of(request))
+        return answer({"added": [row.id for row in added.rows], "unchanged": added.unchanged})
+
+    async def remove(self, request: Request) -> Response:
+        """Take one out."""
+        query_of(request)
+        control_id = request.path_params["control_id"]
+        return answer(told(await self._door.app.controls.remove(control_id, by=actor_of(request))))
+
+
+def told(row: ControlRow) -> dict[str, Any]:
+    """Return a control case as plain JSON values."""
+    return {**control_record(row), "added_at": rfc3339(row.at_ms)}
