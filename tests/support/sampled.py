@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from opsrail.ports import Store
+from opsrail.review.queue import Queue
 from opsrail.review.sampling import Plan, Sampler
 from opsrail.review.unasked import Audit
 from opsrail.values.cases import CaseRow, CaseState
@@ -21,7 +22,7 @@ EMPTY: dict[str, Any] = dict.fromkeys(ReviewRow._fields) | ReviewRow._field_defa
 
 
 def plan(ratio: float, point: str = POINT) -> Plan:
-    return Plan(point, Audit(ratio, QUEUE), "review", LABELS)
+    return Plan(point, Audit(ratio, QUEUE), "review", LABELS, Queue(QUEUE))
 
 
 def decided(at_ms: int, number: int = 0, **columns: Any) -> DecisionRow:

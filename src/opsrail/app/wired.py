@@ -124,7 +124,7 @@ class App:
         self.rollouts = Rollouts(store, self.registry, self.clock)
         self.alarms = Alarms(store, self.clock)
         self.guarantees = Guarantees(store, self.clock)
-        self.sampler = sampler_of(config, definitions.points.values(), store, self.clock)
+        self.sampler = sampler_of(config, definitions, store, self.clock)
         self._wire_cases(config.cases, strict=strict)
 
     def _wire_models(self, runtimes: Mapping[str, ModelRuntime], factory: str) -> None:

@@ -8,6 +8,7 @@ import click
 
 from opsrail.cli.options import Invocation, common, examples, operator
 from opsrail.cli.reviews_controls import controls
+from opsrail.cli.reviews_quality import export, quality
 
 if TYPE_CHECKING:
     from opsrail.app import App
@@ -22,7 +23,8 @@ def reviews() -> None:
     """Rule on what waits for a person."""
 
 
-reviews.add_command(controls)
+for command in (controls, quality, export):
+    reviews.add_command(command)
 
 
 @reviews.command(

@@ -43,13 +43,17 @@ from opsrail.lab.tuned import Tuned as Tuned
 from opsrail.lab.tuning import tune as tune
 
 if TYPE_CHECKING:
+    from opsrail.lab.agreement import Rating as Rating
+    from opsrail.lab.agreement import agreed as agreed
     from opsrail.lab.agreement import confusion as confusion
+    from opsrail.lab.agreement import fleiss as fleiss
     from opsrail.lab.agreement import kappa as kappa
     from opsrail.lab.agreement import paired as paired
     from opsrail.lab.backtested import Backtest as Backtest
     from opsrail.lab.backtested import Wrong as Wrong
     from opsrail.lab.disagreement import Disagreement as Disagreement
     from opsrail.lab.disagreement import disagree as disagree
+    from opsrail.lab.quality import quality_of as quality_of
     from opsrail.lab.segments import segments_of as segments_of
     from opsrail.lab.segments import worst_segments as worst_segments
     from opsrail.lab.shifts import shift as shift
@@ -63,15 +67,19 @@ if TYPE_CHECKING:
 LATER = {
     "Backtest": "backtested",
     "Disagreement": "disagreement",
+    "Rating": "agreement",
     "Wrong": "backtested",
+    "agreed": "agreement",
     "backtest": "whatif",
     "FoldHistory": "training",
     "ViewHistory": "training",
     "confusion": "agreement",
     "disagree": "disagreement",
+    "fleiss": "agreement",
     "history_of": "training",
     "kappa": "agreement",
     "paired": "agreement",
+    "quality_of": "quality",
     "read_history": "view_histories",
     "segments_of": "segments",
     "shift": "shifts",

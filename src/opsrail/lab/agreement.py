@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -133,3 +134,97 @@ def paired(mine_wrong: ArrayLike, theirs_wrong: ArrayLike) -> Paired:
     uneven = only_mine + only_theirs
     p_value = stats.binomtest(only_mine, uneven).pvalue if uneven else 1.0
     return Paired(len(first), only_mine, only_theirs, int((first & second).sum()), float(p_value))
+
+
+class Rating(NamedTuple):
+    """What one judge said of one thing."""
+
+    item: str
+    judge: str
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How far several judges agree beyond chance.
+
+    Attributes:
+        kappa: Cohen's between two judges, Fleiss' between more.
+        method: `cohen`, `fleiss`, or `none`: nothing was judged twice.
+        items: Things that were judged by at least two.
+        judges: Who judged them.
+    """
+
+    kappa: Kappa
+    method: str
+    items: int
+    judges: int
+
+
+def fleiss(counts: ArrayLike, *, confidence: float = CONFIDENCE) -> Kappa:
+    """Return Fleiss' kappa between any number of judges, who need not have judged everything, with its interval.
+
+    Args:
+        counts: How many judges gave each verdict to each item. int [items, verdicts]; items that nobody judged are left out.
+
+    Source:
+        Fleiss 1971, Psychological Bulletin 76; items with fewer judges and the error for large samples of Gwet 2021,
+        Educational and Psychological Measurement 81(4), with Student's t of items - 1 degrees of freedom. Items that one
+        judge alone judged tell how often verdicts are given. It speaks of items like these, by judges like these.
+
+    Example:
+        >>> round(fleiss([[2, 0], [0, 2], [1, 1], [2, 0]]).value, 3)
+        0.467
+    """
+    table = np.asarray(counts, dtype=np.float64)
+    if table.size:
+        table = table[table.sum(axis=1) > 0]
+    judged = table.sum(axis=1) if table.size else np.zeros(0)
+    is_shared = judged >= 2
+    if not is_shared.any():
+        return Kappa(None, -1.0, 1.0)
+    items = len(table)
+    shares = (table / judged[:, None]).mean(axis=0)
+    chance = float(shares @ shares)
+    if chance >= 1.0:
+        return Kappa(None, -1.0, 1.0)
+    pairs = np.where(is_shared, judged * (judged - 1), 1.0)
+    same = np.where(is_shared, (table * (table - 1)).sum(axis=1) / pairs, 0.0)
+    value = float((same[is_shared].mean() - chance) / (1 - chance))
+    if items == 1:
+        return Kappa(value, -1.0, 1.0)
+    each = items / is_shared.sum() * (same - chance * is_shared) / (1 - chance)
+    by_chance = (table @ shares) / judged
+    each -= 2 * (1 - value) * (by_chance - chance) / (1 - chance)
+    error = float(np.sqrt(((each - value) ** 2).sum() / (items * (items - 1))))
+    half = float(stats.t.ppf((1 + confidence) / 2, items - 1)) * error
+    return Kappa(value, max(-1.0, value - half), min(1.0, value + half))
+
+
+def agreed(ratings: Iterable[Rating], *, confidence: float = CONFIDENCE) -> Agreement:
+    """Return how far judges agree on what at least two of them judged.
+
+    Args:
+        ratings: Of one judge and item the last one counts.
+
+    Source:
+        Cohen's kappa where two people judged, since each has ways of their own; Fleiss' where more did.
+
+    Example:
+        >>> agreed([Rating("a", "ann", "approve"), Rating("a", "bob", "approve")]).items
+        1
+    """
+    said: dict[str, dict[str, str]] = {}
+    for item, judge, verdict in ratings:
+        said.setdefault(item, {})[judge] = verdict
+    shared = [by_judge for by_judge in said.values() if len(by_judge) > 1]
+    judges = sorted({judge for by_judge in shared for judge in by_judge})
+    if not shared:
+        return Agreement(Kappa(None, -1.0, 1.0), "none", 0, 0)
+    if len(judges) == 2:
+        mine, theirs = ([by_judge[judge] for by_judge in shared] for judge in judges)
+        found = kappa(confusion(mine, theirs).counts, confidence=confidence)
+        return Agreement(found, "cohen", len(shared), 2)
+    verdicts = sorted({verdict for by_judge in shared for verdict in by_judge.values()})
+    counts = [[[*by_judge.values()].count(one) for one in verdicts] for by_judge in shared]
+    return Agreement(fleiss(counts, confidence=confidence), "fleiss", len(shared), len(judges))

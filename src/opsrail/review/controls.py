@@ -141,9 +141,7 @@ def control_record(row: ControlRow) -> dict[str, Any]:
 
 def _faults(one: Given) -> Iterator[Fault]:
     if one.faults:
-        yield from (
-            Fault(f"{one.place} {fault.place}".strip(), fault.message) for fault in one.faults
-        )
+        yield from (Fault(fault.place or one.place, fault.message) for fault in one.faults)
         return
     values = one.values
     for name in values:

@@ -17,10 +17,18 @@ from opsrail.clock import CROCKFORD, Clock, ulid_text
 from opsrail.errors import StaleWrite
 from opsrail.ports import Store
 from opsrail.review.labels import Labels
+from opsrail.review.queue import Queue
 from opsrail.review.unasked import Audit, control, is_drawn, spot_check
 from opsrail.values.cases import CaseRow
 from opsrail.values.decisions import DecisionRow
-from opsrail.values.reviews import ControlRow, CursorRow, Purpose, ReviewRow, ReviewState
+from opsrail.values.reviews import (
+    UNRULED_STATES,
+    ControlRow,
+    CursorRow,
+    Purpose,
+    ReviewRow,
+    ReviewState,
+)
 from opsrail.values.rows import Insert, Update, Value, Where, Write, equals
 
 log = logging.getLogger("opsrail.review")
@@ -31,21 +39,20 @@ MODEL_S = 300.0
 """How long a review is taken for how those of its queue look."""
 
 
-WAITING = (ReviewState.OPEN, ReviewState.CLAIMED)
-
-
 class Plan(NamedTuple):
     """Spot checks of one decision point.
 
     Attributes:
         referred: Verdict by which policy sends to a person.
         labels: Which outcomes rulings tell.
+        queue: The desk, as declared.
     """
 
     point: str
     audit: Audit
     referred: str
     labels: Labels
+    queue: Queue
 
 
 class SamplerStats(NamedTuple):
@@ -170,7 +177,7 @@ class Sampler:
             case = None if row.case_id is None else by_id.get(row.case_id)
             if (row.id,) in known or (row.case_id is not None and case is None):
                 continue
-            writes += spot_check(row, case, plan.audit, plan.labels, model, now_ms)
+            writes += spot_check(row, case, plan.audit, plan.labels, model, plan.queue, now_ms)
         return writes
 
     # -- control cases -----------------------------------------------------------------------------------------------
@@ -186,7 +193,7 @@ class Sampler:
             Where("opened_at_ms", "<=", until_ms),
         )
         waiting: list[ReviewRow] = []
-        for state in WAITING:
+        for state in UNRULED_STATES:
             waiting += await self._store.select(
                 ReviewRow, *equals(state=state, queue=queue), *span, limit=10 * PAGE_COUNT
             )
@@ -194,7 +201,9 @@ class Sampler:
         drawn = [
             row
             for row in waiting
-            if row.purpose != Purpose.CONTROL and is_drawn(row.id, f"control {row.salt}", odds)
+            if row.purpose != Purpose.CONTROL
+            and row.level == 0
+            and is_drawn(row.id, f"control {row.salt}", odds)
         ]
         if drawn or until_ms - int(cursor.position) > KEPT_MS:
             writes = await self._controls(queue, drawn) if drawn else []
@@ -252,7 +261,7 @@ class Sampler:
         ):  # by an index, newest states first
             found = found or await self._store.select(
                 ReviewRow,
-                *equals(state=state, queue=queue, purpose=Purpose.CASE),
+                *equals(state=state, queue=queue, purpose=Purpose.CASE, level=0),
                 limit=1,
                 descending=True,
             )

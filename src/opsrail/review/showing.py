@@ -17,6 +17,7 @@ from opsrail.review.machine import Standing, standing_of
 from opsrail.review.opening import HIDDEN
 from opsrail.review.reading import content_of, is_over
 from opsrail.review.terms import terms_of
+from opsrail.review.unasked import case_shown, decision_shown
 from opsrail.values.reviews import ReviewEventRow, ReviewRow
 
 BLIND = (*HIDDEN, "verdict", "guarantee", "degraded_why")
@@ -39,10 +40,10 @@ def record_of(row: ReviewRow, *, sees: bool, now_ms: int, viewer: str | None = N
     may_undo = standing == Standing.HELD and row.wake_at_ms is not None
     return {
         "id": row.id,
-        "case_id": row.case_id or subject.get("case_id"),
+        "case_id": case_shown(row),
         "automation": row.automation,
         "queue": row.queue,
-        "decision_id": row.decision_id,
+        "decision_id": decision_shown(row),
         "subject": subject,
         "verdict": row.verdict if sees else None,
         "verdicts": list(terms.verdicts),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic_core import from_json, to_json
@@ -18,11 +18,20 @@ from pydantic_core import from_json, to_json
 from opsrail.clock import ulid_text
 from opsrail.errors import Fault, InvalidInput
 from opsrail.ledger.entries import entry
+from opsrail.review.hours import hours_of
 from opsrail.review.labels import Labels, Sampled, is_ratio
-from opsrail.review.opening import HIDDEN, UNRULED
+from opsrail.review.opening import HIDDEN, UNRULED, Asked, requester_of
+from opsrail.review.queue import Queue
+from opsrail.review.terms import Expires, Step, Terms, terms_of
 from opsrail.values.cases import CaseRow
 from opsrail.values.decisions import DecisionRow
-from opsrail.values.reviews import ControlRow, Purpose, ReviewRow, ReviewState
+from opsrail.values.reviews import (
+    ControlRow,
+    Purpose,
+    ReviewEventRow,
+    ReviewRow,
+    ReviewState,
+)
 from opsrail.values.rows import Insert, Write
 
 QUEUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,98}[\x21-\x7e])?")
@@ -93,6 +102,7 @@ def spot_check(
     audit: Audit,
     labels: Labels,
     model: ReviewRow | None,
+    queue: Queue,
     now_ms: int,
 ) -> list[Write]:
     """Return the writes that put a decision to a person who cannot tell why.
@@ -101,21 +111,23 @@ def spot_check(
         case: The case that it was made in; None: it was asked for from outside.
         labels: Which outcomes its ruling tells, as its point declares.
         model: Some review of that queue that a case asked for; None: there is none yet.
+        queue: It, as declared.
     """
+    is_blind = queue.blind if model is None else model.blind
     name = _disguise(f"{decision.id} {decision.salt}", decision.at_ms - 5)
     record = from_json(decision.record)
     subject = {
         "input": record["features"][0]["values"] if case is None else from_json(case.input),
-        "decision": _shown(record, name, is_blind=model is not None and model.blind),
+        "decision": _shown(record, name, is_blind=is_blind),
         "show": None,
     }
     asked_ms = decision.at_ms + round(decision.latency_us / 1000) + 1
     opened_ms = asked_ms if now_ms - asked_ms < NEWEST_MS else now_ms
-    row = _alike(model, audit.queue, name, subject, opened_ms)._replace(
+    row = _alike(model, queue, name, subject, opened_ms)._replace(
         automation=_automation(case, model, decision.point),
         decision_id=decision.id,
         purpose=Purpose.AUDIT,
-        requester=None if case is None else case.requested_by,
+        requester=None if case is None else requester_of(case.requested_by),
         salt=hashlib.sha256(f"spot check {decision.salt}".encode()).hexdigest(),
         labels=Sampled(labels, audit.ratio).text(),
     )
@@ -125,7 +137,7 @@ def spot_check(
         "queue": audit.queue,
         "sampled": audit.ratio,
     }
-    return [Insert(row), entry("review.opened", row.id, now_ms, fields)]
+    return [Insert(row), _opening(row), entry("review.opened", row.id, now_ms, fields)]
 
 
 def control(
@@ -143,7 +155,7 @@ def control(
         decision_id = _disguise(f"{known.id} {salt}", opened_ms - 1)
         same = {"id": decision_id, "case_id": name, "at_ms": opened_ms - 1}
         subject["decision"] = record | {key: same[key] for key in same if key in record}
-    row = _alike(model, known.queue, name, subject, opened_ms)._replace(
+    row = _alike(model, Queue(known.queue), name, subject, opened_ms)._replace(
         automation=model.automation,
         purpose=Purpose.CONTROL,
         salt=salt,
@@ -151,7 +163,13 @@ def control(
         labels=to_json({"labels": {}, "sampled": None, "control": known.id}).decode(),
     )
     fields = {"case": None, "control": known.id, "decision": None, "queue": known.queue}
-    return [Insert(row), entry("review.opened", row.id, now_ms, fields)]
+    return [Insert(row), _opening(row), entry("review.opened", row.id, now_ms, fields)]
+
+
+def _opening(row: ReviewRow) -> Insert:
+    """Return the write of its first event, told as of a case's review."""
+    told = to_json({"queue": row.queue}).decode()
+    return Insert(ReviewEventRow(row.id, 0, "opened", None, told, row.opened_at_ms))
 
 
 def case_shown(row: ReviewRow) -> str:
@@ -174,25 +192,54 @@ def _shown(record: dict[str, Any], name: str, *, is_blind: bool) -> dict[str, An
 
 
 def _alike(
-    model: ReviewRow | None, queue: str, name: str, subject: Mapping[str, Any], opened_ms: int
+    model: ReviewRow | None,
+    queue: Queue,
+    name: str,
+    subject: Mapping[str, Any],
+    opened_ms: int,
 ) -> ReviewRow:
-    """Return an open review as the queue's others are."""
+    """Return an open review as the queue's others are: as one of them is, or as the queue is declared."""
     fresh: dict[str, Any] = {
-        **UNRULED, "case_id": None, "decision_id": None, "queue": queue, "subject": to_json(subject).decode(),
+        **UNRULED, "case_id": None, "decision_id": None, "queue": queue.name, "subject": to_json(subject).decode(),
         "verdict": ASKED, "state": ReviewState.OPEN, "version": 0, "opened_at_ms": opened_ms,
     }  # fmt: skip
     if model is None:
-        return ReviewRow(
-            id=f"{name}-1", automation="", priority=5, due_at_ms=None, salt="", **fresh
-        )
-    span_ms = None if model.due_at_ms is None else model.due_at_ms - model.opened_at_ms
+        columns = Asked(queue).columns(opened_ms) | fresh
+        columns["form"] = _form(columns["form"], subject)
+        return ReviewRow(id=f"{name}-1", automation="", salt="", **columns)
+    terms = _moved(model, opened_ms)
     later: dict[str, Any] = {
         "id": f"{name}-{model.id.rpartition('-')[2]}",
-        "due_at_ms": None if span_ms is None else opened_ms + span_ms,
-        "form": _form(model.form, subject), "fields": None, "requester": None, "level": 0, "wake_at_ms": None,
-        "delivered_at_ms": None,
+        "due_at_ms": _shifted(model, model.due_at_ms, opened_ms),
+        "form": _form(model.form, subject), "fields": None, "requester": None, "level": 0,
+        "terms": terms.text(), "wake_at_ms": terms.wake_ms(0), "delivered_at_ms": None,
     }  # fmt: skip
     return model._replace(**fresh, **later)
+
+
+def _moved(model: ReviewRow, opened_ms: int) -> Terms:
+    """Return the terms of a review for one that is opened at another moment."""
+    terms = terms_of(model.terms)
+    steps = [
+        Step(_shifted(model, step.at_ms, opened_ms) or opened_ms, step.to)
+        for step in terms.escalate
+    ]
+    expire = terms.expire
+    if expire is not None:
+        at_ms = _shifted(model, expire.at_ms, opened_ms) or opened_ms
+        expire = Expires(at_ms, expire.verdict)
+    return replace(terms, escalate=tuple(steps), expire=expire)
+
+
+def _shifted(model: ReviewRow, at_ms: int | None, opened_ms: int) -> int | None:
+    """Return the moment that is as far, in working time, from another opening."""
+    if at_ms is None:
+        return None
+    text = terms_of(model.terms).hours
+    if text is None:
+        return opened_ms + at_ms - model.opened_at_ms
+    hours = hours_of(text)
+    return hours.after_ms(opened_ms, hours.between_ms(model.opened_at_ms, at_ms))
 
 
 def _form(text: str | None, subject: Mapping[str, Any]) -> str | None:

@@ -34,6 +34,7 @@ from opsrail.web.outcomes import Outcomes
 from opsrail.web.people import People
 from opsrail.web.points import Points
 from opsrail.web.processes import Processes
+from opsrail.web.quality import QualityDoor
 from opsrail.web.replays import Replays
 from opsrail.web.reviews import Reviews
 from opsrail.web.rollouts import WatchDoor
@@ -62,6 +63,7 @@ TRADES: tuple[Callable[[Door], Trade], ...] = (
     Reviews,
     Rulings,
     ControlsDoor,
+    QualityDoor,
     Outcomes,
     ModelsDoor,
     ChangesDoor,

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from starlette.requests import Request
 from starlette.responses import Response
 
+from opsrail.access.roles import EVERYWHERE
 from opsrail.clock import rfc3339
 from opsrail.review.controls import MOST_ROWS, Given, control_record
 from opsrail.values.reviews import ControlRow
@@ -22,14 +23,16 @@ from opsrail.web.door import (
     actor_of,
     answer,
     id_parameter,
+    permit,
 )
 from opsrail.web.reading import LIMIT, PAGE_COUNT, body_of, model_of, query_of
-from opsrail.web.reviews import QUEUE
 
+MANAGES = "reviews.manage"
+QUEUE = re.compile(r"[\x20-\x7e]{1,100}")
 ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 CONTROL_ID = id_parameter("control_id", ID.pattern, "Id of a control case.")
 QUEUE_PARAMETER = Parameter(
-    "queue", "query", {"type": "string", "pattern": f"^{QUEUE.pattern}$"}, "Only of this queue."
+    "queue", "query", {"type": "string", "pattern": "^[ -~]{1,100}$"}, "Only of this queue."
 )
 AFTER = Parameter(
     "after",
@@ -104,19 +107,23 @@ class ControlsDoor:
             Operation(
                 "GET", path, "controls", "List control cases.", self.list,
                 {200: Answer("Control cases by id.", ControlsShape)}, parameters=(QUEUE_PARAMETER, AFTER, LIMIT_PARAMETER),
+                permission=MANAGES,
             ),
             Operation(
                 "POST", path, "add_controls", "Add control cases, all or none.", self.add,
                 {200: Answer("What was added.", AddedShape)}, body=GivenControls, errors=(409,),
+                permission=MANAGES,
             ),
             Operation(
                 "POST", f"{path}/{{control_id}}/remove", "remove_control", "Take a control case out.", self.remove,
                 {200: Answer("The control case that is gone.", ControlShape)}, parameters=(CONTROL_ID,), errors=(404, 409),
+                permission=MANAGES,
             ),
         ]  # fmt: skip
 
     async def list(self, request: Request) -> Response:
         """Answer with control cases."""
+        permit(request, MANAGES, EVERYWHERE)
         query = query_of(request, queue=QUEUE, after=ID, limit=LIMIT)
         rows = await self._door.app.controls.listed(
             query.get("queue"),
@@ -127,6 +134,7 @@ class ControlsDoor:
 
     async def add(self, request: Request) -> Response:
         """Add control cases."""
+        permit(request, MANAGES, EVERYWHERE)
         query_of(request)
         body = model_of(GivenControls, await body_of(request, self._door.body_bytes))
         given = [Given(f"controls.{at}", one.model_dump()) for at, one in enumerate(body.controls)]
@@ -135,6 +143,7 @@ class ControlsDoor:
 
     async def remove(self, request: Request) -> Response:
         """Take one out."""
+        permit(request, MANAGES, EVERYWHERE)
         query_of(request)
         control_id = request.path_params["control_id"]
         return answer(told(await self._door.app.controls.remove(control_id, by=actor_of(request))))

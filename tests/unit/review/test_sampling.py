@@ -11,13 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from opsrail import Audit, Band, DecisionPoint, Policy
-from opsrail.cli.reviews import review_record as printed
+from opsrail import Audit, Band, DecisionPoint, Policy, Queue
 from opsrail.clock import MANUAL_START_MS, ManualClock
 from opsrail.errors import InvalidInput
 from opsrail.ledger.chain import WriterChain
 from opsrail.review.desk import Desk
 from opsrail.review.sampling import PAGE_COUNT, Sampler, first_id, moment_of
+from opsrail.review.showing import event_record, record_of
+from opsrail.review.terms import Expires, Step, Terms, terms_of
 from opsrail.review.unasked import is_drawn
 from opsrail.store.memory import MemoryStore
 from opsrail.values.cases import InboxRow
@@ -25,7 +26,6 @@ from opsrail.values.ledger import LedgerEntryRow
 from opsrail.values.outcomes import OutcomeRow
 from opsrail.values.reviews import ControlRow, Purpose, ReviewRow
 from opsrail.values.rows import Insert, equals
-from opsrail.web.reviews import review_record
 from tests.support.decided import id_at
 from tests.support.sampled import (
     QUEUE,
@@ -218,37 +218,67 @@ def shape(value: object) -> object:
     return type(value).__name__
 
 
-MACHINE = ("verdict",)
-
-
 @pytest.mark.parametrize("kind", ["spot check", "control case"])
 async def test_what_a_reviewer_gets_of_a_blind_queue_does_not_tell_why_they_are_asked(
     bench: Bench, kind: str
 ) -> None:
     case, spot_check, control = await mixed(bench)
     other = spot_check if kind == "spot check" else control
-    for record in (review_record, printed):
-        one, two = record(case), record(other)
-        for each in (one, two):
-            if "subject" in each:
-                each["subject"]["decision"] = {
-                    key: value
-                    for key, value in each["subject"]["decision"].items()
-                    if key not in MACHINE
-                }
-        assert shape(one) == shape(two)
-        assert list(one) == list(two)
+    one, two = (record_of(row, sees=False, now_ms=0, viewer="user:ann") for row in (case, other))
+    events = [await bench.desk.history(row.id, viewer="user:ann") for row in (spot_check, control)]
+    about = two["subject"]["decision"]
+
+    assert shape(one) == shape(two)
+    assert list(one) == list(two)
+    assert [[event_record(event)["kind"] for event in some] for some in events] == [["opened"]] * 2
     assert (other.priority, other.skills, other.eyes, other.blind) == (3, "german", 1, True)
     assert (other.due_at_ms or 0) - other.opened_at_ms == 3_600_000
     assert other.requester is None
-    shown = review_record(other)
-    about = shown["subject"]["decision"]
-    assert shown["id"] == f"{shown['case_id']}-1" == f"{about['case_id']}-1"
-    assert about["id"] == shown["decision_id"] != shown["case_id"]
+    assert two["id"] == f"{two['case_id']}-1" == f"{about['case_id']}-1"
+    assert about["id"] == two["decision_id"] != two["case_id"]
     assert 0 < other.opened_at_ms - about["at_ms"] < 1_500
-    assert abs(moment_of(shown["case_id"]) - other.opened_at_ms) < 1_500
-    assert {"purpose", "truth", "labels", "salt"}.isdisjoint(shown)
-    assert {"purpose", "truth", "labels", "salt"}.isdisjoint(printed(other))
+    assert abs(moment_of(two["case_id"]) - other.opened_at_ms) < 1_500
+    assert {"purpose", "truth", "labels", "salt"}.isdisjoint(two)
+
+
+async def test_terms_move_along_with_the_opening_in_working_time(bench: Bench) -> None:
+    terms = Terms(
+        ("approve", "decline"), hours="Mon-Fri 08:00-18:00 Europe/Berlin", escalate=(Step(START_MS + 7_200_000, "chief"),),
+        expire=Expires(START_MS + 8 * 3_600_000, "decline"),
+    )  # fmt: skip
+    sampler = bench.sampler()
+    await turned(sampler)
+    at_ms = await bench.wait(86_400 * 2)  # Saturday
+    model = asked(
+        START_MS, 1, terms=terms.text(), opened_at_ms=START_MS, wake_at_ms=START_MS + 7_200_000
+    )
+    await put(bench.store, [model, decided(at_ms, 1)])
+    await bench.wait(86_400)
+    await turned(sampler)
+    (row,) = await audits(bench.store)
+    moved = terms_of(row.terms)
+
+    assert (moved.verdicts, moved.hours) == (terms.verdicts, terms.hours)
+    monday_ms = START_MS + 4 * 86_400_000 - 2 * 3_600_000  # 08:00 in Berlin
+    assert row.wake_at_ms == moved.escalate[0].at_ms == monday_ms + 7_200_000
+    assert moved.expire == Expires(monday_ms + 8 * 3_600_000, "decline")
+
+
+async def test_before_any_case_asked_a_spot_check_is_as_the_queue_is_declared(bench: Bench) -> None:
+    queue = Queue(QUEUE, verdicts=("approve", "decline"), due="2h", blind=True, skills=("german",))
+    sampler = Sampler(bench.store, bench.clock, [plan(1.0)._replace(queue=queue)], late_ms=0)
+    await turned(sampler)
+    at_ms = await bench.wait()
+    await put(bench.store, [decided(at_ms, 1)])
+    await turned(sampler)
+    (row,) = await audits(bench.store)
+
+    assert (row.blind, row.skills, (row.due_at_ms or 0) - row.opened_at_ms) == (
+        True,
+        "german",
+        7_200_000,
+    )
+    assert terms_of(row.terms).verdicts == ("approve", "decline")
 
 
 async def test_in_a_queue_that_is_not_blind_a_spot_check_says_nothing_of_the_machine(

@@ -1,0 +1,105 @@
+"""Reads what people ruled out of a store, for figures of quality: `await quality(store, since_ms=...)`.
+
+It reads rulings by the moment they were given, page by page: nothing is counted over a whole table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+
+import orjson
+
+from opsrail.errors import Fault, InvalidInput
+from opsrail.lab.quality import Quality, Ruled, quality_of
+from opsrail.ports import Store
+from opsrail.review.ruled import EXPIRY, in_parts, ratio_of, ruled_pages, said_by
+from opsrail.values.decisions import DecisionRow
+from opsrail.values.reviews import UNRULED_STATES, Purpose, ReviewRow, RulingRow
+from opsrail.values.rows import Where, equals
+
+MOST_WAITING = 100_000
+
+
+async def quality(
+    store: Store,
+    *,
+    since_ms: int,
+    until_ms: int,
+    queue: str | None = None,
+    automations: Collection[str] | None = None,
+    most: int | None = None,
+) -> Quality:
+    """Return how well people and the machine decided in a span of time.
+
+    Args:
+        since_ms, until_ms: The span in which people ruled, epoch ms.
+        queue: Only this desk's.
+        automations: Only reviews of these; None: all.
+        most: Reviews that may be looked at; None: any number.
+
+    Raises:
+        InvalidInput: there are more than `most`. Terminal: ask for a shorter span.
+    """
+    where = () if queue is None else equals(queue=queue)
+    if automations is not None:
+        where = (*where, Where("automation", "in", tuple(sorted(automations)) or ("",)))
+    found: list[Ruled] = []
+    looked_at = 0
+    async for page in ruled_pages(store, since_ms, until_ms, *where):
+        looked_at += len(page)
+        if most is not None and looked_at > most:
+            fault = Fault(
+                "days", f"more than {most:,} rulings; ask for fewer days, or use the command"
+            )
+            raise InvalidInput("this is too much for one request", [fault])
+        found += await ruled(store, page)
+    waiting = await store.count(
+        ReviewRow, Where("state", "in", UNRULED_STATES), *where, by=("queue", "opened_at_ms")
+    )
+    ages = [
+        (str(name), max(0, until_ms - opened_ms) / 1000)
+        for (name, opened_ms), count in waiting.items()
+        for _ in range(min(count, MOST_WAITING))
+    ]
+    return quality_of(found, ages, since_ms=since_ms, until_ms=until_ms, queue=queue)
+
+
+async def ruled(store: Store, reviews: Sequence[ReviewRow]) -> list[Ruled]:
+    """Return what each person ruled on reviews, with what the machine had said."""
+    ids = [row.id for row in reviews]
+    decisions = await in_parts(
+        store,
+        DecisionRow,
+        "id",
+        [row.decision_id for row in reviews if row.decision_id is not None],
+    )
+    spoken = {row.id: said_by(row) for row in decisions}
+    by_review: dict[str, list[RulingRow]] = {}
+    for one in await in_parts(store, RulingRow, "review_id", ids):
+        by_review.setdefault(one.review_id, []).append(one)
+    found: list[Ruled] = []
+    for row in reviews:
+        said = spoken.get(row.decision_id or "")
+        found += _of_review(row, by_review.get(row.id, []), said)
+    return found
+
+
+def _of_review(row: ReviewRow, rulings: Sequence[RulingRow], said: str | None) -> Iterator[Ruled]:
+    """Yield what each person ruled; where nobody is told of one by one, what the review itself says."""
+    kept = {} if row.labels is None else orjson.loads(row.labels)
+    item = str(kept.get("control") or row.id)
+    whole = Ruled(
+        item, row.queue, row.ruled_by or "", row.ruling or "", row.ruled_at_ms or 0,
+        truth=row.truth if row.purpose == Purpose.CONTROL else None, said=said, ratio=ratio_of(row),
+        held_s=None if row.claimed_at_ms is None else ((row.ruled_at_ms or 0) - row.claimed_at_ms) / 1000,
+        waited_s=((row.ruled_at_ms or 0) - row.opened_at_ms) / 1000,
+    )  # fmt: skip
+    if row.ruled_by == EXPIRY:
+        return
+    spoken = [one for one in rulings if one.verdict]
+    for one in spoken:
+        yield whole._replace(
+            by=one.by, verdict=one.verdict, first=one.first, held_s=one.held_s, at_ms=one.at_ms
+        )
+    if not spoken:
+        yield whole
