@@ -246,6 +246,11 @@ def rfc3339(moment_ms: int) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment_ms % 1000:03d}Z"
 
 
+def datetime_of(moment_ms: int) -> datetime:
+    """Return epoch milliseconds as an aware moment in UTC."""
+    return datetime.fromtimestamp(moment_ms / 1000, UTC)
+
+
 def epoch_ms(text: str, place: str = "moment") -> int:
     """Return the moment that a text names as epoch milliseconds; without an offset it is UTC.
 

@@ -34,6 +34,8 @@ POINTS = (
     "review.after_delivery",  # with its case, the loop does not know yet
     "sampling.before_open",  # spot checks or control cases are drawn, not durable
     "sampling.after_open",  # they and the cursor are durable, memory does not know yet
+    "notice.before_send",  # a notice is taken, not sent
+    "notice.after_send",  # sent, its row not marked
     "outbox.before_send",  # an action is taken from the outbox, not sent
     "outbox.after_send",  # sent, its row not marked
     "outbox.after_mark",  # marked as sent

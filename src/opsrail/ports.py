@@ -19,6 +19,7 @@ from opsrail.values.explanations import Contributions, ModelCells
 from opsrail.values.features import OutsideValue
 from opsrail.values.ledger import ChainRow
 from opsrail.values.models import ModelVersion, Score
+from opsrail.values.notices import Notice
 from opsrail.values.rows import Append, R, Value, Where, Write
 
 
@@ -26,7 +27,6 @@ class Finding(NamedTuple):
     """One thing a self-check found.
 
     Attributes:
-        name: What was looked at, e.g. `sqlite.synchronous`.
         level: `ok`, `warn` (works, promises less) or `fail` (promises cannot be kept: refused at start).
         message: What is and what should be.
     """
@@ -46,11 +46,9 @@ class Store(Protocol):
             SchemaMismatch: the database is newer than this opsrail. Terminal; nothing was changed.
             StoreUnavailable: it cannot be reached.
         """
-        ...
 
     async def close(self) -> None:
         """Finish commits under way, refuse new ones, release everything."""
-        ...
 
     async def commit(self, writes: Sequence[Write]) -> None:
         """Make all writes durable, whole, in order; many callers share one fsync.
@@ -62,11 +60,9 @@ class Store(Protocol):
             Fenced: a Require with refusal `fenced` does not hold.
             StoreUnavailable: not written, or (server lost mid-commit) not known to be written.
         """
-        ...
 
     async def get(self, table: type[R], *key: Value) -> R | None:
         """Return the row with that primary key."""
-        ...
 
     async def select(
         self,
@@ -77,7 +73,6 @@ class Store(Protocol):
         limit: int = 1000,
     ) -> list[R]:
         """Return rows that meet all conditions, ordered by the columns (default: primary key), at most `limit`."""
-        ...
 
     async def columns(
         self,
@@ -99,13 +94,11 @@ class Store(Protocol):
             descending: From the last key to the first.
             limit: Rows, at most.
         """
-        ...
 
     async def count(
         self, table: type[tuple[Any, ...]], *where: Where, by: Sequence[str] = ()
     ) -> dict[tuple[Any, ...], int]:
         """Return the number of rows for each combination of the `by` columns; `{(): n}` without."""
-        ...
 
     async def take(
         self,
@@ -124,22 +117,18 @@ class Store(Protocol):
             set: Columns to overwrite.
             add: Columns to add a number to.
         """
-        ...
 
     async def now_ms(self) -> int:
         """Return the database's clock, epoch ms: the one clock that leases of several processes share."""
-        ...
 
     def changed(self, table: type[tuple[Any, ...]]) -> asyncio.Event:
         """Return the event that is set after a commit added or changed rows there, also (soon) by another process.
 
         One waiter clears it, then reads. A missed event is bounded by the waiter's own poll.
         """
-        ...
 
     async def check(self) -> list[Finding]:
         """Return how durable this database really is (fsync settings, file system, free space, version)."""
-        ...
 
 
 class RowReader(Protocol):
@@ -147,7 +136,6 @@ class RowReader(Protocol):
 
     async def get(self, table: type[R], *key: Value) -> R | None:
         """Return the row with that primary key. Raises StoreUnavailable."""
-        ...
 
 
 class EntryChain(Protocol):
@@ -159,15 +147,12 @@ class EntryChain(Protocol):
         One call a transaction: besides a row an entry there is one that tells the sequencer of the batch. Empty for
             no entries.
         """
-        ...
 
     def advance(self, rows: Sequence[ChainRow]) -> None:
         """Move the head past rows that are committed: the whole list that `link` returned."""
-        ...
 
     def renew(self) -> None:
         """Start a fresh chain: it is not known whether the last rows were committed."""
-        ...
 
 
 class LoadedModel(Protocol):
@@ -383,6 +368,18 @@ class ModelExchange(Protocol):
         self, name: OutsideName, version: ModelVersion, artifact: bytes, by: str
     ) -> Published:
         """Write a version under that name; the same artifact is not written twice. Raises ArtifactRefused: it holds none."""
+        ...
+
+    async def close(self) -> None:
+        """Close its connections."""
+        ...
+
+
+class Notifier(Protocol):
+    """Tells a person or another system."""
+
+    async def send(self, notice: Notice, address: str) -> None:
+        """Send it, maybe again under the same id. Raises Unavailable: try again; Terminal: never."""
         ...
 
     async def close(self) -> None:

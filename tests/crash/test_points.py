@@ -29,6 +29,8 @@ DRIVEN_ELSEWHERE = {
     "retention.expired": "tests/unit/decide/test_idempotency.py",
     "sampling.before_open": "tests/integration/review/test_sampling.py",
     "sampling.after_open": "tests/integration/review/test_sampling.py",
+    "notice.before_send": "tests/integration/notices/test_sending.py",
+    "notice.after_send": "tests/integration/notices/test_sending.py",
     "guard.before_keep": "tests/crash/test_guard.py",
     "guard.after_keep": "tests/crash/test_guard.py",
     "guard.before_act": "tests/crash/test_guard.py",

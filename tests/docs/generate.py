@@ -9,10 +9,11 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from opsrail import errors
-from opsrail.config import PREFIX, Config, PoolConfig
+from opsrail.config import PREFIX, ChannelConfig, Config, PoolConfig
 from opsrail.registry.change import diagram
 from opsrail.web.problems import status_of
 
+BY_NAME = {"pools": PoolConfig, "channels": ChannelConfig}
 DOCS = Path(__file__).parents[2] / "docs"
 
 
@@ -27,8 +28,8 @@ def settings() -> str:
     ]
     for trade, part in Config.model_fields.items():
         model = part.annotation
-        if trade == "pools":  # a table for each pool
-            trade, model = "pools.NAME", PoolConfig
+        if trade in BY_NAME:  # a table for each of them
+            trade, model = f"{trade}.NAME", BY_NAME[trade]
         assert isinstance(model, type)
         assert issubclass(model, BaseModel)
         lines += ["", f"## [{trade}]", f"{inspect.getdoc(model)}", ""]

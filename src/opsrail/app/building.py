@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from opsrail import faults
+from opsrail.app.notified import announced
 from opsrail.app.wired import NOTHING, App
 from opsrail.cases.loader import Definitions
 from opsrail.clock import Clock, SystemClock
@@ -47,6 +48,7 @@ def build(
     store, alone = open_store(
         config.store.url, data / DATABASE, WriterChain(clock), clock, exclusive=runs
     )
+    store = announced(store, clock, config)
     signer = load_or_create_signer(data / KEY_FILE, clock, config.ledger.origin)
     app = App(
         config, definitions, store, signer, clock, anchor=Anchor(data / ANCHOR_FILE), alone=alone

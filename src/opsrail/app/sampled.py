@@ -25,6 +25,11 @@ def sampler_of(config: Config, definitions: Definitions, store: Store, clock: Cl
     ]
     reviews = config.reviews
     return Sampler(
-        store, clock, plans, reviews.controls,
-        uses=reviews.control_uses, poll_s=reviews.poll_s, late_ms=config.watch.late_ms,
+        store,
+        clock,
+        plans,
+        reviews.controls,
+        uses=reviews.control_uses,
+        poll_s=reviews.poll_s,
+        late_ms=config.watch.late_ms,
     )

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from opsrail.access.access import Access
+from opsrail.app.notified import loops_of
 from opsrail.app.pools import pools_of, runtime_options, shadow_pools
 from opsrail.app.sampled import sampler_of
 from opsrail.app.sources import sources_of
@@ -49,6 +50,7 @@ from opsrail.jobs.jobs import Jobs
 from opsrail.ledger.anchor import Anchor, check_anchored
 from opsrail.ledger.keys import Signer
 from opsrail.ledger.sequencer import Sequencer
+from opsrail.notices.sending import Notices
 from opsrail.ports import ModelRuntime, Store
 from opsrail.registry.card_book import CardBook
 from opsrail.registry.changes import Changes
@@ -122,8 +124,8 @@ class App:
         declared, most = declared_of(definitions.points), config.changes.direct_up_to
         self.changes = Changes(store, self.registry, self.clock, declared, direct_up_to=most)
         self.rollouts = Rollouts(store, self.registry, self.clock)
-        self.alarms = Alarms(store, self.clock)
-        self.guarantees = Guarantees(store, self.clock)
+        self.alarms, self.guarantees = Alarms(store, self.clock), Guarantees(store, self.clock)
+        self.notices = Notices(store, self.clock)
         self.sampler = sampler_of(config, definitions, store, self.clock)
         self._wire_cases(config.cases, strict=strict)
 
@@ -304,8 +306,7 @@ class App:
             loops["jobs"] = self.jobs.run
         if any(pool.devices > pool.warm for pool in self.config.pools.values()):
             loops["prewarming"] = Prewarming(self.registry.pools, self.clock).run
-        if self.sampler.has_work:
-            loops["sampling"] = self.sampler.run
+        loops |= loops_of(self.config, self.sampler, self.store, self.clock)
         for name, loop in loops.items():
             self._start(name, loop)
         self.is_running = True

@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "demo": ("opsrail.cli.demo:demo", "Show the whole loop on this machine."),
     "cases": ("opsrail.cli.cases:cases", "List, show, retry, cancel and wait for cases."),
     "reviews": ("opsrail.cli.reviews_deeds:reviews", "Rule on what waits for a person."),
+    "notices": ("opsrail.cli.notices:notices", "See what was sent to people, and send again."),
     "actions": ("opsrail.cli.actions:actions", "See, retry, stop and resume what goes out."),
     "decisions": ("opsrail.cli.decisions:decisions", "Show and explain recorded decisions."),
     "outcomes": ("opsrail.cli.outcomes:outcomes", "Say what turned out true of decisions."),

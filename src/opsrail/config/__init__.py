@@ -2,11 +2,13 @@
 
 from opsrail.config.parts import AccessConfig as AccessConfig
 from opsrail.config.parts import CasesConfig as CasesConfig
+from opsrail.config.parts import ChannelConfig as ChannelConfig
 from opsrail.config.parts import Config as Config
 from opsrail.config.parts import DecideConfig as DecideConfig
 from opsrail.config.parts import DocumentsConfig as DocumentsConfig
 from opsrail.config.parts import LedgerConfig as LedgerConfig
 from opsrail.config.parts import ModelsConfig as ModelsConfig
+from opsrail.config.parts import NotifyConfig as NotifyConfig
 from opsrail.config.parts import Part as Part
 from opsrail.config.parts import PoolConfig as PoolConfig
 from opsrail.config.parts import ReviewsConfig as ReviewsConfig

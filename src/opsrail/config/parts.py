@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from opsrail.config.notify import ChannelConfig as ChannelConfig
+from opsrail.config.notify import NotifyConfig as NotifyConfig
+from opsrail.config.part import Part as Part
 
 POOL_NAME = "^[a-z][a-z0-9-]{0,62}$"
-
-
-class Part(BaseModel):
-    """One trade's settings: frozen, unknown keys refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class StoreConfig(Part):
@@ -364,6 +362,10 @@ class Config(Part):
     access: AccessConfig = AccessConfig()
     watch: WatchConfig = WatchConfig()
     reviews: ReviewsConfig = ReviewsConfig()
+    notify: NotifyConfig = NotifyConfig()
+    channels: Mapping[Annotated[str, Field(pattern=POOL_NAME)], ChannelConfig] = Field(
+        default_factory=dict
+    )
     documents: DocumentsConfig = DocumentsConfig()
     web: WebConfig = WebConfig()
 

@@ -124,6 +124,7 @@ class OutsideHttp:
         params: Mapping[str, str] | None = None,
         json: Any = None,
         content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Answer:
         """Return what the server answers, whatever its status but for redirects.
 
@@ -131,6 +132,7 @@ class OutsideHttp:
             path: From its root, quoted here.
             wait_s: For the whole of it.
             most_bytes: Of the body.
+            headers: Beyond those that every request has.
 
         Raises:
             Unavailable: it cannot be reached, was too slow, sent too much or wanted to lead elsewhere.
@@ -138,7 +140,7 @@ class OutsideHttp:
         try:
             async with asyncio.timeout(wait_s):
                 return await self._exchanged(
-                    method, path, wait_s, most_bytes, params, json, content
+                    method, path, wait_s, most_bytes, params, json, content, headers
                 )
         except (TimeoutError, httpx.TimeoutException) as late:
             raise Unavailable(f"{self.name} gave no answer in {wait_s:g} s") from late
@@ -161,13 +163,14 @@ class OutsideHttp:
         params: Mapping[str, str] | None,
         json: Any,
         content: bytes | None,
+        more: Mapping[str, str] | None,
     ) -> Answer:
         server = self.server
         address = self._address = self._address or await self._resolved()
         url = httpx.URL(
             scheme=server.scheme, host=address, port=server.port, path=server.path + quote(path)
         )
-        headers = dict(self._headers)
+        headers = {**self._headers, **(more or {})}
         if json is not None:
             content, headers["content-type"] = orjson.dumps(json), "application/json"
         if self._client is None:

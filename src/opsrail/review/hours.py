@@ -65,6 +65,15 @@ class Hours:
             total += max(0, min(closes_ms, end_ms) - max(opens_ms, start_ms))
         return total
 
+    def closes_ms(self, at_ms: int) -> int | None:
+        """Return when the stretch that a moment lies in ends, epoch ms; None: it lies in none."""
+        for opens_ms, closes_ms in self._intervals(at_ms):
+            if opens_ms > at_ms:
+                return None
+            if at_ms < closes_ms:
+                return closes_ms
+        return None
+
     def _intervals(self, start_ms: int) -> Iterator[tuple[int, int]]:
         """Yield stretches as epoch ms, in order and without overlap, from the one that `start_ms` is in or before."""
         zone = zone_of(self.zone)

@@ -194,7 +194,7 @@ class Moving(Holding):
             "commitment": record_commitment(row.salt, reason.encode()),
             "verdict": verdict,
         }
-        event = event_of(after, "expired", None, {"verdict": verdict}, now_ms)
+        event = event_of(after, "expired", None, {"queue": row.queue, "verdict": verdict}, now_ms)
         noted = entry("review.expired", row.id, now_ms, fields)
         effects = sent(after, self._clock, now_ms)
         return await self._change(row, change, Insert(event), noted, *effects)

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Sequence
 import orjson
 
 from opsrail.ports import Store
-from opsrail.review.ruling import EXPIRY as EXPIRY
 from opsrail.values.decisions import DecisionRow
+from opsrail.values.reviews import EXPIRY as EXPIRY
 from opsrail.values.reviews import ReviewRow, ReviewState
 from opsrail.values.rows import R, Where, equals
 

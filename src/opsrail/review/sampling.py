@@ -109,6 +109,8 @@ class Sampler:
 
     async def run(self) -> None:
         """Take turns for ever; nothing that goes wrong ends this."""
+        for queue in sorted({plan.audit.queue for plan in self._plans if not plan.queue.blind}):
+            log.warning("queue %s is not blind: reviewers can tell its spot checks", queue)
         while True:
             await self.turn()
             await self._clock.sleep(self._poll_s)

@@ -38,7 +38,7 @@ from tests.support.sampled import (
     put,
     turned,
 )
-from tests.unit.review.test_desk import Time
+from tests.unit.review.conftest import Time
 from tests.unit.web.claims import Claim
 
 START_MS = MANUAL_START_MS

@@ -1,0 +1,73 @@
+"""Channels as settings name them."""
+
+from __future__ import annotations
+
+import pytest
+
+from opsrail.app.notified import announced, channels_of, sender_of
+from opsrail.clock import SystemClock
+from opsrail.config import ChannelConfig, Config, load
+from opsrail.errors import ConfigInvalid
+from opsrail.ledger.chain import WriterChain
+from opsrail.notices.announcing import Announcing
+from opsrail.store.memory import MemoryStore
+from opsrail.values.notices import KINDS, URGENT
+from tests.support.notified import SECRET
+
+CLOCK = SystemClock()
+
+
+def config_of(**channel: str) -> Config:
+    return Config(channels={"ops": ChannelConfig.model_validate(channel)})
+
+
+def test_a_channel_is_read_from_settings_and_environment() -> None:
+    environ = {
+        "OPSRAIL_CHANNELS__OPS__URL": "https://example.org/hook",
+        "OPSRAIL_CHANNELS__OPS__QUEUES": "claims-desk, other",
+        "OPSRAIL_CHANNELS__OPS__QUIET": "22:00-07:00 Europe/Berlin",
+        "OPSRAIL_CHANNELS__OPS__URGENT": "none",
+        "OPSRAIL_NOTIFY__SOON_S": "60",
+    }
+    channel = channels_of(load(None, environ)[0])["ops"]
+
+    assert (channel.queues, channel.kinds, channel.urgent) == (("claims-desk", "other"), KINDS, ())
+    assert channel.soon_ms == 60_000
+    assert channels_of(config_of(url="https://x.org"))["ops"].urgent == URGENT
+
+
+def test_without_channels_a_store_stays_as_it_is() -> None:
+    store = MemoryStore(WriterChain(CLOCK), clock=CLOCK)
+
+    assert announced(store, CLOCK, Config()) is store
+    assert isinstance(announced(store, CLOCK, config_of(url="https://x.org")), Announcing)
+
+
+@pytest.mark.parametrize(
+    ("channel", "place"),
+    [
+        ({"url": "https://x.org", "kinds": "review.open", "secret": SECRET}, "channels.ops.kinds"),
+        ({"url": "https://x.org", "quiet": "at night", "secret": SECRET}, "channels.ops.quiet"),
+        ({"url": "https://x.org"}, "channels.ops.secret"),
+        ({"url": "https://x.org", "secret": "whsec_aGk="}, "channels.ops.secret"),
+        ({"url": "http://x.org", "secret": SECRET}, "channels.ops"),
+        ({"kind": "slack", "url": "http://hooks.slack.com/x"}, "channels.ops"),
+        ({"kind": "mail", "host": "m", "sender": "nobody", "to": "a@b.org"}, "channels.ops.sender"),
+        ({"kind": "mail", "host": "m", "sender": "a@b.org", "to": "a@b.org", "tls": "none"}, "channels.ops.tls"),
+    ],
+)  # fmt: skip
+def test_a_channel_that_cannot_work_is_refused_with_its_place(
+    channel: dict[str, str], place: str
+) -> None:
+    store = MemoryStore(WriterChain(CLOCK), clock=CLOCK)
+    with pytest.raises(ConfigInvalid) as refused:
+        sender_of(config_of(**channel), store, CLOCK)
+
+    assert [fault.place for fault in refused.value.faults] == [place]
+    assert SECRET not in str(refused.value)
+
+
+@pytest.mark.parametrize("kind", ["mail", "slack", "webhook"])
+def test_a_channel_that_lacks_what_it_needs_is_refused(kind: str) -> None:
+    with pytest.raises(ValueError, match="needs"):
+        ChannelConfig.model_validate({"kind": kind})
