@@ -22,7 +22,7 @@ from opsrail.web.console.files import FOLDER
 from opsrail.web.door import Door
 from opsrail.web.routing import TEMPLATE
 from tests.browser.conftest import sign_in
-from tests.browser.crawl import START, Crawl, heading_faults
+from tests.browser.crawl import Crawl, heading_faults
 from tests.support.chromium import Watch
 from tests.support.hostile import PAYLOADS, harm_in
 from tests.support.hostile_installation import FILE, add_people, fill, prepare
@@ -58,8 +58,6 @@ class Walked:
 async def walked(
     browser: Browser, served: Served, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Walked]:
-    if START not in pages(tmp_path_factory.mktemp("looked-at")):
-        pytest.skip("the console has no first page")
     context = await browser.new_context(base_url=served.url, reduced_motion="reduce")
     watch, asked = Watch(served.url), set[str]()
     await watch.over(context)

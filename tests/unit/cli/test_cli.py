@@ -12,16 +12,21 @@ from opsrail.cli.render import moment, print_table, shown
 
 
 def commands() -> list[tuple[str, click.Command]]:
-    found: list[tuple[str, click.Command]] = []
     context = click.Context(door.opsrail, obj=Invocation())
+    found: list[tuple[str, click.Command]] = []
     for name in door.opsrail.list_commands(context):
         command = door.opsrail.get_command(context, name)
         assert command is not None
-        if isinstance(command, click.Group):
-            found += [(f"{name} {sub}", one) for sub, one in command.commands.items()]
-        else:
-            found.append((name, command))
+        found += leaves(name, command)
     return found
+
+
+def leaves(name: str, command: click.Command) -> list[tuple[str, click.Command]]:
+    if not isinstance(command, click.Group):
+        return [(name, command)]
+    return [
+        leaf for sub, one in command.commands.items() for leaf in leaves(f"{name} {sub}", one)
+    ]
 
 
 @pytest.mark.parametrize(
