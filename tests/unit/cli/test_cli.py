@@ -24,9 +24,7 @@ def commands() -> list[tuple[str, click.Command]]:
 def leaves(name: str, command: click.Command) -> list[tuple[str, click.Command]]:
     if not isinstance(command, click.Group):
         return [(name, command)]
-    return [
-        leaf for sub, one in command.commands.items() for leaf in leaves(f"{name} {sub}", one)
-    ]
+    return [leaf for sub, one in command.commands.items() for leaf in leaves(f"{name} {sub}", one)]
 
 
 @pytest.mark.parametrize(
