@@ -1,7 +1,7 @@
 """`make screenshots`: every page of the console with the demo's data, light and dark, at desktop and phone width.
 
-They go to `build/screenshots/`; four small ones go to `docs/images/` for the README. The demo's folder is kept beside them
-and used again; `--renew` makes it anew.
+They go to `build/screenshots/`; four small ones go to `docs/images/` for the README. The demo's folder is kept beside them,
+and each run serves a copy; `--renew` makes it anew.
 """
 
 from __future__ import annotations
@@ -31,7 +31,12 @@ WIDTHS: Mapping[str, tuple[int, int]] = {"desktop": (1280, 800), "phone": (390, 
 THEMES = ("light", "dark")
 WHO = "anna"
 DEMO_CASES, OPEN_CASES = 120, 60
-SCANS = sorted((EXAMPLE.parent / "data" / "receipts" / "images").glob("*.jpg"))[:3]
+RECEIPTS = EXAMPLE.parent / "data" / "receipts" / "images"
+SCANS = [RECEIPTS / f"{number}.jpg" for number in ("589", "468", "346")]
+"""Those that can be read in a small picture: cut close, not long."""
+IS_READY = """() => !document.querySelector('[aria-busy=true]')
+  && ![...document.querySelectorAll('[data-said]')].some(each => each.textContent.startsWith('Checking'))"""
+"""Whether a page has fetched what it fetches beside itself."""
 MOST_HIGH = 4_000
 """Pixels of a page that are shown, at most."""
 SHOWN = {
@@ -136,7 +141,7 @@ async def opened(
 async def shot(page: Page, address: str, path: Path) -> None:
     """Write a picture of a page."""
     await page.goto(address)
-    await page.wait_for_timeout(150)
+    await page.wait_for_function(IS_READY)
     width = (page.viewport_size or {"width": 1280})["width"]
     height = await page.evaluate("() => document.documentElement.scrollHeight")
     clip: FloatRect = {"x": 0, "y": 0, "width": width, "height": min(int(height), MOST_HIGH)}
@@ -181,7 +186,10 @@ def main() -> None:
     asked.out.mkdir(parents=True, exist_ok=True)
     if not folder.exists():
         demo(folder)
-    with serving(EXAMPLE, folder) as served:
+    shown = asked.out / "served"
+    shutil.rmtree(shown, ignore_errors=True)
+    shutil.copytree(folder, shown)
+    with serving(EXAMPLE, shown) as served:
         open_cases(served)
         faults = asyncio.run(taken(served, asked.out))
     missing = shrink(asked.out, asked.images)

@@ -152,7 +152,7 @@ class DecisionPages:
             title=f"Decision {row.id}, decided again",
             here="decisions",
             row=row,
-            told=await self._replayer.replay(row.id),
+            told=await self._replayer.replay_row(row),
             tone=tone,
         )
 

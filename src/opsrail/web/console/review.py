@@ -114,7 +114,7 @@ class ReviewPage:
         return self._pages.render(
             request,
             "review.html",
-            title=f"Review {row.id[-8:]} · {row.queue}",
+            title=f"Review {row.id} · {row.queue}",
             here="reviews",
             status=status,
             view=view,

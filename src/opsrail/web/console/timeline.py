@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import orjson
+
 from opsrail.cases.journal import LANE_CALLS
 from opsrail.cases.office import CaseView
 from opsrail.values.cases import FINAL_STATES, JournalRow, OutboxRow, OutboxState
@@ -219,11 +221,28 @@ def _reviewed(seq: int, row: ReviewRow, told: JournalRow | None, now_ms: int) ->
     return Line(seq, "review", row.queue, str(row.state), tuple(pieces), 0, said, row.id, is_open)
 
 
+def _in_words(response: str | None) -> str:
+    """Return what a system answered: names and values of a flat object, anything else as it came."""
+    if not response:
+        return ""
+    try:
+        told = orjson.loads(response)
+    except orjson.JSONDecodeError:
+        return response
+    if not isinstance(told, dict) or any(isinstance(each, dict | list) for each in told.values()):
+        return response
+    words = {True: "yes", False: "no", None: "none"}
+    return ", ".join(
+        f"{name} {words[value] if value is None or isinstance(value, bool) else value}"
+        for name, value in told.items()
+    )
+
+
 def _acted(seq: int, row: OutboxRow, now_ms: int) -> Line:
     is_open = row.state == OutboxState.DUE
     end_ms = row.sent_at_ms if row.sent_at_ms is not None else now_ms if is_open else row.due_at_ms
     pieces = (Piece("wait", row.created_at_ms, max(row.created_at_ms, end_ms)),)
-    said = row.response or row.last_error or ""
+    said = _in_words(row.response) or row.last_error or ""
     return Line(
         seq, "act", row.action, str(row.state), pieces, row.attempts, said, row.key, is_open
     )

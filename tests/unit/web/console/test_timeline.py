@@ -92,7 +92,7 @@ def test_an_action_tells_its_attempts_and_what_was_answered() -> None:
     assert (found.lines[0].state, found.lines[0].length_ms, found.lines[0].said) == (
         "sent",
         40,
-        '{"ok": true}',
+        "ok yes",
     )
     assert (failed.lines[0].state, failed.lines[0].attempts, failed.lines[0].said) == (
         "dead",

@@ -149,6 +149,10 @@
 
   document.documentElement.dataset.alive = "";
   localise(document);
+  // On a telephone the places are one line that moves sideways: the one we are at is in sight.
+  const places = document.querySelector(".top nav");
+  const current = places && places.querySelector("[aria-current]");
+  if (current) places.scrollLeft = current.offsetLeft - places.offsetLeft - (places.clientWidth - current.offsetWidth) / 2;
   document.querySelectorAll("[data-theme-switch]").forEach(themeSwitch);
   document.querySelectorAll("[data-live]").forEach(listen);
   document.querySelectorAll("[data-keys]").forEach((button) => {
