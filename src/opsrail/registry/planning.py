@@ -218,7 +218,12 @@ def _promotion_risks(wish: Wish, now: Now) -> Iterator[str]:
     if stage == "retired" and stood == Stage.LIVE:
         yield "No version is live then; requests go to the fallback."
     if now.guarantees and stage in ("live", "canary"):
-        yield f"{now.guarantees} guarantees stand that were found for another version."
+        stands = (
+            "1 guarantee stands that was"
+            if now.guarantees == 1
+            else f"{now.guarantees} guarantees stand that were"
+        )
+        yield f"{stands} found for another version."
     if now.version is not None and not now.version.card:
         yield f"{name}/{number} has no model card."
 

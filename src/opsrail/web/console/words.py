@@ -43,7 +43,7 @@ def number(value: float | None) -> str:
         return ABSENT
     if isinstance(value, int) or float(value).is_integer():
         return f"{int(value):,}"
-    return f"{value:,.4g}"
+    return f"{value:,.0f}" if 1_000 <= abs(value) < 1e15 else f"{value:,.4g}"
 
 
 def usd(value: float | None) -> str:

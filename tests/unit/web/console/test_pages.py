@@ -147,5 +147,9 @@ def test_any_plain_value_is_told(value: object, told: str) -> None:
 def test_moments_shares_numbers_and_money_are_told() -> None:
     assert words.utc(1_796_000_587_000) == "2026-11-30 01:03:07 UTC"
     assert (words.share(0.62), words.share(None)) == ("62.0%", ABSENT)
-    assert (words.number(1_234_567), words.number(0.03125)) == ("1,234,567", "0.03125")
+    assert [words.number(each) for each in (1_234_567, 0.03125, 23_951.4)] == [
+        "1,234,567",
+        "0.03125",
+        "23,951",
+    ]
     assert (words.usd(0), words.usd(12.5), words.usd(0.000123)) == ("$0.00", "$12.50", "$0.000123")
