@@ -75,11 +75,11 @@ OF_A_ROLLOUT = query(
 RULED = query(
     ReviewRow,
     (
-        Where("ruled_at_ms", ">", 99_000),
-        Where("ruled_at_ms", "<=", 99_900),
+        Where("delivered_at_ms", ">", 99_000),
+        Where("delivered_at_ms", "<=", 99_900),
         Where("state", "=", "ruled"),
     ),
-    ("ruled_at_ms",),
+    ("delivered_at_ms",),
     False,
     1000,
 )
@@ -139,7 +139,7 @@ FILL = {
     InboxRow: {"id": "'i' || (100000000 + n.i)", "case_id": CASE_ID},
     JournalRow: {"case_id": CASE_ID, "seq": "0"},
     DecisionRow: {"id": "'d' || (100000000 + n.i)", "point": "'fraud-risk'"},
-    ReviewRow: {"id": "'r' || (100000000 + n.i)", "case_id": CASE_ID, "state": "'ruled'", "ruled_at_ms": "n.i"},
+    ReviewRow: {"id": "'r' || (100000000 + n.i)", "case_id": CASE_ID, "state": "'ruled'", "delivered_at_ms": "n.i"},
     FeatureValueRow: {
         "id": "'v' || (100000000 + n.i)", "view": "'policyholder'", "number": "1", "entity": "'p' || (n.i % 1000)",
         "event_at_ms": "n.i", "written_at_ms": "n.i",

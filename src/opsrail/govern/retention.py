@@ -32,7 +32,7 @@ from opsrail.values.cases import (
 )
 from opsrail.values.decisions import DecisionRow
 from opsrail.values.outcomes import OutcomeRow
-from opsrail.values.reviews import ReviewEventRow, ReviewRow, RulingRow
+from opsrail.values.reviews import NoticeRow, ReviewEventRow, ReviewRow, RulingRow
 from opsrail.values.rows import Delete, Insert, Require, Update, Where, Write
 
 FLOOR_DAYS = 184
@@ -225,7 +225,7 @@ class Retention:
         return writes + [Delete(OutcomeRow, {"id": outcome}) for outcome in told]
 
     async def _reviews(self, ids: Sequence[str]) -> list[Write]:
-        """Return the writes that remove what people said of removed cases, what happened to their reviews, and spot checks.
+        """Return the writes that remove what people said of removed cases: rulings, events, notices, and spot checks.
 
         No case of theirs takes spot checks along: they are found by the decision.
         """
@@ -233,11 +233,13 @@ class Retention:
         decisions = [id for (id,) in await self._among(DecisionRow, "case_id", ids, "id")]
         found = await self._among(ReviewRow, "decision_id", decisions, "id", "case_id")
         checks = [id for id, case_id in found if case_id is None]
-        told = [
+        told: list[Write] = [
             Delete(table, {"review_id": id})
             for id in (*reviews, *checks)
             for table in (RulingRow, ReviewEventRow)
         ]
+        notices = await self._among(NoticeRow, "subject_id", [*reviews, *checks], "id")
+        told += [Delete(NoticeRow, {"id": id}) for (id,) in notices]
         return [*told, *(Delete(ReviewRow, {"id": id}) for id in checks)]
 
     async def _among(

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from opsrail.clock import Clock
 from opsrail.errors import Conflict, Fault, InvalidInput, NotFound, StaleWrite
@@ -14,6 +14,7 @@ from opsrail.ledger.entries import entry
 from opsrail.ports import Store
 from opsrail.review.unasked import ASKED, is_queue
 from opsrail.values.canonical import canonical
+from opsrail.values.decisions import Decision
 from opsrail.values.reviews import ControlRow
 from opsrail.values.rows import Delete, Insert, Require, Where, Write, equals
 
@@ -160,8 +161,20 @@ def _faults(one: Given) -> Iterator[Fault]:
             f"{one.place} subject",
             'say what is shown, as a review does: {"input": {...}, "decision": {...} or null, "show": null}',
         )
-    elif not isinstance(subject.get("decision"), dict | None):
+    elif not isinstance(record := subject.get("decision"), dict | None):
         yield Fault(f"{one.place} subject.decision", "is a decision's record, or null")
+    elif record is not None:
+        try:
+            Decision.from_record(spoken(record))
+        except InvalidInput as wrong:
+            yield from (
+                Fault(f"{one.place} subject.decision", fault.message) for fault in wrong.faults
+            )
+
+
+def spoken(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a decision's record that may have been taken from a blind review: what was hidden there says nothing."""
+    return {**record, "verdict": ASKED if record.get("verdict") is None else record["verdict"]}
 
 
 def _row(values: Mapping[str, Any], by: str, now_ms: int) -> ControlRow:
@@ -169,5 +182,7 @@ def _row(values: Mapping[str, Any], by: str, now_ms: int) -> ControlRow:
     subject = {name: values["subject"].get(name) for name in SUBJECT}
     content = canonical([values["queue"], subject, values["truth"]])
     control_id = f"control-{hashlib.sha256(content).hexdigest()[:20]}"
-    text = canonical(subject).decode()
+    if isinstance(subject["decision"], dict):
+        subject["decision"] = from_json(canonical(spoken(subject["decision"])))
+    text = to_json(subject).decode()  # people see an input in the order in which it was given
     return ControlRow(control_id, values["queue"], text, values["truth"], by, now_ms, 0)

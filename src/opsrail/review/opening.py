@@ -14,6 +14,7 @@ from opsrail.review.events import event_of
 from opsrail.review.forms import form_text
 from opsrail.review.labels import Sampled
 from opsrail.review.queue import Queue
+from opsrail.values.canonical import canonical
 from opsrail.values.cases import CaseRow
 from opsrail.values.decisions import Decision
 from opsrail.values.reviews import ReviewRow, ReviewState
@@ -132,8 +133,11 @@ def asked_about(decision: Decision) -> str | None:
 
 
 def shown_of(decision: Decision) -> dict[str, Any]:
-    """Return what the person sees of a decision: where people decide for themselves, nothing that was predicted."""
-    record = decision.record()
+    """Return what the person sees of a decision: where people decide for themselves, nothing that was predicted.
+
+    It is written as decisions are kept, so that order and numbers do not tell it from a spot check.
+    """
+    record: dict[str, Any] = from_json(canonical(decision.record()))
     if decision.autonomy == "observe":
         reasons = [each for each in record["reasons"] if each["source"] == "autonomy"]
         record |= {**dict.fromkeys(HIDDEN), "reasons": reasons, "unknown": [], "fallback": []}

@@ -199,6 +199,11 @@ def _alike(
     opened_ms: int,
 ) -> ReviewRow:
     """Return an open review as the queue's others are: as one of them is, or as the queue is declared."""
+    if model is not None:
+        subject = {
+            **subject,
+            "input": _in_order(subject["input"], from_json(model.subject)["input"]),
+        }
     fresh: dict[str, Any] = {
         **UNRULED, "case_id": None, "decision_id": None, "queue": queue.name, "subject": to_json(subject).decode(),
         "verdict": ASKED, "state": ReviewState.OPEN, "version": 0, "opened_at_ms": opened_ms,
@@ -215,6 +220,15 @@ def _alike(
         "terms": terms.text(), "wake_at_ms": terms.wake_ms(0), "delivered_at_ms": None,
     }  # fmt: skip
     return model._replace(**fresh, **later)
+
+
+def _in_order(value: Any, like: Any) -> Any:
+    """Return plain values with names in the order of others; those that the others lack come last."""
+    if not isinstance(value, dict) or not isinstance(like, dict):
+        return value
+    names = [name for name in like if name in value]
+    names += [name for name in value if name not in like]
+    return {name: _in_order(value[name], like.get(name)) for name in names}
 
 
 def _moved(model: ReviewRow, opened_ms: int) -> Terms:

@@ -119,6 +119,7 @@ INDEXES: Mapping[type[tuple[Any, ...]], tuple[Index, ...]] = {
         Index(("assignee", "state"), "assignee"),
         Index(("wake_at_ms",), "wake_at_ms"),
         Index(("ruled_at_ms",), "ruled_at_ms"),
+        Index(("delivered_at_ms",), "delivered_at_ms"),
     ),
     NoticeRow: (Index(("state", "due_at_ms")), Index(("subject_id",))),
     ControlRow: (Index(("queue", "used")),),

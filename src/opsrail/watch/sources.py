@@ -67,19 +67,22 @@ class Sources:
         return [Told(row, decisions[row.decision_id]) for row in ours if row.id in firsts], cursor
 
     async def rulings(self, after_ms: int, until_ms: int) -> tuple[list[ReviewRow], int]:
-        """Return rulings on decisions, by moment, and the moment up to which these are all."""
+        """Return rulings on decisions by the moment they went out, and the moment up to which these are all.
+
+        One that may still be taken back is not among them: what was counted cannot be uncounted.
+        """
         rows = await self._store.select(
             ReviewRow,
-            Where("ruled_at_ms", ">", after_ms),
-            Where("ruled_at_ms", "<=", until_ms),
+            Where("delivered_at_ms", ">", after_ms),
+            Where("delivered_at_ms", "<=", until_ms),
             *equals(state=ReviewState.RULED),
-            order=("ruled_at_ms",),
+            order=("delivered_at_ms",),
             limit=PAGE_COUNT,
         )
         last_ms = max(after_ms, until_ms)
         if len(rows) == PAGE_COUNT:  # some of the last moment may be missing: they come next time
-            last_ms = (rows[-1].ruled_at_ms or 0) - 1
-            rows = [row for row in rows if (row.ruled_at_ms or 0) <= last_ms]
+            last_ms = (rows[-1].delivered_at_ms or 0) - 1
+            rows = [row for row in rows if (row.delivered_at_ms or 0) <= last_ms]
         return [row for row in rows if row.decision_id is not None], last_ms
 
     async def shadows(

@@ -15,6 +15,7 @@ from opsrail.ledger.book import verify
 from opsrail.testing import Rehearsal
 from opsrail.values.cases import CaseRow, CaseState, JournalRow, KeyRow, OutboxRow
 from opsrail.values.outcomes import OutcomeRow
+from opsrail.values.reviews import NoticeRow, ReviewEventRow, ReviewRow, RulingRow
 from opsrail.values.rows import Insert
 from tests.support import history
 from tests.unit.cases.rehearsed import Order, Receipt, defined
@@ -80,6 +81,34 @@ def test_what_turned_out_of_its_decisions_goes_with_a_case_and_nothing_else_does
         left = do(rehearsal, store.select(OutcomeRow))
 
         assert [row.decision_id for row in left] == [alone.id]
+
+
+def test_what_people_said_of_a_case_goes_with_it_and_its_notices_too() -> None:
+    with Rehearsal(defined(run)) as rehearsal:
+        store, desk = rehearsal.app.store, rehearsal.app.desk
+        for amount in (1000, 2000):
+            rehearsal.submit("orders", {"amount": amount})
+        gone, stays = sorted(do(rehearsal, store.select(ReviewRow)))
+        do(rehearsal, desk.rule(gone.id, "approve", by="ann"))
+        rehearsal.advance("1m")
+        told = NoticeRow("", "mail", "a@b", "review.opened", "", "{}", "sent", 0, 0, None, 0, 0)
+        rows = [told._replace(id=one.id, subject_id=one.id) for one in (gone, stays)]
+        do(rehearsal, store.commit([Insert(row) for row in rows]))
+        rehearsal.advance("200d")
+        pruned = do(rehearsal, retention(rehearsal).prune(FLOOR_DAYS, by="ann"))
+        reviews, notices = (
+            do(rehearsal, store.select(ReviewRow)),
+            do(rehearsal, store.select(NoticeRow)),
+        )
+        events = do(rehearsal, store.select(ReviewEventRow))
+
+        assert pruned.cases == 1
+        assert do(rehearsal, store.select(RulingRow)) == []
+        assert {event.review_id for event in events} == {stays.id}
+        assert ([row.id for row in reviews], [row.id for row in notices]) == (
+            [stays.id],
+            [stays.id],
+        )
 
 
 def test_a_removed_key_makes_new_work_and_not_a_ghost() -> None:

@@ -108,7 +108,7 @@ class ReviewPage:
         row = whole.row
         permit(request, "reviews.read", row.automation)
         may_rule = grants_of(request).may("reviews.rule", row.automation)
-        given = (row, whole.rulings, whole.events, whole.entries, by, now_ms)
+        given = (row, whole.rulings, whole.events, by, now_ms)
         view = view_of(*given, may_rule=may_rule)
         fields, others = self._fields(view, faults, typed)
         return self._pages.render(

@@ -16,7 +16,6 @@ from opsrail.review.machine import Event, Standing, follows, standing_of
 from opsrail.review.reading import is_over
 from opsrail.review.ruling import escalated
 from opsrail.review.terms import terms_of
-from opsrail.values.cases import JournalRow
 from opsrail.values.decisions import Decision
 from opsrail.values.reviews import ReviewEventRow, ReviewRow, RulingRow
 
@@ -27,7 +26,6 @@ TAKEN_KEYS = frozenset("bcefjklmnpru?")
 """Keys that pages of reviews use for something else."""
 MOST_SHOWN = 200
 NO_ROLE = "You may look at it; your roles do not let you rule here."
-STEPS = {"step": "did", "review": "was reviewed at", "act": "ordered"}
 EVENTS = {
     "opened": "put to the queue",
     "claimed": "taken",
@@ -141,7 +139,6 @@ def view_of(
     row: ReviewRow,
     rulings: Sequence[RulingRow],
     events: Sequence[ReviewEventRow],
-    entries: Sequence[JournalRow],
     by: str,
     now_ms: int,
     *,
@@ -152,7 +149,6 @@ def view_of(
     Args:
         rulings: What people said of it.
         events: As far as this person may know them.
-        entries: Of the case's journal.
         by: Who looks, as records name them.
         may_rule: Whether their roles let them rule here at all.
     """
@@ -184,7 +180,7 @@ def view_of(
         escalates_to="" if why_not else str(escalated(row, terms).get("queue", "")),
         question="" if asked is None else str(from_json(asked.content).get("question", "")),
         may_answer=may_rule and asked is not None and asked.by != by,
-        history=tuple(_history(row, events, entries)),
+        history=tuple(_history(row, events)),
     )
 
 
@@ -287,15 +283,9 @@ def _machine(record: Any) -> Machine | None:
     )
 
 
-def _history(
-    row: ReviewRow, events: Sequence[ReviewEventRow], entries: Sequence[JournalRow]
-) -> Iterator[Happening]:
-    """Yield what happened, oldest first."""
-    found = [
-        Happening(each.at_ms, f"The case {STEPS[each.kind]} {each.name}")
-        for each in entries
-        if each.kind in STEPS
-    ]
+def _history(row: ReviewRow, events: Sequence[ReviewEventRow]) -> Iterator[Happening]:
+    """Yield what happened, oldest first; what the case did is on its own page, since a control case has none that did it."""
+    found: list[Happening] = []
     decision = from_json(row.subject).get("decision")
     if isinstance(decision, Mapping):
         found.append(Happening(decision["at_ms"], f"The case asked {decision['point']}"))

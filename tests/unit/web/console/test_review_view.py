@@ -52,7 +52,7 @@ HELD = {"state": "claimed", "assignee": "bob", "lease_until_ms": NOW_MS + 1}
 def test_why_a_person_may_not_rule_is_told(
     changed: dict[str, Any], rulings: list[RulingRow], told: str
 ) -> None:
-    view = view_of(review(**changed), rulings, (), (), "ann", NOW_MS)
+    view = view_of(review(**changed), rulings, (), "ann", NOW_MS)
 
     assert view.why_not.startswith(told)
     assert bool(view.why_not) == bool(told)
@@ -66,7 +66,7 @@ def test_why_a_person_may_not_rule_is_told(
 def test_a_blind_review_hides_what_policy_said_until_one_said_theirs(
     rulings: list[RulingRow], is_hidden: bool
 ) -> None:
-    view = view_of(review(blind=True), rulings, (), (), "ann", NOW_MS)
+    view = view_of(review(blind=True), rulings, (), "ann", NOW_MS)
 
     assert view.is_hidden == is_hidden
     assert any(choice.is_against for choice in view.choices) == (not is_hidden)
