@@ -14,10 +14,14 @@ from opsrail.lab.quality import Quality, Ruled, quality_of
 from opsrail.ports import Store
 from opsrail.review.ruled import EXPIRY, in_parts, ratio_of, ruled_pages, said_by
 from opsrail.values.decisions import DecisionRow
-from opsrail.values.reviews import UNRULED_STATES, Purpose, ReviewRow, RulingRow
+from opsrail.values.reviews import UNRULED_STATES, Purpose, ReviewRow, ReviewState, RulingRow
 from opsrail.values.rows import Where, equals
 
 MOST_WAITING = 100_000
+MOST_NEWEST = 500
+"""Reviews that a page looks at. Ours: their decisions and rulings are one read each."""
+MOST_SHOWN = 10_000
+"""Waiting reviews that a page looks at. Ours: 45 ms, as the page of queues."""
 
 
 async def quality(
@@ -62,6 +66,40 @@ async def quality(
         for _ in range(min(count, MOST_WAITING))
     ]
     return quality_of(found, ages, since_ms=since_ms, until_ms=until_ms, queue=queue)
+
+
+async def quality_of_newest(
+    store: Store,
+    *,
+    since_ms: int,
+    until_ms: int,
+    queue: str | None = None,
+    automations: Collection[str] | None = None,
+) -> tuple[Quality, bool]:
+    """Return the figures of the newest reviews that were ruled in a span of time, and whether there were more: four reads.
+
+    Args:
+        since_ms, until_ms, queue, automations: As of `quality`.
+    """
+    where = () if queue is None else equals(queue=queue)
+    if automations is not None:
+        where = (*where, Where("automation", "in", tuple(sorted(automations)) or ("",)))
+    newest = await store.select(
+        ReviewRow, Where("ruled_at_ms", ">=", since_ms), Where("ruled_at_ms", "<", until_ms),
+        *equals(state=ReviewState.RULED), *where,
+        order=("ruled_at_ms",), descending=True, limit=MOST_NEWEST + 1,
+    )  # fmt: skip
+    found = await ruled(store, newest[:MOST_NEWEST])
+    waits = Where("state", "in", UNRULED_STATES)
+    names, opened = await store.columns(
+        ReviewRow, ("queue", "opened_at_ms"), waits, *where, limit=MOST_SHOWN
+    )
+    ages = [
+        (str(name), max(0, until_ms - int(at_ms)) / 1000)
+        for name, at_ms in zip(names, opened, strict=True)
+    ]
+    figures = quality_of(found, ages, since_ms=since_ms, until_ms=until_ms, queue=queue)
+    return figures, len(newest) > MOST_NEWEST or len(names) == MOST_SHOWN
 
 
 async def ruled(store: Store, reviews: Sequence[ReviewRow]) -> list[Ruled]:

@@ -14,6 +14,7 @@ from opsrail.web.console.overview import OverviewPages
 from opsrail.web.console.pages import Pages
 from opsrail.web.console.people import PeoplePages
 from opsrail.web.console.review import ReviewPage
+from opsrail.web.console.review_quality import QualityPage
 from opsrail.web.console.reviews import ReviewPages
 from opsrail.web.console.rollouts import WatchPages
 from opsrail.web.console.sign_in import SignInPages
@@ -23,6 +24,7 @@ PAGES = (
     OverviewPages,
     CasePages,
     ReviewPages,
+    QualityPage,
     ReviewPage,
     DecisionPages,
     AutomationPages,

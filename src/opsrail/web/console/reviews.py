@@ -87,7 +87,7 @@ class ReviewPages:
             undo=await self._undo(request, query, now_ms),
             is_empty="none" in query,
             may_rule=grants_of(request).may_somewhere("reviews.rule"),
-            has_quality=f"{PATH}/quality" in self._pages.paths,
+            has_quality=grants_of(request).may_somewhere("reviews.manage"),
             now_ms=now_ms,
         )
 
