@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
+from opsrail.access.last_admin import ADMIN, another_admin_stays
 from opsrail.access.passwords import SALT_BYTES, faults_of, hashed
-from opsrail.access.roles import ROLES
+from opsrail.access.roles import EVERYWHERE, ROLES
 from opsrail.access.tokens import digest_of, new_token
 from opsrail.clock import Clock
 from opsrail.errors import Conflict, Fault, InvalidInput, NotFound, StaleWrite
@@ -21,7 +22,8 @@ from opsrail.values.rows import Delete, Insert, Update, Value, Where, Write, equ
 NAME = re.compile(r"[a-z][a-z0-9._-]{0,62}")
 SCOPE = re.compile(r"\*|[a-z][a-z0-9_-]{0,62}")
 LONGEST_TEXT = 200
-SAYS = re.compile(r"[^\x00-\x1f\x7f-\x9f]*")
+CONTROLS = r"\x00-\x1f\x7f-\x9f"
+SAYS = re.compile(f"[^{CONTROLS}]*")
 MOST_GRANTS = 1_000
 
 
@@ -146,18 +148,20 @@ class Users:
 
         Raises:
             NotFound: no such user, or they do not hold it. Terminal: nothing was changed.
+            Conflict: they are the last active admin. Nothing was changed.
         """
-        await self._row(name)
+        row = await self._row(name)
         holder, now_ms = f"user:{name}", self._clock.now_ms()
         if await self._store.get(GrantRow, holder, scope, role) is None:
             raise NotFound(f"user {name!r} is no {role[:63]} in {scope[:63]!r}")
+        is_admin = (scope, role) == (EVERYWHERE, ADMIN)
+        stays = await another_admin_stays(self._store, row) if is_admin else []
         told = {"by": by, "scope": scope, "role": role}
-        await self._store.commit(
-            [
-                Delete(GrantRow, {"holder": holder, "scope": scope, "role": role}),
-                entry("user.revoked", holder, now_ms, told),
-            ]
-        )
+        taken = Delete(GrantRow, {"holder": holder, "scope": scope, "role": role})
+        try:
+            await self._store.commit([taken, *stays, entry("user.revoked", holder, now_ms, told)])
+        except StaleWrite as lost:
+            raise Conflict("another admin was changed a moment ago; look again") from lost
         return await self.get(name)
 
     async def disable(self, name: str, *, by: str) -> User:
@@ -165,8 +169,10 @@ class Users:
 
         Raises:
             NotFound: no such user.
+            Conflict: they are the last active admin, or were changed a moment ago. Nothing was changed.
         """
         ends: list[Write] = [
+            *await another_admin_stays(self._store, await self._row(name)),
             Delete(SessionRow, {"user": name}),
             Delete(SignInLinkRow, {"user": name}),
         ]

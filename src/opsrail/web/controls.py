@@ -11,7 +11,8 @@ from starlette.responses import Response
 
 from opsrail.access.roles import EVERYWHERE
 from opsrail.clock import rfc3339
-from opsrail.review.controls import MOST_ROWS, Given, control_record
+from opsrail.review.controls import Given, control_record
+from opsrail.review.unasked import QUEUE as QUEUE_NAME
 from opsrail.values.reviews import ControlRow
 from opsrail.web.answers import Moment, Shape
 from opsrail.web.door import (
@@ -28,6 +29,8 @@ from opsrail.web.door import (
 from opsrail.web.reading import LIMIT, PAGE_COUNT, body_of, model_of, query_of
 
 MANAGES = "reviews.manage"
+MOST_CONTROLS = 1_000
+"""Control cases of one request. Ours: at 1 kB each they fill the largest body; the command line adds more at once."""
 QUEUE = re.compile(r"[\x20-\x7e]{1,100}")
 ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 CONTROL_ID = id_parameter("control_id", ID.pattern, "Id of a control case.")
@@ -55,7 +58,7 @@ class GivenControl(BaseModel):
     """A case whose right ruling is known."""
 
     model_config = ConfigDict(extra="forbid")
-    queue: Annotated[str, StringConstraints(min_length=1, max_length=100)]
+    queue: Annotated[str, StringConstraints(pattern=f"^{QUEUE_NAME.pattern}$")]
     subject: GivenSubject
     truth: Annotated[
         str, StringConstraints(min_length=1, max_length=64), Field(json_schema_extra={"not": {"const": "review"}})
@@ -66,7 +69,7 @@ class GivenControls(BaseModel):
     """Control cases to add."""
 
     model_config = ConfigDict(extra="forbid")
-    controls: Annotated[list[GivenControl], Field(min_length=1, max_length=MOST_ROWS)]
+    controls: Annotated[list[GivenControl], Field(min_length=1, max_length=MOST_CONTROLS)]
 
 
 class ControlShape(Shape):

@@ -12,7 +12,7 @@ from opsrail.access.api_keys import Key
 from opsrail.access.links import link_of
 from opsrail.access.records import key_record, user_record
 from opsrail.access.roles import EVERYWHERE, ROLES
-from opsrail.access.users import NAME, SCOPE, User
+from opsrail.access.users import CONTROLS, LONGEST_TEXT, NAME, SAYS, SCOPE, User
 from opsrail.clock import rfc3339
 from opsrail.web.answers import M, Moment, Shape
 from opsrail.web.door import (
@@ -37,7 +37,15 @@ BY_ID = (id_parameter("key_id", CASE_ID, "Id of a key: a ULID."),)
 AFTER = Parameter(
     "after", "query", {"type": "string", "pattern": f"^{NAME.pattern}$"}, "Last name before."
 )
-Person = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Said = Annotated[str, StringConstraints(max_length=LONGEST_TEXT, pattern=f"^{SAYS.pattern}$")]
+Person = Annotated[
+    str,
+    StringConstraints(
+        min_length=1,
+        max_length=LONGEST_TEXT,
+        pattern=rf"^[^{CONTROLS}]*[^\s{CONTROLS}\xa0][^{CONTROLS}]*$",
+    ),
+]
 
 
 class Held(Shape):
@@ -116,8 +124,8 @@ class NewUser(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     name: Annotated[str, StringConstraints(pattern=f"^{NAME.pattern}$")]
-    shown: Annotated[str, StringConstraints(max_length=200)] = ""
-    address: Annotated[str, StringConstraints(max_length=200)] | None = None
+    shown: Said = ""
+    address: Said | None = None
     grants: Annotated[list[Grant], Field(max_length=100)] = Field(default_factory=list)
     by: Person | None = None
 
@@ -139,7 +147,7 @@ class KeyWish(BaseModel):
     """What a key is for, and what it may do."""
 
     model_config = ConfigDict(extra="forbid")
-    title: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    title: Person
     grants: Annotated[list[Grant], Field(min_length=1, max_length=100)]
     days: Annotated[int, Field(ge=1, le=3_650)] | None = None
     by: Person | None = None

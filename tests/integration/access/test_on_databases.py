@@ -10,6 +10,7 @@ import pytest
 
 from opsrail.access.access import Access
 from opsrail.access.signing_in import Begun, SignInRefused
+from opsrail.access.users import User
 from opsrail.clock import SystemClock
 from opsrail.config import Config
 from opsrail.errors import Conflict, NotFound
@@ -159,3 +160,55 @@ async def test_keys_and_users_are_listed_page_by_page(both: tuple[Access, Access
     assert [key.row.title for key in (*keys, *older)] == ["cid", "bea", "ann"]
     assert [row.title for row in (await here.users.get("bea")).keys] == ["bea"]
     assert held == {}
+
+
+ADMINS = [("*", "admin")]
+
+
+@pytest.mark.parametrize("deed", ["disabled", "revoked"])
+async def test_the_last_active_admin_cannot_be_ended_until_there_is_another(
+    both: tuple[Access, Access], stores: tuple[Store, Store], deed: str
+) -> None:
+    here, there = both
+    for name, grants in {"anna": ADMINS, "gone": ADMINS, "local": [("claims", "admin")]}.items():
+        await here.users.add(name, by="test", grants=grants)
+    await here.keys.add("a key is nobody", ADMINS, by="test")
+    await here.users.disable("gone", by="test")
+    with pytest.raises(Conflict, match=r"the last active admin .* users grant"):
+        await ended(there, "anna", deed)
+    before = await here.users.get("anna")
+    kinds = {row.kind for row in await stores[0].select(LedgerEntryRow)}
+    await here.users.grant("local", "*", "admin", by="test")
+    after = await ended(there, "anna", deed)
+
+    assert (before.row.state, len(before.grants)) == ("active", 1)
+    assert "user.revoked" not in kinds
+    assert (after.row.state, len(after.grants)) != ("active", 1)
+
+
+async def test_of_two_admins_who_end_each_other_in_two_processes_one_stays(
+    both: tuple[Access, Access],
+) -> None:
+    stayed = ""
+    for turn in range(6):
+        names = (f"anna{turn}", f"ben{turn}")
+        for name in names:
+            await both[0].users.add(name, by="test", grants=ADMINS)
+        if stayed:  # nobody else is an admin
+            await ended(both[0], stayed, "revoked")
+        deeds = ("disabled", "revoked") if turn % 2 else ("disabled", "disabled")
+        done = await asyncio.gather(
+            *(ended(one, name, deed) for one, name, deed in zip(both, names, deeds, strict=True)),
+            return_exceptions=True,
+        )
+        lost = [isinstance(one, Conflict) for one in done]
+        stayed = names[lost.index(True)]
+
+        assert sorted(lost) == [False, True], done
+
+
+async def ended(access: Access, name: str, deed: str) -> User:
+    """End a user as an admin, by one of the ways."""
+    if deed == "disabled":
+        return await access.users.disable(name, by="test")
+    return await access.users.revoke(name, "*", "admin", by="test")
