@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from opsrail.access.roles import EVERYWHERE
+from opsrail.app.work import Json
 from opsrail.clock import rfc3339
 from opsrail.review.controls import Given, control_record
 from opsrail.review.unasked import QUEUE as QUEUE_NAME
@@ -49,9 +50,9 @@ class GivenSubject(BaseModel):
     """What a person is shown, as a review shows it."""
 
     model_config = ConfigDict(extra="forbid")
-    input: Any
-    decision: dict[str, Any] | None = None
-    show: Any = None
+    input: Json
+    decision: dict[str, Json] | None = None
+    show: Json = None
 
 
 class GivenControl(BaseModel):
