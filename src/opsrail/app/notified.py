@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
-from opsrail.clock import Clock
+from opsrail.clock import Clock, SystemClock
 from opsrail.config import ChannelConfig, Config, resolved
 from opsrail.errors import ConfigInvalid, Fault, InvalidInput, MissingExtra
 from opsrail.notices.announcing import Announcing
@@ -33,7 +33,8 @@ def announced(store: Store, clock: Clock, config: Config) -> Store:
 
 def channels_of(config: Config) -> dict[str, Channel]:
     """Return the channels by name. Raises ConfigInvalid, with all faults."""
-    _refuse([fault for name, given in config.channels.items() for fault in _faults(name, given)])
+    if any(fault for name, given in config.channels.items() for fault in _faults(name, given)):
+        notifiers_of(config, SystemClock())  # tells these with all others
     return {name: _channel(name, given, config) for name, given in config.channels.items()}
 
 
@@ -44,34 +45,40 @@ def sender_of(config: Config, store: Store, clock: Clock) -> Sender:
         ConfigInvalid: a channel cannot be used; all faults at once. Terminal.
         MissingExtra: the packages for webhooks are not installed. Terminal.
     """
-    notify = config.notify
-    found: list[Fault] = []
-    notifiers: dict[str, Notifier] = {}
-    for name, given in config.channels.items():
-        found += _faults(name, given)
-        try:
-            notifiers[name] = _notifier(given, clock, notify.timeout_s)
-        except InvalidInput as wrong:
-            faults = wrong.faults or (Fault("", wrong.summary),)
-            found += [
-                Fault(f"channels.{name}.{one.place}".rstrip("."), one.message) for one in faults
-            ]
-    _refuse(found)
+    notify, notifiers = config.notify, notifiers_of(config, clock)
     return Sender(
         store, clock, channels_of(config), notifiers, attempts=notify.attempts, poll_s=notify.poll_s,
         lease_s=LEASE_TIMEOUTS * notify.timeout_s, public_url=config.web.public_url,
     )  # fmt: skip
 
 
+def notifiers_of(config: Config, clock: Clock) -> dict[str, Notifier]:
+    """Return what sends for each channel; secrets are read.
+
+    Raises:
+        ConfigInvalid: a channel cannot be used; all faults at once. Terminal.
+        MissingExtra: the packages for webhooks are not installed. Terminal.
+    """
+    found: list[Fault] = []
+    notifiers: dict[str, Notifier] = {}
+    for name, given in config.channels.items():
+        found += _faults(name, given)
+        try:
+            notifiers[name] = _notifier(given, clock, config.notify.timeout_s)
+        except InvalidInput as wrong:
+            faults = wrong.faults or (Fault("", wrong.summary),)
+            found += [
+                Fault(f"channels.{name}.{one.place}".rstrip("."), one.message) for one in faults
+            ]
+    if found:
+        raise ConfigInvalid("the settings are not usable", found)
+    return notifiers
+
+
 def loops_of(config: Config, sampler: Sampler, store: Store, clock: Clock) -> dict[str, Loop]:
     """Return the loops that draw and tell, as far as there is anything for them to do. Raises as `sender_of`."""
     loops: dict[str, Loop] = {"sampling": sampler.run} if sampler.has_work else {}
     return {**loops, "notices": sender_of(config, store, clock).run} if config.channels else loops
-
-
-def _refuse(found: list[Fault]) -> None:
-    if found:
-        raise ConfigInvalid("the settings are not usable", found)
 
 
 def _channel(name: str, given: ChannelConfig, config: Config) -> Channel:

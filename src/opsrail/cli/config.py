@@ -45,11 +45,24 @@ def check(invocation: Invocation) -> None:
     from opsrail.cli.render import print_json
 
     rows = _settings(invocation)
+    _check_channels(invocation)
     changed = [row["name"] for row in rows if row["origin"] != "default"]
     if invocation.is_json:
         print_json({"ok": True, "changed": changed})
     else:
         click.echo(f"The settings are good; {len(changed)} of {len(rows)} are not defaults.")
+
+
+def _check_channels(invocation: Invocation) -> None:
+    """Refuse channels that `serve` would refuse, with secrets as they are found here."""
+    from opsrail.config import load
+
+    settings, _ = load(invocation.settings)
+    if settings.channels:
+        from opsrail.app.notified import notifiers_of
+        from opsrail.clock import SystemClock
+
+        notifiers_of(settings, SystemClock())
 
 
 def _settings(invocation: Invocation) -> list[dict[str, Any]]:

@@ -48,7 +48,8 @@ def next_(
     if invocation.is_json:
         print_json({"review": record})
     elif record is None:
-        click.echo("Nothing waits for you.")
+        place = f" in {', '.join(queues)}; see `opsrail reviews queues`" if queues else ""
+        click.echo(f"Nothing waits for you{place}.")
     else:
         click.echo(f"{record['id']} is yours until {record['lease_until']}.")
         click.echo(f"Look at it with: opsrail reviews show {record['id']}")

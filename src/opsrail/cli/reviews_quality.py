@@ -141,10 +141,12 @@ def sentences(found: Quality) -> Iterator[str]:
     for week in found.weeks:
         yield f"  {week_text(week.start_ms)}: machine {_weighed(week.machine)}; people differ {_rate(week.disagreement)}"
     for name in found.held:
-        yield (
-            f"{name}: a ruling takes {_spread(found.held[name])}; they came after {_spread(found.waited[name])}; "
-            f"{found.waiting[name].of:,} wait, for {_spread(found.waiting[name])}"
-        )
+        told = {
+            "held before the ruling": found.held[name],
+            "waited for it": found.waited[name],
+            f"{found.waiting[name].of:,} wait, so far": found.waiting[name],
+        }
+        yield f"{name}: {'; '.join(f'{what} {_spread(one)}' for what, one in told.items())}"
 
 
 def week_text(start_ms: int) -> str:
@@ -168,5 +170,5 @@ def _weighed(one: Weighed) -> str:
 
 def _spread(one: Spread) -> str:
     if one.p50_s is None or one.p95_s is None:
-        return "unknown time"
+        return "-"
     return f"{one.p50_s:,.0f} s (95%: {one.p95_s:,.0f} s)"

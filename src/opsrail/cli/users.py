@@ -69,8 +69,14 @@ def add(
     **given: Any,
 ) -> None:
     """Make a user. Without a password they sign in by a link: opsrail users link NAME."""
+    from opsrail.errors import InvalidInput
+    from opsrail.notices.quiet import person_faults
+
     password = _read_password() if reads else None
     grants = [(scope, role) for role in dict.fromkeys(roles)]
+
+    if faults := list(person_faults(given["quiet"] or "", given["zone"])):
+        raise InvalidInput(f"user {name[:63]!r} was not made", faults)
 
     async def work(app: App) -> User:
         return await app.access.users.add(name, by=by, grants=grants, password=password, **given)

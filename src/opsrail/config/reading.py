@@ -48,21 +48,26 @@ def load(
         return Config.model_validate(tree), origins
     except ValidationError as wrong:
         found = []
-        from_part = {key.partition(".")[0]: origin for key, origin in origins.items()}
         for error in wrong.errors(include_url=False, include_input=False):
             place = ".".join(str(part) for part in error["loc"])
             message = (
                 "no such setting; see `opsrail config show`"
                 if error["type"] == "extra_forbidden"
-                else error["msg"]
+                else error["msg"].removeprefix("Value error, ")
             )
             found.append(
                 Fault(
                     place,
-                    f"{message} (from {origins.get(place) or from_part.get(place, 'the settings file')})",
+                    f"{message} (from {_origin(place, origins)})",
                 )
             )
         raise ConfigInvalid("the settings are not usable", found) from wrong
+
+
+def _origin(place: str, origins: dict[str, str]) -> str:
+    """Return where a setting comes from, or the first of those within it."""
+    within = (origin for key, origin in origins.items() if key.startswith(f"{place}."))
+    return origins.get(place) or next(within, "the settings file")
 
 
 def _from_file(path: Path | None) -> tuple[dict[str, Any], dict[str, str]]:

@@ -6,9 +6,10 @@ They are told by the clock on the wall, so on a day when that is put forward or 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
-from opsrail.errors import InvalidInput
-from opsrail.review.hours import hours_of
+from opsrail.errors import Fault, InvalidInput
+from opsrail.review.hours import hours_of, zone_of
 
 DAILY = re.compile(r"[0-2]\d:[0-5]\d-[0-2]\d:[0-5]\d(?:,[0-2]\d:[0-5]\d-[0-2]\d:[0-5]\d)*")
 EXAMPLE = "22:00-07:00 Europe/Berlin"
@@ -42,6 +43,19 @@ def quiet_until(text: str, now_ms: int, zone: str | None = None) -> int | None:
             return None if until_ms == now_ms else until_ms
         until_ms = closes_ms
     return None
+
+
+def person_faults(quiet: str, zone: str) -> Iterator[Fault]:
+    """Yield what is wrong with a person's quiet hours and time zone; both are told at once."""
+    try:
+        zone_of(zone)
+    except InvalidInput as wrong:
+        yield Fault("zone", wrong.summary)
+        zone = "UTC"
+    try:
+        quiet_until(quiet, 0, zone)
+    except InvalidInput as wrong:
+        yield Fault("quiet", wrong.summary)
 
 
 def written(text: str, zone: str | None = None) -> str:

@@ -116,5 +116,7 @@ def refuse_unless(row: ReviewRow, event: Event, now_ms: int) -> Standing:
     """
     standing = standing_of(row, now_ms)
     if not follows(standing, event):
+        if event == Event.ANSWER and standing in (OPEN, CLAIMED):
+            raise AlreadyRuled(f"review {row.id} waits for no answer: it is {standing}")
         raise AlreadyRuled(f"review {row.id} {REFUSALS[standing].format(row=row)}")
     return standing

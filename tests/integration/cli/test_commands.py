@@ -349,3 +349,19 @@ def change_rows(folder: Path, sql: str) -> None:
 def levels(document: dict[str, list[dict[str, str]]]) -> dict[str, str]:
     """Return the level of each finding."""
     return {one["name"]: one["level"] for one in document["findings"]}
+
+
+def test_a_person_whose_quiet_hours_or_zone_tell_nothing_is_not_made(asked: Shell) -> None:
+    wrong = ("--quiet", "25:00-26:00", "--zone", "Mars/Base")
+
+    refused = asked("users", "add", "ann", *wrong, "--json")
+    made = asked("users", "add", "ann", "--quiet", "18:00-08:00", "--zone", "Europe/Berlin")
+
+    assert (refused.status, made.status) == (1, 0)
+    assert {fault["place"] for fault in refused.json["error"]["faults"]} == {"zone", "quiet"}
+
+
+def test_a_desk_where_nothing_waits_is_named(asked: Shell) -> None:
+    said = asked("reviews", "next", "--queue", "dsek", "--by", "ana")
+
+    assert "Nothing waits for you in dsek; see `opsrail reviews queues`." in said.out

@@ -116,6 +116,28 @@ def test_every_fault_of_the_settings_is_told_at_once(shell: Shell) -> None:
     ]
 
 
+def test_channels_that_serve_would_refuse_are_told_by_a_check_with_all_that_is_wrong(
+    shell: Shell,
+) -> None:
+    shell.write(
+        "opsrail.toml",
+        '[channels.a]\nkind = "webhook"\nurl = "https://a.example/x"\n'
+        '[channels.b]\nkind = "mail"\nhost = "m"\nsender = "o@x.org"\nto = "a@x.org"\n'
+        'quiet = "at night"\nkinds = "review.opend"\n',
+    )
+    ended = shell("config", "check", "--json")
+    shell.write("opsrail.toml", '[channels.a]\nkind = "mail"\n')
+    lacking = shell("config", "check")
+
+    assert (ended.status, ended.json["error"]["code"]) == (1, "config-invalid")
+    assert [fault["place"] for fault in ended.json["error"]["faults"]] == [
+        "channels.a.secret",
+        "channels.b.kinds",
+        "channels.b.quiet",
+    ]
+    assert "channels.a: a channel of kind mail needs host, sender, to (from opsrail" in lacking.err
+
+
 def test_settings_are_shown_with_their_origin_and_secrets_are_not(shell: Shell) -> None:
     shell.write("opsrail.toml", "[cases]\nthreads = 3\n")
     secret = {

@@ -67,6 +67,23 @@ def test_a_channel_that_cannot_work_is_refused_with_its_place(
     assert SECRET not in str(refused.value)
 
 
+def test_what_is_wrong_with_several_channels_is_told_at_once_before_a_store_is_opened() -> None:
+    wrong = {
+        "a": {"url": "https://x.org"},
+        "b": {"url": "https://x.org", "secret": SECRET, "quiet": "at night"},
+    }
+    config = Config(
+        channels={name: ChannelConfig.model_validate(one) for name, one in wrong.items()}
+    )
+    with pytest.raises(ConfigInvalid) as refused:
+        channels_of(config)
+
+    assert [fault.place for fault in refused.value.faults] == [
+        "channels.a.secret",
+        "channels.b.quiet",
+    ]
+
+
 @pytest.mark.parametrize("kind", ["mail", "slack", "webhook"])
 def test_a_channel_that_lacks_what_it_needs_is_refused(kind: str) -> None:
     with pytest.raises(ValueError, match="needs"):

@@ -54,7 +54,7 @@ async def test_who_is_asked_answers_and_the_review_is_the_askers_again(
     with pytest.raises(Denied):
         await desk.answer("case-0", "there", by="ann")
     back = await desk.answer("case-0", "there", by="user:req")
-    with pytest.raises(AlreadyRuled):
+    with pytest.raises(AlreadyRuled, match="waits for no answer: it is claimed"):
         await desk.answer("case-0", "there", by="user:req")
     events = [(event.kind, from_json(event.content)) for event in await desk.history("case-0")]
 

@@ -25,6 +25,6 @@ def test_figures_are_told_with_intervals_and_what_is_not_known_is_said() -> None
     assert "People on control cases: 100.0% of 6 (61.0% to 100.0%)." in told
     assert "The machine, by spot checks: right in 0.0% (0.0% to 97.5%), from 1." in told
     assert "week of 2025-0" in told
-    assert "desk: a ruling takes 4 s (95%: 4 s)" in told
+    assert "desk: held before the ruling 4 s (95%: 4 s)" in told
     assert "Agreement between reviewers: not known" in nothing
     assert "The machine, by spot checks: none were ruled on." in nothing

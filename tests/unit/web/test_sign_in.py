@@ -65,6 +65,20 @@ async def test_a_link_signs_its_owner_in_once(app: App) -> None:
     assert "used" in again.text
 
 
+async def test_a_reviewer_who_signs_in_lands_where_they_may_be_and_other_pages_stay_shut(
+    app: App,
+) -> None:
+    await user(app, "ann", ("claims-intake", "reviewer"))
+    await user(app, "ben")
+    async with signed_in(app, "ann") as reviewer, signed_in(app, "ben") as nobody:
+        home = await reviewer.get("/console")
+        shut = await reviewer.get("/console/models")
+        nowhere = await nobody.get("/console")
+
+    assert (home.status_code, home.headers["location"]) == (303, "/console/reviews")
+    assert (shut.status_code, nowhere.status_code) == (403, 403)
+
+
 async def test_a_password_signs_in_and_the_cookie_is_kept_from_scripts_and_other_sites(
     app: App,
 ) -> None:

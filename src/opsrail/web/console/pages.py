@@ -13,7 +13,7 @@ from starlette.responses import RedirectResponse, Response
 
 from opsrail.access.keys import Unauthenticated
 from opsrail.clock import Clock
-from opsrail.errors import InvalidInput
+from opsrail.errors import Denied, InvalidInput
 from opsrail.telemetry import CORRELATION
 from opsrail.web.console import words
 from opsrail.web.console.files import address_of
@@ -56,8 +56,9 @@ class Place(NamedTuple):
     permission: str
 
 
+HOME = "/console"
 NAVIGATION = (
-    Place("overview", "/console", "Overview", "health.read"),
+    Place("overview", HOME, "Overview", "health.read"),
     Place("reviews", "/console/reviews", "Reviews", "reviews.read"),
     Place("cases", "/console/cases", "Cases", "cases.read"),
     Place("decisions", "/console/decisions", "Decisions", "decisions.read"),
@@ -121,11 +122,7 @@ class Pages:
             "csrf": csrf_token(request),
             "actor": actor_of(request),
             "path": request.url.path,
-            "navigation": [
-                place
-                for place in NAVIGATION
-                if place.path in self.paths and grants_of(request).may_somewhere(place.permission)
-            ],
+            "navigation": self._navigation(request),
         }
         text = self._templates.get_template(template).render({**around, **values})
         headers = {
@@ -133,6 +130,21 @@ class Pages:
             "referrer-policy": "same-origin",  # under `no-referrer` browsers send forms from `Origin: null`
         }
         return Response(text, status, headers, media_type=HTML)
+
+    def _navigation(self, request: Request) -> list[Place]:
+        """Return the entries that who asks may see."""
+        held = grants_of(request)
+        return [
+            place
+            for place in NAVIGATION
+            if place.path in self.paths and held.may_somewhere(place.permission)
+        ]
+
+    def _first_place(self, request: Request) -> str:
+        """Return where a person who came to the console's own address may be; empty: nowhere, or they asked for a page."""
+        if request.url.path != HOME or not actor_of(request).startswith("user:"):
+            return ""
+        return next((place.path for place in self._navigation(request)), "")
 
     def fragment(self, template: str, **values: Any) -> Response:
         """Return a part of a page, which a script of ours puts in its place."""
@@ -142,6 +154,8 @@ class Pages:
         """Return an error as a page; who is not known and wants a page is asked to sign in."""
         if isinstance(error, Unauthenticated) and is_navigation(request):
             return RedirectResponse(sign_in_path(request), 303)
+        if isinstance(error, Denied) and (first := self._first_place(request)):
+            return RedirectResponse(first, 303)
         headers: dict[str, str] = {}
         if isinstance(error, HTTPException):
             is_absent = error.status_code == 404
