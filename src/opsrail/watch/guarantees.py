@@ -89,9 +89,11 @@ class Standing:
     def sentence(self) -> str:
         """Return where it stands in words."""
         seen = "-" if self.estimate is None else f"{self.estimate:.2%}"
+        is_past = self.estimate is not None and self.estimate <= self.spec.limit
+        when = ", reached by labels before the last ones" if is_past else ""
         return (
             f"the guarantee `{self.spec.label}` no longer holds: {seen} over {self.test.count} labels, "
-            f"{self.spec.limit:.2%} was promised (evidence {self.test.peak:.3g}, needed {self.needed:.3g})"
+            f"{self.spec.limit:.2%} was promised (evidence {self.test.peak:.3g}, needed {self.needed:.3g}{when})"
         )
 
     def state(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -13,9 +13,11 @@ from opsrail.access.roles import EVERYWHERE
 from opsrail.app.work import Json
 from opsrail.clock import rfc3339
 from opsrail.review.controls import Given, control_record
+from opsrail.review.unasked import ASKED
 from opsrail.review.unasked import QUEUE as QUEUE_NAME
 from opsrail.values.reviews import ControlRow
 from opsrail.web.answers import Moment, Shape
+from opsrail.web.contradictions import contradictions
 from opsrail.web.door import (
     LIMIT_PARAMETER,
     Answer,
@@ -46,6 +48,12 @@ AFTER = Parameter(
 )
 
 
+def _is_ruling(truth: str) -> str:
+    if truth == ASKED:
+        raise ValueError("is no ruling; say what is right, e.g. approve")
+    return truth
+
+
 class GivenSubject(BaseModel):
     """What a person is shown, as a review shows it."""
 
@@ -62,7 +70,8 @@ class GivenControl(BaseModel):
     queue: Annotated[str, StringConstraints(pattern=f"^{QUEUE_NAME.pattern}$")]
     subject: GivenSubject
     truth: Annotated[
-        str, StringConstraints(min_length=1, max_length=64), Field(json_schema_extra={"not": {"const": "review"}})
+        str, StringConstraints(min_length=1, max_length=64), AfterValidator(_is_ruling),
+        Field(json_schema_extra={"not": {"const": ASKED}}),
     ]  # fmt: skip
 
 
@@ -142,7 +151,8 @@ class ControlsDoor:
         query_of(request)
         body = model_of(GivenControls, await body_of(request, self._door.body_bytes))
         given = [Given(f"controls.{at}", one.model_dump()) for at, one in enumerate(body.controls)]
-        added = await self._door.app.controls.add(given, by=actor_of(request))
+        with contradictions():  # a decision's record is more than its description says
+            added = await self._door.app.controls.add(given, by=actor_of(request))
         return answer({"added": [row.id for row in added.rows], "unchanged": added.unchanged})
 
     async def remove(self, request: Request) -> Response:

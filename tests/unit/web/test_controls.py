@@ -26,4 +26,12 @@ async def test_a_control_case_that_is_wrong_is_told_by_its_place(door: Caller) -
     answer = await door.post(PATH, body)
 
     assert answer.status_code == 422
-    assert "controls.1 truth" in answer.text
+    assert "controls.1.truth" in answer.text
+
+
+async def test_a_record_that_no_decision_has_is_no_control_case(door: Caller) -> None:
+    subject = {"input": {}, "decision": {"verdict": "approve"}}
+    answer = await door.post(PATH, {"controls": [{**GOOD, "subject": subject}]})
+
+    assert answer.status_code == 409
+    assert answer.json()["faults"][0]["place"] == "controls.0 subject.decision"
