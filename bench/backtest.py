@@ -150,7 +150,7 @@ async def ask(question: str, path: Path, copies: Path) -> dict[str, Any]:
     return {
         "took_s": took_s,
         "cpu_s": time.process_time() - cpu_s,
-        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak_mib": sum(map(_peak_mib, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))),
         "decisions": found.decisions,
         "changed": found.changed,
         "hours": found.people.now_hours,
@@ -158,6 +158,10 @@ async def ask(question: str, path: Path, copies: Path) -> dict[str, Any]:
         "segments": len(found.segments) - 1,
         "scores": found.scores,
     }
+
+
+def _peak_mib(whose: int) -> float:
+    return resource.getrusage(whose).ru_maxrss / 1024
 
 
 def main(question: str, path: Path, last: str) -> None:

@@ -46,9 +46,11 @@ class ColumnsApart:
         return self._is_ready.is_set()
 
     def start(self) -> None:
-        """Start it, once; it is ready some tenths of a second later."""
-        if self._process is None:
-            command = [sys.executable, "-c", BOOT, json.dumps(sys.path)]
+        """Start it, once; it is ready some tenths of a second later. One that cannot be started never is."""
+        if self._process is not None:
+            return
+        command = [sys.executable, "-c", BOOT, json.dumps(sys.path)]
+        with suppress(OSError):
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter, our own code
                 command,
                 stdin=subprocess.PIPE,

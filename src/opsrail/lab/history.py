@@ -18,7 +18,7 @@ from typing import Protocol
 import pyarrow
 import pyarrow.compute
 
-from opsrail.clock import ulid_text
+from opsrail.clock import ulid_ms, ulid_text
 from opsrail.errors import Unavailable
 from opsrail.lab.copies import Copies, Part
 from opsrail.lab.joins import with_rulings
@@ -204,7 +204,7 @@ class _Walk:
         self._settled = id_from(now_ms - SETTLED_MS)
         self._apart = apart
         self._ahead: asyncio.Task[tuple[pyarrow.Table, str]] | None = None
-        self._ahead_of: tuple[str, str] | None = None
+        self._ahead_from = ""
         self._is_narrow = names is not None and set(names) <= ROW_COLUMNS.keys()
 
     async def parts(self, after: str, end: str) -> AsyncIterator[pyarrow.Table]:
@@ -270,32 +270,46 @@ class _Walk:
     async def _narrow(self, after: str, until: str) -> tuple[pyarrow.Table, str]:
         """Return the next part from the rows' own columns, and up to which id it reaches; nothing is copied.
 
-        The part behind it is read meanwhile, where the history is long in a process of its own.
+        While a part is read and judged here, the one that begins a part's span of time later is read in another process.
         """
-        ahead = self._ahead if self._ahead_of == (after, until) else None
-        part, reached = await (ahead or self._read(after, until))
-        self.close()
-        if reached != until:
-            if self._apart is not None:
-                self._apart.start()
-            self._ahead_of = (reached, until)
-            self._ahead = asyncio.create_task(self._read(reached, until))
+        if self._ahead is not None and self._ahead_from == after:
+            part, reached = await self._ahead
+            self._ahead = None
+        else:
+            nearest = until if self._ahead is None else self._ahead_from
+            part, reached = await self._own(after, nearest)
+        if reached != until and self._ahead is None and self._apart is not None:
+            self._look_ahead(self._apart, part, reached, until)
         return part, reached
 
-    async def _read(self, after: str, until: str) -> tuple[pyarrow.Table, str]:
+    def _look_ahead(self, apart: Apart, part: pyarrow.Table, reached: str, until: str) -> None:
+        """Have the part after the next one read, as far as can be told where it begins; a wrong guess cuts parts smaller."""
+        apart.start()
+        if not apart.is_ready or part.num_rows == 0:
+            return
+        ids = part.column("id")
+        span_ms = ulid_ms(ids[-1].as_py()) - ulid_ms(ids[0].as_py())
+        begin = id_from(ulid_ms(reached) + span_ms)
+        if reached < begin < until:
+            self._ahead_from = begin
+            self._ahead = asyncio.create_task(self._elsewhere(apart, begin, until))
+
+    async def _elsewhere(self, apart: Apart, after: str, until: str) -> tuple[pyarrow.Table, str]:
+        try:
+            return await apart.part(self._point, self._names or (), after, until, PART_ROWS)
+        except Unavailable:
+            self._apart = None  # what it would have read is read here
+            return await self._own(after, until)
+
+    async def _own(self, after: str, until: str) -> tuple[pyarrow.Table, str]:
         names = self._names or ()
-        if self._apart is not None and self._apart.is_ready:
-            try:
-                return await self._apart.part(self._point, names, after, until, PART_ROWS)
-            except Unavailable:
-                self._apart = None  # what it would have read is read here
         return await part_of_rows(self._store, self._point, names, after, until, PART_ROWS)
 
     def close(self) -> None:
         """Wait for nothing any more."""
         if self._ahead is not None:
             self._ahead.cancel()
-        self._ahead = self._ahead_of = None
+        self._ahead = None
 
     async def _page(self, after: str, until: str) -> tuple[list[str], list[str]]:
         """Return ids and records of the decisions that come next."""

@@ -118,7 +118,7 @@ INDEXES: Mapping[type[tuple[Any, ...]], tuple[Index, ...]] = {
         Index(("decision_id",), "decision_id"),
         Index(("assignee", "state"), "assignee"),
         Index(("wake_at_ms",), "wake_at_ms"),
-        Index(("ruled_at_ms",), "ruled_at_ms"),
+        Index(("state", "ruled_at_ms"), "ruled_at_ms"),
         Index(("delivered_at_ms",), "delivered_at_ms"),
     ),
     NoticeRow: (Index(("state", "due_at_ms")), Index(("subject_id",))),

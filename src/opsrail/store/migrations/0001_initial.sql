@@ -552,7 +552,7 @@ CREATE INDEX "reviews_case_id" ON "reviews" ("case_id");
 CREATE INDEX "reviews_decision_id" ON "reviews" ("decision_id") WHERE "decision_id" IS NOT NULL;
 CREATE INDEX "reviews_assignee_state" ON "reviews" ("assignee", "state") WHERE "assignee" IS NOT NULL;
 CREATE INDEX "reviews_wake_at_ms" ON "reviews" ("wake_at_ms") WHERE "wake_at_ms" IS NOT NULL;
-CREATE INDEX "reviews_ruled_at_ms" ON "reviews" ("ruled_at_ms") WHERE "ruled_at_ms" IS NOT NULL;
+CREATE INDEX "reviews_state_ruled_at_ms" ON "reviews" ("state", "ruled_at_ms") WHERE "ruled_at_ms" IS NOT NULL;
 CREATE INDEX "reviews_delivered_at_ms" ON "reviews" ("delivered_at_ms") WHERE "delivered_at_ms" IS NOT NULL;
 CREATE INDEX "notices_state_due_at_ms" ON "notices" ("state", "due_at_ms");
 CREATE INDEX "notices_subject_id" ON "notices" ("subject_id");
