@@ -124,7 +124,7 @@ class Gate:
         if self._directory is not None:
             if given is not None and PREFIX in given:
                 return None
-            if given is None and cookie_of(headers) is not None:
+            if given is None and self._cookie(headers) is not None:
                 return None
         if self._digest is not None:
             raise Unauthenticated(NO_KEY)
@@ -155,7 +155,7 @@ class Gate:
             if known is None:
                 raise Unauthenticated(NO_KEY)
             return Admitted(Principal(known.name, grants=known.grants))
-        cookie = None if given is not None else cookie_of(headers)
+        cookie = None if given is not None else self._cookie(headers)
         known = None if cookie is None else await directory.of_session(cookie)
         if known is not None:
             if method not in SAFE_METHODS:
@@ -188,14 +188,21 @@ class Gate:
         Raises:
             Denied: it did not, and not from this machine either: whoever listens in would have the cookie.
         """
-        host = headers.get("host", "").lower()
-        if self._public_scheme == "https" and host == self._public:
+        if self._is_public(headers):
             return True
-        if is_loopback(host_of(host) or ""):
+        if is_loopback(host_of(headers.get("host", "").lower()) or ""):
             return False
         raise Denied(
             "people sign in over https, or on this machine; say how browsers reach this server: web.public_url"
         )
+
+    def _is_public(self, headers: Mapping[str, str]) -> bool:
+        return self._public_scheme == "https" and headers.get("host", "").lower() == self._public
+
+    def _cookie(self, headers: Mapping[str, str]) -> str | None:
+        if "cookie" not in headers:
+            return None
+        return cookie_of(headers, is_secure=self._is_public(headers))
 
     def _local(self, method: str, headers: Mapping[str, str]) -> Principal:
         host = headers.get("host", "")
@@ -208,10 +215,16 @@ class Gate:
         return LOCAL
 
 
-def cookie_of(headers: Mapping[str, str]) -> str | None:
-    """Return the session that a browser sends; None: none."""
+def cookie_of(headers: Mapping[str, str], *, is_secure: bool) -> str | None:
+    """Return the session that a browser sends; None: none.
+
+    Args:
+        is_secure: Whether it came over https: then only the cookie counts that no other site of the domain can set, else
+            one of them could sign somebody in as somebody else.
+    """
     given = headers.get("cookie")
     if given is None or COOKIE not in given:
         return None
     pairs = dict(part.strip().partition("=")[::2] for part in given.split(";"))
-    return pairs.get(SECURE_COOKIE) or pairs.get(COOKIE) or None
+    plain = None if is_secure else pairs.get(COOKIE)
+    return pairs.get(SECURE_COOKIE) or plain or None

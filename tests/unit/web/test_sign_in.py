@@ -362,10 +362,31 @@ def test_a_sign_in_leads_back_to_the_page_that_was_wanted() -> None:
 
 
 def test_other_cookies_are_no_session() -> None:
-    assert cookie_of({"cookie": "theme=dark; opsrail=abc"}) == "abc"
-    assert cookie_of({"cookie": "__Host-opsrail=safe; opsrail=abc"}) == "safe"
-    assert cookie_of({"cookie": "my-opsrail=abc"}) is None
-    assert cookie_of({}) is None
+    def of(cookie: str) -> str | None:
+        return cookie_of({"cookie": cookie}, is_secure=False)
+
+    assert of("theme=dark; opsrail=abc") == "abc"
+    assert of("__Host-opsrail=safe; opsrail=abc") == "safe"
+    assert of("my-opsrail=abc") is None
+    assert cookie_of({}, is_secure=False) is None
+
+
+async def test_over_https_a_cookie_that_other_sites_of_the_domain_could_set_is_no_session() -> None:
+    app = app_of(WebConfig(public_url="https://opsrail.example", api_key="k" * 20))
+    async with app.running():
+        await user(app, "mallory", ("*", "admin"), password=PASSWORD)
+        async with browser(app) as client:
+            wish = {"name": "mallory", "password": PASSWORD, "csrf": ""}
+            host = {"host": "opsrail.example"}
+            signed = await client.post("/console/sign-in", data=wish, headers=host)
+            token = signed.headers["set-cookie"].partition("=")[2].partition(";")[0]
+            client.cookies.clear()
+            tossed = await client.get("/v1/cases", headers={**host, "cookie": f"opsrail={token}"})
+            own = await client.get(
+                "/v1/cases", headers={**host, "cookie": f"__Host-opsrail={token}"}
+            )
+
+    assert (tossed.status_code, own.status_code) == (401, 200)
 
 
 async def test_who_makes_the_first_user_at_the_console_is_not_shut_out(app: App) -> None:
