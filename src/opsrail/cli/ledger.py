@@ -12,7 +12,7 @@ from opsrail.cli.options import Invocation, common, examples, operator
 if TYPE_CHECKING:
     from opsrail.app import App
     from opsrail.ledger.audit import VerifyReport
-    from opsrail.ledger.book import Export
+    from opsrail.ledger.exporting import Export
 
 ID = "01K8ZC2V7N3T9D4M6Q0RWXYABC"
 
@@ -121,7 +121,7 @@ def export(invocation: Invocation, folder: Path) -> None:
     """Write the whole book into a new folder, with a verifier that needs no opsrail."""
     from opsrail.cli.render import print_json
     from opsrail.cli.session import on_app
-    from opsrail.ledger.book import export as exported
+    from opsrail.ledger.exporting import export as exported
 
     async def work(app: App) -> Export:
         return await exported(app.store, folder, app.signer.verifiers)

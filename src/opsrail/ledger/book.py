@@ -1,51 +1,20 @@
-"""What others ask of the audit book: verify it, prove an entry, hand it out."""
+"""What others ask of the audit book: verify it, prove an entry."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterable, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
-import orjson
-
-from opsrail.errors import InvalidInput, LedgerBroken, NotFound, Unavailable
+from opsrail.errors import LedgerBroken, NotFound, Unavailable
 from opsrail.ledger import reading, tree
-from opsrail.ledger import verifier as verifier_file
 from opsrail.ledger.audit import Audit, Progress, VerifyReport
 from opsrail.ledger.notes import Checkpoint, VerifierKey, read_checkpoint
 from opsrail.ports import Store
-from opsrail.values.ledger import CheckpointRow, LedgerEntryRow
-from opsrail.values.rows import Where, equals
+from opsrail.values.ledger import LedgerEntryRow
+from opsrail.values.rows import equals
 
 PROOF_FORMAT = "opsrail-ledger-proof/1"
 PAGE_COUNT = 500
-
-README = """\
-An export of an opsrail audit ledger.
-
-entries.jsonl      one entry a line, in the order of the tree: index, writer, seq, prev_hash, leaf_hash, kind,
-                   subject_id, at_ms, and body; leaf_hash is SHA-256 of a zero byte and the body's UTF-8 bytes
-checkpoints.jsonl  every signed statement of the tree's size and root (C2SP tlog-checkpoint in a signed note)
-verifier.py        checks all of it alone: Python 3.11, the standard library, and `cryptography` for signatures
-
-    python verifier.py . --key KEY --checkpoint FILE
-
-KEY is the ledger's verifier key (`name+id+key`): have it from the ledger's owner, not from this folder. FILE is a
-checkpoint that you received earlier: it shows that nothing was rewritten since. The tree is that of RFC 6962, SHA-256.
-"""
-
-
-class Export(NamedTuple):
-    """What was written.
-
-    Attributes:
-        entries: Lines of entries.jsonl: all entries under the newest checkpoint.
-        checkpoint: The newest checkpoint.
-    """
-
-    entries: int
-    checkpoint: Checkpoint
 
 
 async def verify(
@@ -162,54 +131,3 @@ async def consistency_path(store: Store, old_size: int, size: int) -> list[str]:
     path = tree.consistency_nodes(old_size, size)
     hashes = await reading.node_hashes(store, [node for nodes in path for node in nodes], size)
     return [part.hex() for part in tree.build(path, hashes)]
-
-
-async def export(store: Store, folder: Path, known: Sequence[VerifierKey]) -> Export:
-    """Write all entries under the newest checkpoint, all checkpoints and the verifier into a new folder. Streams.
-
-    Raises:
-        InvalidInput: the folder is not empty. Terminal: nothing was written.
-        LedgerBroken: there is no checkpoint yet, it is not signed by a known key, or an entry is missing. Terminal: what was
-            written is no whole export.
-    """
-    last = await reading.last_checkpoint(store)
-    if last is None:
-        raise LedgerBroken(
-            "The ledger has no checkpoint yet, so there is nothing to export; make an entry and wait 2 s."
-        )
-    signed = read_checkpoint(last.note, known)
-    await asyncio.to_thread(_prepare, folder)
-    after = -1
-    while rows := await store.select(
-        CheckpointRow,
-        Where("size", ">", after),
-        Where("size", "<=", last.size),
-        order=("size",),
-        limit=PAGE_COUNT,
-    ):
-        after = rows[-1].size
-        await asyncio.to_thread(
-            _add,
-            folder / "checkpoints.jsonl",
-            [{"size": row.size, "note": row.note} for row in rows],
-        )
-    lines: list[dict[str, Any]] = []
-    async for index, row in reading.entries_between(store, 0, last.size):
-        lines.append({"index": index, **row._asdict()})
-        if len(lines) == PAGE_COUNT or index == last.size - 1:
-            await asyncio.to_thread(_add, folder / "entries.jsonl", lines)
-            lines = []
-    return Export(last.size, signed)
-
-
-def _prepare(folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    if any(folder.iterdir()):
-        raise InvalidInput(f"{folder} is not empty; name a new folder for the export.")
-    (folder / "README.txt").write_text(README, "utf-8")
-    (folder / "verifier.py").write_bytes(Path(verifier_file.__file__).read_bytes())
-
-
-def _add(path: Path, lines: Iterable[dict[str, Any]]) -> None:
-    with open(path, "ab") as file:
-        file.writelines(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE) for line in lines)

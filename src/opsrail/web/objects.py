@@ -38,14 +38,15 @@ async def permit_subject(request: Request, door: Door, permission: str, subject_
     if scopes_of(request, permission) is None:
         return
     scope, store = subject_id, door.app.store
-    if is_ulid(subject_id[:26]):
+    if is_ulid(subject_id):
         case = await store.get(CaseRow, subject_id)
-        decision = await store.get(DecisionRow, subject_id) if case is None else None
-        other = await store.get(ReviewRow, subject_id) or await store.get(OutboxRow, subject_id)
+        decision = None if case is not None else await store.get(DecisionRow, subject_id)
         if case is not None:
             scope = case.automation
         elif decision is not None:
             scope = decision.point
-        elif other is not None:
+    elif is_ulid(subject_id[:26]):
+        other = await store.get(ReviewRow, subject_id) or await store.get(OutboxRow, subject_id)
+        if other is not None:
             scope = other.automation
     permit(request, permission, scope)

@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 
 from opsrail.clock import SystemClock
-from opsrail.ledger import book, keys, verifier
+from opsrail.ledger import book, exporting, keys, verifier
 from opsrail.ledger.anchor import Anchor
 from opsrail.ledger.chain import WriterChain
 from opsrail.ledger.entries import entry
@@ -45,7 +45,7 @@ async def check(
         if note is not None:
             (row,) = await store.select(LedgerEntryRow, limit=1)
             proof = await book.prove(store, row.writer, row.seq, signer.verifiers)
-            await book.export(store, folder / str(checks), signer.verifiers)
+            await exporting.export(store, folder / str(checks), signer.verifiers)
             found = verifier.check_folder(folder / str(checks), known, [("external", note)])
             faults += map(str, (*verifier.check_proof(proof, known), *found[1]))
         checks += 1

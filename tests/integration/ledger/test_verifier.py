@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from opsrail.ledger import book, verifier
+from opsrail.ledger import book, exporting, verifier
 from tests.unit.ledger.desk import Desk
 
 
@@ -31,7 +31,7 @@ async def exported(folder: Path) -> Desk:
     desk = Desk(folder)
     await desk.store.open()
     await desk.write(120, 180)
-    await book.export(desk.store, folder / "export", desk.known)
+    await exporting.export(desk.store, folder / "export", desk.known)
     proof = await book.prove(desk.store, desk.chain.writer, 130, desk.known)
     (folder / "export" / "proof.json").write_text(json.dumps(proof))
     return desk

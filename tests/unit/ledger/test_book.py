@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from opsrail.errors import InvalidInput, LedgerBroken, NotFound, Unavailable
-from opsrail.ledger import book, reading, tree, verifier
+from opsrail.ledger import book, exporting, reading, tree, verifier
 from opsrail.ledger.keys import rotate_key
 from opsrail.ledger.notes import read_checkpoint
 from opsrail.values.ledger import (
@@ -289,7 +289,7 @@ async def test_checkpoints_of_a_replaced_key_stay_good(desk: Desk, tmp_path: Pat
 async def test_an_export_is_whole_and_checked_alone(desk: Desk, tmp_path: Path) -> None:
     await desk.append(4)
     folder = tmp_path / "export"
-    written = await book.export(desk.store, folder, desk.known)
+    written = await exporting.export(desk.store, folder, desk.known)
     count, faults = verifier.check_folder(folder, known(desk), [("mine", desk.anchor.read() or "")])
 
     assert (written.entries, written.checkpoint.size) == (600, 600)
@@ -304,15 +304,15 @@ async def test_an_export_is_whole_and_checked_alone(desk: Desk, tmp_path: Path) 
 
 async def test_an_export_does_not_mix_with_other_files(desk: Desk, tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="is not empty"):
-        await book.export(desk.store, tmp_path, desk.known)
+        await exporting.export(desk.store, tmp_path, desk.known)
 
 
 async def test_an_empty_or_broken_book_is_not_exported(desk: Desk, tmp_path: Path) -> None:
     other = Desk(tmp_path / "other")
     await other.store.open()
-    with pytest.raises(LedgerBroken, match="no checkpoint yet"):
-        await book.export(other.store, tmp_path / "export", other.known)
+    with pytest.raises(NotFound, match="no checkpoint yet"):
+        await exporting.export(other.store, tmp_path / "export", other.known)
     await desk.store.commit([Delete(LedgerEntryRow, {"writer": desk.chain.writer, "seq": 7})])
 
     with pytest.raises(LedgerBroken, match="Entry 307 of the ledger is missing"):
-        await book.export(desk.store, tmp_path / "export", desk.known)
+        await exporting.export(desk.store, tmp_path / "export", desk.known)

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from opsrail.ledger import tree
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from opsrail.access.keys import Principal
+from opsrail.access.roles import grants_of
+from opsrail.ledger import tree, verifier
 from opsrail.ledger.notes import VerifierKey, read_checkpoint
 from tests.unit.web.conftest import CLAIM, Caller
 
@@ -41,3 +50,41 @@ async def test_nothing_is_proven_about_what_never_happened(door: Caller) -> None
     ]
 
     assert [answer.status_code for answer in answers] == [404, 404, 404]
+
+
+async def test_the_whole_ledger_is_sent_packed_and_checked_by_the_file_in_it(
+    door: Caller, tmp_path: Path
+) -> None:
+    for amount in range(3):
+        await door.post("/v1/decisions/fraud-risk", {**CLAIM, "amount": amount})
+    await door.app.settle_ledger()
+    answer = await door.get("/v1/ledger/export")
+    shown = (await door.get("/v1/ledger/checkpoint")).json()
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        faulty = archive.testzip()
+        archive.extractall(tmp_path)
+    lines = (tmp_path / "entries.jsonl").read_text().splitlines()
+    keys = dict(verifier.parse_key(key) for key in shown["verifier_keys"])
+
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "application/zip"
+    assert f"opsrail-ledger-{shown['size']}.zip" in answer.headers["content-disposition"]
+    assert faulty is None
+    assert [json.loads(line)["index"] for line in lines] == list(range(shown["size"]))
+    assert (tmp_path / "verifier.py").read_bytes() == Path(verifier.__file__).read_bytes()
+    assert verifier.check_folder(tmp_path, keys, []) == (shown["size"], [])
+
+
+async def test_the_whole_ledger_is_for_those_who_may_see_what_it_says_of_everything(
+    door: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await door.post("/v1/decisions/fraud-risk", CLAIM)
+    await door.app.settle_ledger()
+    who = Principal("user:vera", grants=grants_of([("fraud-risk", "viewer")]))
+    monkeypatch.setattr("opsrail.access.keys.Gate.admit", lambda *_: who)
+
+    answer = await door.get("/v1/ledger/export")
+    page = await door.get("/console/ledger")
+
+    assert (answer.status_code, page.status_code) == (403, 200)
+    assert "/v1/ledger/export" not in page.text

@@ -10,7 +10,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, NamedTuple
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 import orjson
 import pytest
@@ -39,7 +39,7 @@ ALSO_OF_NO_SCOPE = {
     "models", "model", "model_card", "processes", "stats", "disable_user", "enable_user", "link_user", "add_user",
     "console_disable", "console_enable", "console_link", "console_models", "console_model", "console_model_diff",
     "console_overview", "console_overview_live", "training_set", "add_training_set",
-    "controls", "add_controls", "remove_control",
+    "controls", "add_controls", "remove_control", "export_ledger",
 }  # fmt: skip
 
 
@@ -144,6 +144,24 @@ async def test_what_lies_elsewhere_is_neither_seen_nor_touched(house: House) -> 
     assert not wrong, "\n".join(map(str, wrong))
 
 
+async def test_what_a_query_names_elsewhere_is_not_seen(house: House) -> None:
+    wrong = []
+    for operation in closed(house):
+        for role, held in ROLES.items():
+            if operation.method != "GET" or operation.permission not in held - SIGNED_IN:
+                continue
+            for name, value in named_in_queries(house):
+                query = urlencode({**dict(parse_qsl(needed(operation).decode())), name: value})
+                headers = house.keys[role, "elsewhere"]
+                answer = await asked(house, operation, headers, query=query.encode())
+                told = [MARK, *private(house), "decision.made", "case.submitted", "review.opened"]
+                leaked = [one for one in told if one != value and one in answer.text]
+                if answer.status == 200 and leaked:
+                    wrong.append((operation.path, query, role, leaked))
+
+    assert not wrong, "\n".join(map(str, wrong))
+
+
 async def test_nobody_comes_in_without_a_key_or_a_session(house: House) -> None:
     wrong = []
     for operation in closed(house):
@@ -208,6 +226,17 @@ def private(house: House) -> list[str]:
     return [house.ids[name] for name in ("case_id", "decision_id", "change_id", "alarm_id")]
 
 
+def named_in_queries(house: House) -> list[tuple[str, str]]:
+    """Return parameters by which a query may name what lies elsewhere."""
+    ids = house.ids
+    return [
+        *(("subject", ids[name]) for name in ("case_id", "decision_id", "review_id", "change_id")),
+        ("subject", "fraud-risk"), ("subject", "fraud-risk/1"), ("case", ids["case_id"]), ("q", ids["case_id"]),
+        ("point", "fraud-risk"), ("automation", "claims-intake"), ("queue", "claims-desk"),
+        ("model", "fraud-risk/1"), ("after", ids["review_id"]),
+    ]  # fmt: skip
+
+
 def misjudged(operation: Operation, role: str, place: str, answer: Asked) -> str | None:
     """Return what is wrong with an answer to a role; None: nothing."""
     assert operation.permission in PERMISSIONS
@@ -224,7 +253,11 @@ def misjudged(operation: Operation, role: str, place: str, answer: Asked) -> str
 
 
 async def asked(
-    house: House, operation: Operation, headers: Mapping[str, str], body: bytes | None = None
+    house: House,
+    operation: Operation,
+    headers: Mapping[str, str],
+    body: bytes | None = None,
+    query: bytes | None = None,
 ) -> Asked:
     """Ask a route as a client would; a stream is left after its first part."""
     path = re.sub(
@@ -243,7 +276,8 @@ async def asked(
         lines |= {"content-type": kind, "content-length": str(len(content))}
     scope = {
         "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": operation.method,
-        "scheme": "http", "path": path, "raw_path": path.encode(), "query_string": needed(operation), "root_path": "",
+        "scheme": "http", "path": path, "raw_path": path.encode(), "root_path": "",
+        "query_string": needed(operation) if query is None else query,
         "headers": [(name.encode(), value.encode()) for name, value in lines.items()],
         "client": ("127.0.0.1", 5), "server": ("127.0.0.1", 8321),
     }  # fmt: skip

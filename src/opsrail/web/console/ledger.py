@@ -7,6 +7,7 @@ import re
 from starlette.requests import Request
 from starlette.responses import Response
 
+from opsrail.access.roles import EVERYWHERE
 from opsrail.ledger import book
 from opsrail.ledger.reading import last_checkpoint, sequenced_size
 from opsrail.values.ledger import CheckpointRow
@@ -14,7 +15,8 @@ from opsrail.values.rows import Where
 from opsrail.web.answers import parsed
 from opsrail.web.console.listing import next_of
 from opsrail.web.console.pages import Pages, page
-from opsrail.web.door import SUBJECT_ID, Door, Operation
+from opsrail.web.door import SUBJECT_ID, Door, Operation, grants_of
+from opsrail.web.objects import permit_subject
 from opsrail.web.reading import query_of
 
 READ = "ledger.read"
@@ -28,6 +30,7 @@ class LedgerPages:
     """Serves `/console/ledger`."""
 
     def __init__(self, door: Door, pages: Pages) -> None:
+        self._door = door
         self._app = door.app
         self._pages = pages
 
@@ -39,11 +42,13 @@ class LedgerPages:
         """Answer with checkpoints, newest first, and with the entries about a subject where one is named."""
         query = query_of(request, subject=SUBJECT, after=SIZE)
         store, subject = self._app.store, query.get("subject") or None
-        newest = await last_checkpoint(store)
+        if subject is not None:
+            await permit_subject(request, self._door, READ, subject)
         after = [Where("size", "<", int(query["after"]))] if "after" in query else []
         rows = await store.select(
             CheckpointRow, *after, order=("size",), descending=True, limit=PAGE_COUNT + 1
         )
+        newest = await last_checkpoint(store) if after else next(iter(rows), None)
         found = (
             [] if subject is None else await book.entries_about(store, subject, limit=MOST_ENTRIES)
         )
@@ -52,5 +57,6 @@ class LedgerPages:
             age_ms=None if newest is None else self._app.clock.now_ms() - newest.at_ms,
             size=await sequenced_size(store), keys=[str(key) for key in self._app.signer.verifiers], subject=subject,
             entries=[(row, parsed(row.body)) for row in found], most=MOST_ENTRIES,
+            may_export=grants_of(request).may(READ, EVERYWHERE),
             next=next_of(request, rows, PAGE_COUNT, "size"), first=request.url.path if "after" in query else "",
         )  # fmt: skip
