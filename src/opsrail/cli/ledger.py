@@ -119,12 +119,14 @@ def prove(invocation: Invocation, subject_id: str, kind: str | None, out: Path |
 @common
 def export(invocation: Invocation, folder: Path) -> None:
     """Write the whole book into a new folder, with a verifier that needs no opsrail."""
+    from opsrail.cli.progress import Ticker
     from opsrail.cli.render import print_json
     from opsrail.cli.session import on_app
     from opsrail.ledger.exporting import export as exported
 
     async def work(app: App) -> Export:
-        return await exported(app.store, folder, app.signer.verifiers)
+        with Ticker("entries written") as ticker:
+            return await exported(app.store, folder, app.signer.verifiers, ticker.tick)
 
     written = on_app(invocation, work)
     checkpoint = {

@@ -12,12 +12,14 @@ import orjson
 from opsrail.errors import InvalidInput, NotFound
 from opsrail.ledger import reading
 from opsrail.ledger import verifier as verifier_file
+from opsrail.ledger.audit import Progress
 from opsrail.ledger.notes import Checkpoint, VerifierKey, read_checkpoint
 from opsrail.ports import Store
 from opsrail.values.ledger import CheckpointRow
 from opsrail.values.rows import Where
 
 PAGE_COUNT = 500
+ENTRIES = "entries.jsonl"
 README = """\
 An export of an opsrail audit ledger.
 
@@ -85,11 +87,16 @@ async def parts(store: Store, entries: int) -> AsyncIterator[tuple[str, bytes]]:
     async for index, row in reading.entries_between(store, 0, entries):
         lines.append({"index": index, **row._asdict()})
         if len(lines) == PAGE_COUNT or index == entries - 1:
-            yield "entries.jsonl", _lines(lines)
+            yield ENTRIES, _lines(lines)
             lines = []
 
 
-async def export(store: Store, folder: Path, known: Sequence[VerifierKey]) -> Export:
+async def export(
+    store: Store,
+    folder: Path,
+    known: Sequence[VerifierKey],
+    progress: Progress = lambda done, total: None,
+) -> Export:
     """Write all entries under the newest checkpoint, all checkpoints and the verifier into a new folder. Streams.
 
     Raises:
@@ -98,8 +105,12 @@ async def export(store: Store, folder: Path, known: Sequence[VerifierKey]) -> Ex
     """
     found = await covered(store, known)
     await asyncio.to_thread(_prepare, folder)
+    written = 0
     async for name, content in parts(store, found.entries):
         await asyncio.to_thread(_add, folder / name, content)
+        if name == ENTRIES:
+            written += content.count(b"\n")
+            progress(written, found.entries)
     return found
 
 

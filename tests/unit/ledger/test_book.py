@@ -289,11 +289,15 @@ async def test_checkpoints_of_a_replaced_key_stay_good(desk: Desk, tmp_path: Pat
 async def test_an_export_is_whole_and_checked_alone(desk: Desk, tmp_path: Path) -> None:
     await desk.append(4)
     folder = tmp_path / "export"
-    written = await exporting.export(desk.store, folder, desk.known)
+    seen: list[tuple[int, int]] = []
+    written = await exporting.export(
+        desk.store, folder, desk.known, lambda done, total: seen.append((done, total))
+    )
     count, faults = verifier.check_folder(folder, known(desk), [("mine", desk.anchor.read() or "")])
 
     assert (written.entries, written.checkpoint.size) == (600, 600)
     assert (count, faults) == (600, [])
+    assert seen == [(500, 600), (600, 600)]
     assert sorted(path.name for path in folder.iterdir()) == [
         "README.txt",
         "checkpoints.jsonl",
