@@ -1,6 +1,7 @@
 """Reads what people ruled out of a store, for figures of quality: `await quality(store, since_ms=...)`.
 
-It reads rulings by the moment they were given, page by page: nothing is counted over a whole table.
+It reads rulings by the moment they were given, page by page: nothing is counted over a whole table. One that is held counts
+once it has gone out.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ import orjson
 from opsrail.errors import Fault, InvalidInput
 from opsrail.lab.quality import Quality, Ruled, quality_of
 from opsrail.ports import Store
-from opsrail.review.ruled import EXPIRY, in_parts, ratio_of, ruled_pages, said_by
+from opsrail.review.ruled import EXPIRY, GONE_OUT, in_parts, ratio_of, ruled_pages, said_by
 from opsrail.values.decisions import DecisionRow
-from opsrail.values.reviews import UNRULED_STATES, Purpose, ReviewRow, ReviewState, RulingRow
+from opsrail.values.reviews import UNRULED_STATES, Purpose, ReviewRow, RulingRow
 from opsrail.values.rows import Where, equals
 
 MOST_WAITING = 100_000
@@ -86,7 +87,7 @@ async def quality_of_newest(
         where = (*where, Where("automation", "in", tuple(sorted(automations)) or ("",)))
     newest = await store.select(
         ReviewRow, Where("ruled_at_ms", ">=", since_ms), Where("ruled_at_ms", "<", until_ms),
-        *equals(state=ReviewState.RULED), *where,
+        *GONE_OUT, *where,
         order=("ruled_at_ms",), descending=True, limit=MOST_NEWEST + 1,
     )  # fmt: skip
     found = await ruled(store, newest[:MOST_NEWEST])

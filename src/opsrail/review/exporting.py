@@ -1,7 +1,7 @@
 """What reviewers ruled and corrected as a training set, a line a review, with where each part of it comes from.
 
-Control cases are left out: they are no cases. So are rulings that nobody gave (`expiry`). People have a pseudonym that only
-this installation can make, the same in every export.
+Control cases are left out: they are no cases. So are rulings that nobody gave (`expiry`), and those that may still be taken
+back. People have a pseudonym that only this installation can make, the same in every export.
 """
 
 from __future__ import annotations

@@ -18,6 +18,8 @@ MOST_OF_ONE = 20
 """Rows that belong to one id, at most: people who said something of one review."""
 REFERRED = "review"
 """Verdict that leaves a decision to people."""
+GONE_OUT = (*equals(state=ReviewState.RULED), Where("wake_at_ms", "null", True))
+"""Reviews whose ruling nobody takes back any more: of a held one the moment at which it goes out is still to come."""
 
 
 async def ruled_pages(
@@ -27,13 +29,13 @@ async def ruled_pages(
     *where: Where,
     after: ReviewRow | None = None,
 ) -> AsyncIterator[list[ReviewRow]]:
-    """Yield reviews that were ruled in a span, by moment and id, page by page.
+    """Yield reviews that were ruled in a span, by moment and id, page by page; not those whose ruling is held.
 
     Args:
         since_ms, until_ms: The span, epoch ms; the last moment is not in it.
         after: The last one of what was read before; None: from the beginning.
     """
-    where = (*equals(state=ReviewState.RULED), *where)
+    where = (*GONE_OUT, *where)
     at_ms, last_id = since_ms, ""
     if after is not None and (after.ruled_at_ms or 0) >= since_ms:
         at_ms, last_id = after.ruled_at_ms or 0, after.id

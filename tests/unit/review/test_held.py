@@ -1,4 +1,4 @@
-"""A ruling that may still be taken back counts for nobody: no outcome, and the guard does not see it."""
+"""A ruling that may still be taken back counts for nobody: no outcome, no guard, no figure of quality, no training set."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from typing import Any
 
 from opsrail import Queue
 from opsrail.clock import ManualClock
+from opsrail.lab.rulings import quality, quality_of_newest
 from opsrail.review.clockwork import Clockwork
 from opsrail.review.desk import Desk
+from opsrail.review.exporting import Wanted, exported
 from opsrail.review.labels import Sampled
 from opsrail.store.memory import MemoryStore
 from opsrail.values.outcomes import OutcomeRow
@@ -53,3 +55,28 @@ async def test_a_ruling_that_was_taken_back_never_counts(
     rulings, _ = await Sources(store).rulings(0, ManualClock(time.read).now_ms())
 
     assert (rulings, await store.select(OutcomeRow)) == ([], [])
+
+
+async def test_figures_of_quality_and_the_export_have_a_ruling_once_it_went_out(
+    desk: Desk, opened: Any, clockwork: Clockwork, time: Time, store: MemoryStore
+) -> None:
+    clock = ManualClock(time.read)
+
+    async def counted() -> list[int]:
+        until_ms = clock.now_ms() + 1
+        whole = await quality(store, since_ms=0, until_ms=until_ms)
+        newest, _ = await quality_of_newest(store, since_ms=0, until_ms=until_ms)
+        pages = exported(store, clock, Wanted(0, until_ms))
+        lines = [line async for page in pages for line in page]
+        return [whole.rulings, newest.rulings, len(lines)]
+
+    await opened(HELD)
+    await opened(Queue("desk"), "case-1")
+    await desk.rule("case-0", "approve", by="ann", reason="a mistake")
+    await desk.rule("case-1", "decline", by="ann")
+    held = await counted()
+    time.seconds = 2 * 3600
+    await clockwork.turn()
+
+    assert held == [1, 1, 1]
+    assert await counted() == [2, 2, 2]
