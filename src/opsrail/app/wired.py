@@ -107,10 +107,10 @@ class App:
         self.store = store
         self.clock = AgreedClock(clock)
         self.signer, self.anchor = signer, anchor
-        self.desk, self.controls = Desk(store, self.clock), Controls(store, self.clock)
+        self.desk = Desk(store, self.clock, definitions.queues)
+        self.controls = Controls(store, self.clock)
         self.outcomes, self.access = Outcomes(store, self.clock), Access(store, self.clock, config)
-        self.is_running = False
-        self._alone = alone
+        self.is_running, self._alone = False, alone
         self.held: LedgerBroken | None = None
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._broken: BaseException | None = None
@@ -275,6 +275,7 @@ class App:
     async def _begin(self) -> None:
         """Come alive and start the loops."""
         await self.features.keep_definitions(code_digest)
+        await self.desk.keep_queues()
         await self.worker.register()
         await self.worker.bury(alone=self._alone)
         await self.registry.warm()

@@ -50,6 +50,7 @@ def list_(
     from opsrail.cli.session import on_app
 
     async def work(app: App) -> tuple[list[ReviewRow], list[dict[str, Any]]]:
+        await app.desk.refuse_unless_known(queue)
         rows = await app.desk.page(queue=queue, state=state, mine=mine, limit=limit)
         return rows, await records(app, rows, mine)
 

@@ -42,6 +42,8 @@ def next_(
 
     async def work(app: App) -> dict[str, Any] | None:
         row = await app.desk.next(by, queues, skills=skills or None)
+        if row is None:
+            await app.desk.refuse_unless_known(*queues)
         return None if row is None else (await records(app, [row], by))[0]
 
     record = on_app(invocation, work)

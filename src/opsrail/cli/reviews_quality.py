@@ -45,6 +45,7 @@ def quality(invocation: Invocation, queue: str | None, since: str) -> None:
             from opsrail.lab.rulings import quality as figures
         except ModuleNotFoundError as missing:
             raise MissingExtra("opsrail reviews quality", "lab") from missing
+        await app.desk.refuse_unless_known(queue)
         until_ms = app.clock.now_ms() + 1
         since_ms = max(0, until_ms - length_ms)
         return await figures(app.store, since_ms=since_ms, until_ms=until_ms, queue=queue)
@@ -99,6 +100,7 @@ def export(
     invocation.interrupted = "Interrupted; the same command goes on."
 
     async def work(app: App) -> dict[str, Any]:
+        await app.desk.refuse_unless_known(queue)
         until_ms = app.clock.now_ms() + 1
         since_ms = 0 if length_ms is None else max(0, until_ms - length_ms)
         wanted = Wanted(since_ms, until_ms, queue, point, names)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from opsrail import faults
-from opsrail.errors import AlreadyRuled, Conflict, Denied, Fault, InvalidInput
+from opsrail.errors import AlreadyRuled, Conflict, Contradictory, Denied, Fault, InvalidInput
 from opsrail.ledger.commitment import record_commitment
 from opsrail.ledger.entries import entry
 from opsrail.review.events import event_of
 from opsrail.review.forms import standing_fields
 from opsrail.review.holding import Holding
+from opsrail.review.known import unknown_faults
 from opsrail.review.machine import Event, Standing, refuse_unless, standing_of
 from opsrail.review.queue import NAME
 from opsrail.review.ruling import FREE, REASON_CHARACTERS, escalated, is_override, sent
@@ -90,7 +91,7 @@ class Moving(Holding):
         A person has it for a working day; then it is anybody's again.
 
         Raises:
-            InvalidInput: neither is named, or wrongly; all faults at once. Terminal.
+            InvalidInput: neither is named, or wrongly, or there is no such queue; all faults at once. Terminal.
             AlreadyRuled: it has its ruling, or another person holds it. Conflict.
             Denied: the person handed it in, ruled on it already, or lacks a skill.
         """
@@ -103,6 +104,11 @@ class Moving(Holding):
             found.append(Fault("queue", "name a queue or a person"))
         if queue is not None and not NAME.fullmatch(queue):
             found.append(Fault("queue", "1 to 100 printable ASCII characters"))
+        elif queue is not None:
+            unknown = await unknown_faults(self._store, self._near(row), [queue])
+            if unknown and not found:
+                raise Contradictory(f"review {row.id} was not passed on", unknown)
+            found += unknown
         if found:
             raise InvalidInput(f"review {row.id} was not passed on", found)
         if person is not None:
@@ -214,6 +220,10 @@ class Moving(Holding):
             limit=1,
         )
         return rows[0] if rows else None
+
+    def _near(self, row: ReviewRow) -> frozenset[str]:
+        """Return the queues that are known beside a review: the declared ones, and those of its chain."""
+        return self._declared | {step.to for step in terms_of(row.terms).escalate}
 
     @staticmethod
     def _kept_for(person: str, now_ms: int) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import orjson
@@ -11,6 +11,8 @@ import orjson
 from opsrail.clock import Clock
 from opsrail.errors import NotFound
 from opsrail.ports import Store
+from opsrail.review import known
+from opsrail.review.queue import Queue
 from opsrail.values.reviews import (
     UNRULED_STATES,
     ReviewEventRow,
@@ -23,6 +25,7 @@ from opsrail.values.rows import Where, equals
 MOST_EVENTS = 1_000
 OLDEST_COUNT = 50
 """Reviews looked through for the oldest of each queue at once; queues that are not among them are asked one by one. Ours."""
+NONE: Mapping[str, Queue] = {}
 TELLING = ("said", "ruled", "reconsidered", "undone", "delivered", "expired")
 """Kinds of events that tell what somebody thinks of the review."""
 
@@ -47,13 +50,17 @@ class QueueCount(NamedTuple):
 class Reading:
     """Looks reviews up, over a store; changes nothing.
 
+    Args:
+        queues: Those that the loaded files declare, by name.
+
     Attributes:
         moments: Set when a review was given a moment at which something happens by itself; `Clockwork` clears it.
     """
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: Clock, queues: Mapping[str, Queue] = NONE) -> None:
         self._store = store
         self._clock = clock
+        self._declared = known.declared_names(queues)
         self.moments = asyncio.Event()
 
     async def get(self, review_id: str) -> ReviewRow:
@@ -152,6 +159,15 @@ class Reading:
             )
             for name in names
         ]
+
+    async def keep_queues(self) -> None:
+        """Keep which queues the loaded files declare, so that processes without them know these queues."""
+        await known.keep(self._store, self._declared)
+
+    async def refuse_unless_known(self, *queues: str | None) -> None:
+        """Refuse queues that nobody declared and that have no reviews; None names none. Raises Contradictory."""
+        named = [queue for queue in queues if queue is not None]
+        await known.refuse_unless_known(self._store, self._declared, named)
 
     async def rulings(self, review_id: str) -> list[RulingRow]:
         """Return what people said of a review, by name; reviewers must not see those of others before their own."""

@@ -114,7 +114,7 @@ class Reviews:
             Operation("GET", "/v1/reviews", "reviews", "List what waits, or was ruled.", self.list, {200: page},
                       parameters=which, errors=(404,), permission=read),
             Operation("POST", "/v1/reviews/next", "next_review", "Claim what a person should look at next.", self.next,
-                      given, body=Work, permission=rule),
+                      given, body=Work, errors=(409,), permission=rule),
             Operation("POST", "/v1/reviews/rule", "rule_reviews", "Rule alike on several reviews.", self.rule_alike,
                       ruled, body=Verdicts, errors=(404, 409), permission=rule),
             Operation("GET", one, "review", "Show a review.", self.show, shown, parameters=BY_ID, errors=(404,),
@@ -165,6 +165,8 @@ class Reviews:
             skills=wish.skills,
             automations=scopes_of(request, "reviews.rule"),
         )
+        if row is None:
+            await self._door.app.desk.refuse_unless_known(*wish.queues)
         return answer({"review": None if row is None else await shown_of(self._door, request, row)})
 
     async def rule_alike(self, request: Request) -> Response:

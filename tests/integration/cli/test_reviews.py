@@ -105,3 +105,20 @@ def test_questions_and_other_desks(asked: Asked) -> None:
     assert end["error"]["code"] == "conflict"
     assert free["state"] == "open"
     assert len(asked("list", "--state", "open")["reviews"]) == 3
+
+
+def test_a_queue_that_there_is_not_is_refused_with_those_that_there_are(asked: Asked) -> None:
+    said = [
+        asked("pass", IDS[0], "--queue", "senior", "--by", "ana", status=1),
+        asked("next", "--queue", "claims-dsk", "--by", "ana", status=1),
+        asked("list", "--queue", "claims-dsk", status=1),
+        asked("quality", "--queue", "claims-dsk", status=1),
+        asked("export", "--out", "x.jsonl", "--queue", "claims-dsk", status=1),
+    ]
+    passed = asked("pass", IDS[0], "--queue", "seniors", "--by", "ana")["review"]
+
+    for one in said:
+        (fault,) = one["error"]["faults"]
+        assert fault["place"] == "queue"
+        assert "; there are: claims-desk" in fault["message"]
+    assert passed["queue"] == "seniors"  # it is of the review's own chain

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 
 from opsrail import Escalation, Expiry, Queue
 from opsrail.clock import SystemClock
-from opsrail.errors import AlreadyRuled, Denied
+from opsrail.errors import AlreadyRuled, Contradictory, Denied
 from opsrail.ledger.chain import WriterChain
 from opsrail.ports import Store
 from opsrail.review.clockwork import Clockwork
@@ -121,6 +121,23 @@ async def test_of_three_people_two_rule_whoever_is_quick(store: Store) -> None:
     assert {row.state for row in await store.select(ReviewRow)} == {"ruled"}
     assert len(await store.select(RulingRow)) == 2 * len(ids)
     assert len(await store.select(InboxRow)) == len(ids)
+
+
+async def test_another_process_knows_what_is_declared_here_and_what_has_reviews(
+    new_store: Callable[[], Store],
+) -> None:
+    here, there = new_store(), new_store()
+    await here.open()
+    await there.open()
+    await put(here, Queue("desk"), 1, CLOCK.now_ms())
+    await Desk(here, CLOCK, {"quiet": Queue("quiet")}).keep_queues()
+    await Desk(there, CLOCK).refuse_unless_known("desk", "quiet")
+    with pytest.raises(Contradictory) as refused:
+        await Desk(there, CLOCK).refuse_unless_known("quite")
+    await here.close()
+    await there.close()
+
+    assert refused.value.faults[0].message == "no queue 'quite'; there are: desk, quiet"
 
 
 async def test_lists_and_counts_read_the_same_everywhere(store: Store) -> None:

@@ -182,6 +182,20 @@ async def test_a_question_is_asked_and_answered_and_a_review_goes_to_other_desks
     assert (await console.app.desk.get(review)).queue == "open-desk"
 
 
+async def test_a_review_goes_to_no_queue_that_there_is_not_and_the_fault_names_those_that_there_are(
+    console: Console,
+) -> None:
+    review = await console.review()
+
+    refused = await console.send(f"{PATH}/{review}/pass", to="cheif-desk", why="too large")
+
+    assert refused.status_code == 422
+    assert 'id="queue-fault"' in refused.text
+    assert "there are: blind-desk, chief-desk, four-desk, open-desk" in text_of(refused)
+    assert 'value="cheif-desk"' in refused.text
+    assert (await console.app.desk.get(review)).queue == "open-desk"
+
+
 async def test_nobody_is_asked_without_a_question_and_the_fault_stands_at_it(
     console: Console,
 ) -> None:

@@ -91,7 +91,7 @@ async def play(queue: Queue, steps: list[tuple[str, str, str, int]]) -> None:
     clock = ManualClock(time.read)
     store = MemoryStore(WriterChain(clock), clock=clock)
     await store.open()
-    desk = Desk(store, clock)
+    desk = Desk(store, clock, {"other": Queue("other")})
     clockwork = Clockwork(store, clock, desk, poll_s=60)
     await store.commit([Insert(review(queue, MANUAL_START_MS, requester="req"))])
     for deed, by, said, seconds in steps:

@@ -44,7 +44,7 @@ async def store(time: Time) -> AsyncIterator[MemoryStore]:
 
 @pytest.fixture
 def desk(store: MemoryStore, time: Time) -> Desk:
-    return Desk(store, ManualClock(time.read))
+    return Desk(store, ManualClock(time.read), {"seniors": Queue("seniors")})
 
 
 @pytest.fixture

@@ -86,12 +86,18 @@ async def test_a_question_a_pass_and_the_chain(strict: Caller) -> None:
         f"/v1/reviews/{review_id}/rule", {"by": "ann", "verdict": "decline"}
     )
     answered = await did(strict, review_id, "answer", "bob", answer="there")
+    nowhere = await strict.post(f"/v1/reviews/{review_id}/pass", {"by": "ann", "queue": "senior"})
+    nothing = await strict.post("/v1/reviews/next", {"by": "dee", "queues": ["senior"]})
     passed = await did(strict, review_id, "pass", "ann", person="cy", reason="yours")
     up = await did(strict, review_id, "escalate", "cy", reason="too large")
     end = await strict.post(f"/v1/reviews/{review_id}/escalate", {"by": "cy"})
 
     assert (asked["state"], asked["assignee"], refused.status_code) == ("asked", "bob", 409)
     assert (answered["assignee"], passed["assignee"]) == ("ann", "cy")
+    for refused in (nowhere, nothing):
+        assert (refused.status_code, refused.json()["code"]) == (409, "contradictory")
+        (fault,) = refused.json()["faults"]
+        assert fault["message"] == "no queue 'senior'; there are: claims-desk, quiet, seniors"
     assert (up["queue"], up["level"], end.status_code) == ("seniors", 1, 409)
 
 
