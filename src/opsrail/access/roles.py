@@ -28,7 +28,7 @@ READS = frozenset(
 CALLER = frozenset(
     {"cases.submit", "decisions.make", "outcomes.write", "features.write", "cases.read"}
 )
-REVIEWER = frozenset({"reviews.read", "reviews.rule", "cases.read"})
+REVIEWER = frozenset({"reviews.read", "reviews.rule", "reviews.answer", "cases.read"})
 """Without `decisions.read`: who has seen the score does not judge before it."""
 OPERATOR = READS | {
     "cases.change",
@@ -36,6 +36,7 @@ OPERATOR = READS | {
     "alarms.change",
     "rollouts.change",
     "reviews.read",
+    "reviews.answer",
     "reviews.manage",
     "changes.plan",
     "changes.apply",

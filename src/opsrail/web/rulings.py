@@ -99,7 +99,7 @@ class Rulings:
             self._deed("ask", "Ask for more.", Question,
                        lambda desk, row, by, wish: desk.ask(row.id, wish.question, by=by, to=wish.to)),
             self._deed("answer", "Answer what was asked.", Reply,
-                       lambda desk, row, by, wish: desk.answer(row.id, wish.answer, by=by)),
+                       lambda desk, row, by, wish: desk.answer(row.id, wish.answer, by=by), "reviews.answer"),
             self._deed("pass", "Give a review to another queue or person.", Passing, self._pass),
             self._deed("escalate", "Send a review to the next queue of its chain.", Escalating,
                        lambda desk, row, by, wish: desk.escalate(row.id, by=by, reason=wish.reason)),
@@ -111,6 +111,7 @@ class Rulings:
         summary: str,
         body: type[M],
         act: Callable[[Desk, ReviewRow, str, Any], Awaitable[ReviewRow]],
+        permission: str = "reviews.rule",
     ) -> Operation:
         async def run(request: Request) -> Response:
             query_of(request)
@@ -118,7 +119,7 @@ class Rulings:
             wish: M = model_of(body, await body_of(request, self._door.body_bytes))
             desk = self._door.app.desk
             row = await desk.get(review_id)
-            permit(request, "reviews.rule", row.automation)
+            permit(request, permission, row.automation)
             by = by_of(request, wish.by)
             changed = await act(desk, row, by, wish)
             return answer(await shown_of(self._door, request, changed, by))
@@ -128,7 +129,7 @@ class Rulings:
         given: type[BaseModel] = body
         return Operation(
             "POST", path, f"{verb}_review", summary, run, shown, body=given, parameters=BY_ID, errors=errors,
-            permission="reviews.rule",
+            permission=permission,
         )  # fmt: skip
 
     @staticmethod

@@ -13,6 +13,7 @@ from opsrail import Escalation, Queue
 from opsrail.access.roles import grants_of
 from opsrail.cases.office import Office
 from tests.unit.web.conftest import Caller, app_of, running
+from tests.unit.web.signed import key, send, signed_in, token_of, user
 
 LARGE = {"claim_id": "c-2", "amount": 5000}
 
@@ -148,3 +149,37 @@ async def test_a_case_does_not_tell_a_reviewer_what_its_blind_review_hides(stric
     assert whole["decisions"][0]["verdict"] == "review"
     assert held["reviews"][0]["ruling"] is None
     assert not grants_of([("*", "reviewer")]).may("decisions.read", "claims-intake")
+
+
+async def test_who_manages_reviews_answers_what_a_reviewer_asks_and_who_asked_does_not(
+    strict: Caller,
+) -> None:
+    review_id = f"{await strict.settled(LARGE)}-1"
+    path = f"/v1/reviews/{review_id}"
+    ann = await key(strict.app, ("claims-intake", "reviewer"))
+    viewer, foreign = [
+        await key(strict.app, grant) for grant in (("*", "viewer"), ("loans", "operator"))
+    ]
+    await user(strict.app, "otto", ("claims-intake", "operator"))
+    async with signed_in(strict.app, "otto") as otto:
+        question = {"question": "page 2?", "to": "user:otto"}
+        asked = await strict.client.post(f"{path}/ask", json=question, headers=ann)
+        refused = [
+            await strict.client.post(f"{path}/answer", json={"answer": "?"}, headers=headers)
+            for headers in (ann, viewer, foreign)
+        ]
+        page = await otto.get(f"/console/reviews/{review_id}")
+        answered = await send(otto, f"/console/reviews/{review_id}/answer", [("answer", "there")])
+        ruled = await otto.post(
+            f"{path}/rule", json={"verdict": "approve"}, headers={"x-csrf": await token_of(otto)}
+        )
+    row = await strict.app.desk.get(review_id)
+
+    assert asked.status_code == 200, asked.text
+    assert [one.status_code for one in refused] == [403, 403, 403]
+    assert "page 2?" in page.text
+    assert 'name="answer"' in page.text
+    assert 'name="verdict"' not in page.text
+    assert (answered.status_code, row.state) == (303, "claimed")
+    assert str(row.assignee).startswith("key:")
+    assert ruled.status_code == 403

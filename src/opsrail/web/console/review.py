@@ -47,6 +47,7 @@ ONE = PATH + "/{review_id}"
 NAMED = frozenset(("reason", "question", "to", "answer", "queue", "person"))
 """Fields of the page that are not the schema's and show their own faults."""
 TYPED = NAMED | {"why"}
+RULES, ANSWERS = "reviews.rule", "reviews.answer"
 BEAT = 3
 """Signs of life while a lease runs. Ours: two may be lost."""
 PICTURE_POLICY = "default-src 'none'; sandbox; frame-ancestors 'none'"
@@ -73,7 +74,7 @@ class ReviewPage:
             form(f"{ONE}/rule", "console_rule_review", self.rule, "reviews.rule"),
             form(f"{ONE}/undo", "console_undo_review", self.undo, "reviews.rule"),
             form(f"{ONE}/ask", "console_ask_review", self.ask, "reviews.rule"),
-            form(f"{ONE}/answer", "console_answer_review", self.reply, "reviews.rule"),
+            form(f"{ONE}/answer", "console_answer_review", self.reply, ANSWERS),
             form(f"{ONE}/pass", "console_pass_review", self.pass_on, "reviews.rule"),
             form(f"{ONE}/escalate", "console_escalate_review", self.escalate, "reviews.rule"),
         ]
@@ -107,9 +108,11 @@ class ReviewPage:
         whole = await search.whole(app.store, review_id_of(request), by, last)
         row = whole.row
         permit(request, "reviews.read", row.automation)
-        may_rule = grants_of(request).may("reviews.rule", row.automation)
+        may_rule, may_answer = (
+            grants_of(request).may(one, row.automation) for one in (RULES, ANSWERS)
+        )
         given = (row, whole.rulings, whole.events, by, now_ms)
-        view = view_of(*given, may_rule=may_rule)
+        view = view_of(*given, may_rule=may_rule, may_answer=may_answer)
         fields, others = self._fields(view, faults, typed)
         return self._pages.render(
             request,
@@ -256,6 +259,7 @@ class ReviewPage:
             request,
             lambda desk, row, by, wish: desk.answer(row.id, one_text(wish, "answer"), by=by),
             self._here,
+            ANSWERS,
         )
 
     async def pass_on(self, request: Request) -> Response:
@@ -279,9 +283,11 @@ class ReviewPage:
 
     # -- how it works --------------------------------------------------------------------------------------------------
 
-    async def _done(self, request: Request, deed: Deed, then: Then) -> Response:
+    async def _done(
+        self, request: Request, deed: Deed, then: Then, permission: str = RULES
+    ) -> Response:
         """Do something and show what comes then; what is refused is shown on the review's page, with all that was typed."""
-        row, wish = await self._wish(request)
+        row, wish = await self._wish(request, permission)
         queue = wish.get("queue", "")
         try:
             changed = await deed(self._door.app.desk, row, actor_of(request), wish)
@@ -303,11 +309,11 @@ class ReviewPage:
     async def _next(self, request: Request, row: ReviewRow, queue: str | None) -> str:
         return await onward(self._door.app, request, queue, row.id)
 
-    async def _wish(self, request: Request) -> tuple[ReviewRow, Form]:
-        """Return the review that a form speaks of, and what it sends, if who sends it may rule there."""
+    async def _wish(self, request: Request, permission: str = RULES) -> tuple[ReviewRow, Form]:
+        """Return the review that a form speaks of, and what it sends, if who sends it may do that there."""
         wish = await form_of(request, self._door)
         row = await self._door.app.desk.get(review_id_of(request))
-        permit(request, "reviews.rule", row.automation)
+        permit(request, permission, row.automation)
         return row, wish
 
 

@@ -143,6 +143,7 @@ def view_of(
     now_ms: int,
     *,
     may_rule: bool = True,
+    may_answer: bool = True,
 ) -> ReviewView:
     """Return a review as a person sees it.
 
@@ -151,6 +152,7 @@ def view_of(
         events: As far as this person may know them.
         by: Who looks, as records name them.
         may_rule: Whether their roles let them rule here at all.
+        may_answer: Whether their roles let them answer questions here.
     """
     subject = from_json(row.subject)
     said = next((each for each in rulings if each.by == by), None)
@@ -179,7 +181,7 @@ def view_of(
         undo=undo_of(row, rulings, by, now_ms) if may_rule else None,
         escalates_to="" if why_not else str(escalated(row, terms).get("queue", "")),
         question="" if asked is None else str(from_json(asked.content).get("question", "")),
-        may_answer=may_rule and asked is not None and asked.by != by,
+        may_answer=may_answer and asked is not None and asked.by != by,
         history=tuple(_history(row, events)),
     )
 
