@@ -30,6 +30,8 @@ STALE_S = 2.0
 MOST_KEPT = 10_000
 SEEN_MS = 60_000
 USED_MS = 3_600_000
+MOST_HANDS = 16
+"""Keys that made each other, followed back to the person behind them. Ours: beyond, a key is refused."""
 
 
 Read = Callable[[str], Awaitable["Known | None"]]
@@ -112,7 +114,11 @@ class Directory:
         return await self._session(digest, is_use=False)
 
     async def of_key(self, key: str) -> Known | None:
-        """Return what a key may do; None: there is none, or it was revoked. Raises StoreUnavailable."""
+        """Return what a key may do; None: there is none, it was revoked, or who made it is disabled.
+
+        Raises:
+            StoreUnavailable: it cannot be asked now.
+        """
         if (shape := SHAPE.fullmatch(key)) is None:
             return None
         digest = digest_of(key)
@@ -160,10 +166,25 @@ class Directory:
             row.ends_at_ms is not None and now_ms >= row.ends_at_ms
         ):
             return None
+        if not await self._stands(row.made_by):
+            return None
         if row.used_at_ms is None or now_ms - row.used_at_ms >= USED_MS:
             await self._store.commit([Update(ApiKeyRow, (key_id,), {"used_at_ms": now_ms})])
         holder = f"key:{key_id}"
         return Known(holder, await self._grants(holder))
+
+    async def _stands(self, made_by: str) -> bool:
+        """Return whether who made a key is not disabled: its user, or the user behind the key that made it."""
+        for _ in range(MOST_HANDS):
+            kind, _, name = made_by.partition(":")
+            if kind == "user":
+                user = await self._store.get(UserRow, name)
+                return user is None or user.state == UserState.ACTIVE
+            maker = await self._store.get(ApiKeyRow, name) if kind == "key" else None
+            if maker is None:
+                return True
+            made_by = maker.made_by
+        return False
 
     async def _grants(self, holder: str) -> Grants:
         rows = await self._store.select(GrantRow, *equals(holder=holder), limit=MOST_GRANTS)

@@ -32,7 +32,7 @@ class User(NamedTuple):
 
     Attributes:
         grants: By scope and role.
-        keys: Keys that they gave out and that still work.
+        keys: Keys that they gave out and that nobody revoked; they are refused while the user is disabled.
     """
 
     row: UserRow
@@ -165,7 +165,7 @@ class Users:
         return await self.get(name)
 
     async def disable(self, name: str, *, by: str) -> User:
-        """Let a user sign in no more: sessions and links end. Keys that they gave out go on: `User.keys` lists them.
+        """Let a user sign in no more: sessions and links end, and keys that they gave out (`User.keys`) are refused.
 
         Raises:
             NotFound: no such user.
@@ -180,7 +180,7 @@ class Users:
         return await self.get(name)
 
     async def enable(self, name: str, *, by: str) -> User:
-        """Let a user sign in again; a lock of wrong passwords ends too. Raises NotFound."""
+        """Let a user sign in again, and their keys work; a lock of wrong passwords ends too. Raises NotFound."""
         changed: dict[str, Value] = {
             "state": UserState.ACTIVE,
             "failures": 0,

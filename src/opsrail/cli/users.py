@@ -172,7 +172,7 @@ def revoke(invocation: Invocation, name: str, role: str, scope: str, by: str) ->
 @operator
 @common
 def disable(invocation: Invocation, name: str, by: str) -> None:
-    """End a user's sessions and links, and let them sign in no more; lists the keys they gave out."""
+    """End a user's sessions and links, let them sign in no more, and refuse the keys they gave out; lists those."""
 
     async def work(app: App) -> User:
         return await app.access.users.disable(name, by=by)
@@ -180,7 +180,7 @@ def disable(invocation: Invocation, name: str, by: str) -> None:
     _tell(
         invocation,
         work,
-        f"{name} is disabled. Keys that they gave out go on until they are revoked.",
+        f"{name} is disabled. Keys that they gave out are refused until {name} is enabled again.",
     )
 
 
@@ -189,7 +189,7 @@ def disable(invocation: Invocation, name: str, by: str) -> None:
 @operator
 @common
 def enable(invocation: Invocation, name: str, by: str) -> None:
-    """Let a user sign in again; a lock of wrong passwords ends too."""
+    """Let a user sign in again, and their keys work; a lock of wrong passwords ends too."""
 
     async def work(app: App) -> User:
         return await app.access.users.enable(name, by=by)

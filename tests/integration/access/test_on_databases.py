@@ -90,6 +90,35 @@ async def test_what_one_process_changes_the_other_heeds_within_two_seconds(
     assert ended is None
 
 
+async def test_keys_of_a_disabled_user_are_refused_in_both_processes_until_they_are_enabled(
+    both: tuple[Access, Access],
+) -> None:
+    here, there = both
+    grants = [("claims", "caller")]
+    for name in ("anna", "boss"):
+        await here.users.add(name, by="test", grants=[("*", "admin")])
+    hers, key = await here.keys.add("a job", grants, by="user:anna")
+    made_with_it, _ = await here.keys.add("a job's job", grants, by=f"key:{key.row.id}")
+    others, _ = await here.keys.add("another job", grants, by="user:boss")
+    of_nobody, _ = await here.keys.add("a job of the command line", grants, by="anna")
+
+    async def admitted(one: Access) -> list[bool]:
+        one.directory.forget()  # as after a second
+        known = [await one.directory.of_key(key) for key in (hers, made_with_it, others, of_nobody)]
+        return [each is not None for each in known]
+
+    before = await admitted(there)
+    disabled = await here.users.disable("anna", by="user:boss")
+    meanwhile = [await admitted(one) for one in both]
+    await there.users.enable("anna", by="user:boss")
+    after = [await admitted(one) for one in both]
+
+    assert before == [True] * 4
+    assert [row.title for row in disabled.keys] == ["a job"]
+    assert meanwhile == [[False, False, True, True]] * 2
+    assert after == [[True] * 4] * 2
+
+
 async def test_of_two_processes_that_use_one_link_one_signs_in(
     both: tuple[Access, Access], stores: tuple[Store, Store]
 ) -> None:

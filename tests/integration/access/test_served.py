@@ -84,6 +84,23 @@ def test_a_revoked_key_and_a_first_user_are_heeded_within_two_seconds(house: Hou
     assert cases.status_code == 200
 
 
+def test_a_key_of_a_user_whom_another_process_disables_is_refused_within_two_seconds(
+    house: House,
+) -> None:
+    house.command("users", "add", "cleo", "--role", "admin")
+    house.command("users", "add", "dora", "--role", "admin")
+    made = house.command("keys", "add", "a job", "--role", "viewer", "--by", "user:cleo")
+    headers = {"authorization": f"Bearer {made['secret']}"}
+    with httpx.Client(base_url=house.served.url) as client:
+        before = client.get("/v1/cases", headers=headers)
+        house.command("users", "disable", "cleo")
+        status_until(lambda: client.get("/v1/cases", headers=headers), 401, 2.0)
+        house.command("users", "enable", "cleo")
+        status_until(lambda: client.get("/v1/cases", headers=headers), 200, 2.0)
+
+    assert before.status_code == 200
+
+
 def test_grpc_heeds_keys_and_their_scopes_as_http_does(house: House) -> None:
     inside = house.command("keys", "add", "inside", "--scope", "fraud-risk")["secret"]
     outside = house.command("keys", "add", "outside", "--scope", "loan-risk")["secret"]
