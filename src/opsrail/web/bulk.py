@@ -21,7 +21,7 @@ from opsrail.clock import in_time
 from opsrail.decide.decider import LONGEST_KEY
 from opsrail.decide.point import DecisionPoint
 from opsrail.decide.rows import in_order
-from opsrail.errors import Fault, MissingExtra, Overloaded
+from opsrail.errors import Denied, Fault, MissingExtra, Overloaded
 from opsrail.telemetry import CORRELATION
 from opsrail.web.bulk_rows import JSON_LINES, Format, JsonLines, Outcome, RowAsker
 from opsrail.web.decisions import DEADLINE
@@ -43,6 +43,7 @@ from opsrail.web.reading import (
     idempotency_key,
     query_of,
 )
+from opsrail.web.standing import Standing
 
 ARROW = "application/vnd.apache.arrow.stream"
 IN_MEMORY_BYTES = 1_000_000
@@ -107,7 +108,10 @@ class Bulk:
             except BaseException:
                 self._let_go(file)
                 raise
-            answers = self._answers(file, chosen, asker)
+            standing = Standing(
+                self._door, request, lambda grants: grants.may("decisions.make", point.name)
+            )
+            answers = self._answers(file, chosen, asker, standing)
             return _Streamed(answers, partial(self._let_go, file), chosen)
 
         return decide
@@ -134,7 +138,7 @@ class Bulk:
         return ArrowStream()
 
     async def _answers(
-        self, file: IO[bytes], chosen: Format, asker: RowAsker
+        self, file: IO[bytes], chosen: Format, asker: RowAsker, standing: Standing
     ) -> AsyncGenerator[bytes, None]:
         """Yield the answer, piece by piece."""
         at_once = self._door.app.config.decide.rows_at_once
@@ -143,12 +147,13 @@ class Bulk:
         try:
             async with aclosing(in_order(chosen.rows(file), asker.outcome, at_once)) as outcomes:
                 async for outcome in outcomes:
+                    await standing.confirm()
                     last = outcome.line
                     waiting.append(outcome)
                     if len(waiting) >= chosen.flush_count:
                         yield chosen.written(waiting)
                         waiting = []
-        except Malformed as broken:  # from here on nothing can be read
+        except (Malformed, Denied) as broken:  # from here on nothing can be read, or may be
             waiting.append(Outcome(last + 1, None, problem_of(broken)[0]))
         if waiting:
             yield chosen.written(waiting)

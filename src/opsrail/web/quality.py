@@ -12,12 +12,14 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from opsrail.access.roles import Grants
 from opsrail.errors import MissingExtra, Overloaded
 from opsrail.review.exporting import Wanted, exported
 from opsrail.web.answers import Moment, Shape
 from opsrail.web.controls import MANAGES, QUEUE, QUEUE_PARAMETER
 from opsrail.web.door import REVIEW_ID, Answer, Door, Operation, Parameter, answer, scopes_of
 from opsrail.web.reading import query_of
+from opsrail.web.standing import Standing
 
 DAY_MS = 86_400_000
 DAYS = 30
@@ -94,7 +96,10 @@ class QualityDoor:
             return answer(found.record())
 
     async def export(self, request: Request) -> Response:
-        """Send lines while they are read; who was cut off goes on behind the last line they have."""
+        """Send lines while they are read, as long as who asked may have them.
+
+        Who was cut off goes on behind the last line they have.
+        """
         query = query_of(request, queue=QUEUE, days=SPAN, point=POINT, after=REVIEW, names=NAMES)
         app, scopes = self._door.app, scopes_of(request, MANAGES)
         until_ms = app.clock.now_ms() + 1
@@ -115,18 +120,29 @@ class QualityDoor:
             StopAsyncIteration
         ):  # what cannot be exported is refused before the answer begins
             first = await anext(pages)
-        return StreamingResponse(self._lines(first, pages), media_type=LINES)
+        standing = Standing(self._door, request, lambda grants: reaches(grants, scopes))
+        return StreamingResponse(self._lines(first, pages, standing), media_type=LINES)
 
     async def _lines(
-        self, first: list[dict[str, Any]], rest: AsyncIterator[list[dict[str, Any]]]
+        self,
+        first: list[dict[str, Any]],
+        rest: AsyncIterator[list[dict[str, Any]]],
+        standing: Standing,
     ) -> AsyncIterator[bytes]:
         self._sending += 1
         try:
             yield written(first)
             async for lines in rest:
+                await standing.confirm()
                 yield written(lines)
         finally:
             self._sending -= 1
+
+
+def reaches(grants: Grants, scopes: frozenset[str] | None) -> bool:
+    """Return whether permissions to manage reviews still hold wherever they held; None: everywhere."""
+    now = grants.scopes_of(MANAGES)
+    return now is None or (scopes is not None and bool(scopes) and scopes <= now)
 
 
 def written(lines: list[dict[str, Any]]) -> bytes:

@@ -5,15 +5,14 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from opsrail.access.keys import Principal
-from opsrail.errors import Denied, StoreUnavailable
 from opsrail.web.console.board import Board
 from opsrail.web.console.overview_view import Overview, overview_of
 from opsrail.web.console.pages import Pages, page
 from opsrail.web.console.streams import Figures, Streams, Watch
-from opsrail.web.door import SESSION, Door, Operation, scopes_of
+from opsrail.web.door import Door, Operation, scopes_of
 from opsrail.web.headers import headers_of
 from opsrail.web.reading import query_of
+from opsrail.web.standing import session_of, still_may
 
 PERMISSION = "health.read"
 LIVE = "/console/overview/live"
@@ -67,11 +66,13 @@ class OverviewPages:
             return (await self._seen(request)).figures()
 
         async def may_watch() -> bool:
-            return await self._may_watch(request)
+            return await still_may(
+                self._door, request, lambda grants: grants.may_somewhere(PERMISSION)
+            )
 
         last_id = headers_of(request).get("last-event-id", "")[:LAST_ID_CHARACTERS]
         watch = Watch(figures, may_watch, self._door.is_closing)
-        return self.streams.begin(watch, last_id, _session(request))
+        return self.streams.begin(watch, last_id, session_of(request))
 
     async def _seen(self, request: Request) -> Overview:
         """Return what the reader may see; those who may see the same share it until the next look."""
@@ -91,34 +92,3 @@ class OverviewPages:
                 scopes,
             )
         return seen
-
-    async def _may_watch(self, request: Request) -> bool:
-        """Return whether the reader would still be let in, and see to it that they see what they may by now.
-
-        Where the database cannot say, they go on: there is nothing new to see then.
-        """
-        try:
-            principal = await self._who(request)
-        except Denied:
-            return False
-        except StoreUnavailable:
-            return True
-        request.scope["opsrail.principal"] = principal
-        return principal is not None and principal.grants.may_somewhere(PERMISSION)
-
-    async def _who(self, request: Request) -> Principal | None:
-        """Return who reads; None: their session has ended. Raises Denied, StoreUnavailable."""
-        if session := _session(request):
-            known = await self._door.app.access.directory.still(session)
-            return None if known is None else Principal(known.name, grants=known.grants)
-        gate, headers = self._door.gate, headers_of(request)
-        admitted = gate.admit(request.method, headers)
-        if admitted is None:
-            admitted, _, _ = await gate.look_up(request.method, headers, is_page=True)
-        return admitted
-
-
-def _session(request: Request) -> str:
-    """Return the digest of the reader's session; empty without one."""
-    digest: str = request.scope.get(SESSION, "")
-    return digest
