@@ -29,6 +29,7 @@ def asked_of(
     form: type[BaseModel] | None,
     values: BaseModel | Mapping[str, object] | None,
     skills: Sequence[str],
+    question: str,
 ) -> Asked:
     """Return what a call asks of people.
 
@@ -47,14 +48,16 @@ def asked_of(
         if isinstance(queue, str):
             queue = declared.get(queue) or Queue(queue)
         listed = (skills,) if isinstance(skills, str) else tuple(skills)
-        replace(queue, form=form or queue.form, skills=listed)  # checks them
+        replace(  # checks them
+            queue, form=form or queue.form, skills=listed, question=question or queue.question
+        )
         if due is not None:
             span_ms(due)
     except InvalidInput as wrong:
         raise AuthorError(f"{place}: {wrong}") from wrong
     if values is not None and form is None and queue.form is None:
         raise AuthorError(f"{place} was given values without a form to show them in")
-    given = (decision, due, priority, show, sampled, form, values, listed)
+    given = (decision, due, priority, show, sampled, form, values, listed, question)
     return Asked(queue, *given)
 
 

@@ -136,6 +136,7 @@ class Case:
         form: type[BaseModel] | None = None,
         values: BaseModel | Mapping[str, object] | None = None,
         skills: Sequence[str] = (),
+        question: str = "",
     ) -> Coroutine[Any, Any, Ruling]:
         """Put the question to a person and park; nothing but rows is kept until the ruling arrives.
 
@@ -151,9 +152,10 @@ class Case:
             form: Model of what a person may fill in beside the verdict; None: the queue's.
             values: What stands in the form at first.
             skills: What who rules must know besides what the queue asks for.
+            question: What is asked, one line; empty: as the queue says.
         """
         spoken = self._spoken(decision, sampled)
-        given = (decision, due, priority, show, spoken, form, values, skills)
+        given = (decision, due, priority, show, spoken, form, values, skills, question)
         asked = asked_of(self.id, self._road.queues, queue, *given)
         return self._review(self._journal.number(asked.queue.name), asked)
 

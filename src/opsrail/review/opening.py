@@ -50,6 +50,7 @@ class Asked:
         form: Of what is filled in beside the verdict; None: the queue's.
         values: What stands in the form at first.
         skills: Besides those of the queue.
+        question: What is asked; empty: as the queue says.
     """
 
     queue: Queue
@@ -61,6 +62,7 @@ class Asked:
     form: type[BaseModel] | None = None
     values: object = None
     skills: Sequence[str] = ()
+    question: str = ""
 
     @property
     def fields_model(self) -> type[BaseModel] | None:
@@ -100,6 +102,8 @@ def opened(case: CaseRow, review_id: str, asked: Asked, now_ms: int) -> list[Wri
         "decision": None if decision is None else shown_of(decision),
         "show": asked.show,
     }
+    if asked.question:
+        subject["question"] = asked.question
     row = ReviewRow(
         review_id,
         case.id,

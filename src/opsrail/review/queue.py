@@ -25,6 +25,7 @@ from opsrail.values.spans import Span, span_ms
 NAME = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,98}[\x21-\x7e])?")
 SKILL = re.compile(r"[a-z0-9][a-z0-9._+-]{0,62}")
 VERDICT_CHARACTERS = 64
+QUESTION = re.compile(r"(?=.*\S)[^\x00-\x1f\x7f-\x9f]{1,200}")
 MOST_UNDO_MS = 24 * 3_600_000
 """Ours: a ruling that is held for longer than a day keeps its case waiting for nothing."""
 LEAST_LEASE_MS = 1_000
@@ -63,6 +64,7 @@ class Queue:
     Attributes:
         name: Stands in rows, URLs and commands; printable ASCII, at most 100 characters.
         title: What people read; empty: the name.
+        question: What is asked of whoever rules, one line; empty: made of the verdicts, the decision point and the case.
         verdicts: What may be ruled; empty: anything but `review`.
         form: pydantic model of what a person may fill in beside the verdict; `Ruling.fields` holds it.
         due: Time the desk has; None: no limit.
@@ -82,6 +84,7 @@ class Queue:
 
     name: str
     title: str = ""
+    question: str = ""
     verdicts: Sequence[str] = ()
     form: type[BaseModel] | None = None
     due: Span | None = None
@@ -114,6 +117,7 @@ class Queue:
         if self.expire is not None:
             expire = Expires(self.after_ms(now_ms, self.expire.after), self.expire.verdict)
         return Terms(
+            question=self.question,
             verdicts=tuple(self.verdicts),
             undo_ms=span_ms(self.undo),
             lease_ms=span_ms(self.lease),
@@ -133,6 +137,8 @@ def _faults(queue: Queue) -> Iterator[Fault]:
     """Yield everything that is wrong with a queue."""
     if not NAME.fullmatch(queue.name):
         yield Fault("name", f"{queue.name!r}: 1 to 100 printable ASCII characters")
+    if queue.question and not QUESTION.fullmatch(queue.question):
+        yield Fault("question", f"{queue.question[:63]!r}: a line of 1 to 200 characters")
     yield from _verdict_faults(queue)
     form: object = queue.form
     if form is not None:

@@ -34,6 +34,7 @@ def record_of(row: ReviewRow, *, sees: bool, now_ms: int, viewer: str | None = N
         viewer: Who looks, as records name them.
     """
     subject = subject_of(row, sees=sees)
+    asks = question_of(row)
     terms, standing = terms_of(row.terms), standing_of(row, now_ms)
     is_open_to = is_over(row) or row.ruled_by == viewer or (row.eyes == 1 and not row.blind)
     ruled = row if is_open_to else row._replace(ruling=None, ruling_reason=None, ruled_by=None)
@@ -43,6 +44,7 @@ def record_of(row: ReviewRow, *, sees: bool, now_ms: int, viewer: str | None = N
         "case_id": case_shown(row),
         "automation": row.automation,
         "queue": row.queue,
+        "question": asks,
         "decision_id": decision_shown(row),
         "subject": subject,
         "verdict": row.verdict if sees else None,
@@ -70,12 +72,25 @@ def record_of(row: ReviewRow, *, sees: bool, now_ms: int, viewer: str | None = N
 def subject_of(row: ReviewRow, *, sees: bool) -> dict[str, Any]:
     """Return what a person is shown of what they judge."""
     subject: dict[str, Any] = orjson.loads(row.subject)
+    subject.pop("question", None)  # it stands beside
     decision = subject.get("decision")
     if sees or not isinstance(decision, Mapping):
         return subject
     hidden = dict.fromkeys(name for name in BLIND if name in decision)
     empty: dict[str, Any] = {name: [] for name in LISTS if name in decision}
     return {**subject, "decision": {**decision, **hidden, **empty}}
+
+
+def question_of(row: ReviewRow) -> str:
+    """Return what is asked of whoever rules: in the call's words, in the queue's, or made of what anybody may see."""
+    subject, terms = orjson.loads(row.subject), terms_of(row.terms)
+    if given := subject.get("question") or terms.question:
+        return str(given)
+    decision = subject.get("decision")
+    point = decision.get("point") if isinstance(decision, Mapping) else None
+    verdicts = " or ".join(terms.verdicts)
+    begin = f"{verdicts[:1].upper()}{verdicts[1:]}" if verdicts else "How do you rule"
+    return f"{begin}: {point or row.automation} of case {case_shown(row)}?"
 
 
 def event_record(event: ReviewEventRow) -> dict[str, Any]:

@@ -41,6 +41,7 @@ class Terms:
         hours: Working hours of the queue, as `hours.hours_of` reads them; None: always.
         escalate: The chain, first to last.
         expire: None: never.
+        question: What its queue asks of whoever rules; empty: it is made of what there is.
     """
 
     verdicts: tuple[str, ...] = ()
@@ -49,6 +50,7 @@ class Terms:
     hours: str | None = None
     escalate: tuple[Step, ...] = ()
     expire: Expires | None = None
+    question: str = ""
 
     def text(self) -> str | None:
         """Return them as the review's row keeps them; None for the plain ones."""
@@ -79,4 +81,5 @@ def terms_of(text: str | None) -> Terms:
         hours=kept["hours"],
         escalate=tuple(Step(*step) for step in kept["escalate"]),
         expire=None if expire is None else Expires(*expire),
+        question=kept.get("question", ""),
     )

@@ -15,6 +15,7 @@ class Review(Shape):
     case_id: str | None
     automation: str
     queue: str
+    question: str
     decision_id: str | None
     subject: dict[str, Any]
     verdict: str | None

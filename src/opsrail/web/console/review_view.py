@@ -15,6 +15,7 @@ from pydantic_core import from_json
 from opsrail.review.machine import Event, Standing, follows, standing_of
 from opsrail.review.reading import is_over
 from opsrail.review.ruling import escalated
+from opsrail.review.showing import question_of
 from opsrail.review.terms import terms_of
 from opsrail.values.decisions import Decision
 from opsrail.values.reviews import ReviewEventRow, ReviewRow, RulingRow
@@ -110,6 +111,7 @@ class ReviewView:
         said: What this person said, if anything.
         undo: What they may take back, if anything.
         escalates_to: The next queue of its chain; empty: there is none, or they may not.
+        asks: What is asked of whoever rules.
         question: What was asked, where it waits for an answer.
         may_answer: Whether this person may answer it.
     """
@@ -130,6 +132,7 @@ class ReviewView:
     said: RulingRow | None
     undo: Undo | None
     escalates_to: str
+    asks: str
     question: str
     may_answer: bool
     history: tuple[Happening, ...]
@@ -180,6 +183,7 @@ def view_of(
         said=said,
         undo=undo_of(row, rulings, by, now_ms) if may_rule else None,
         escalates_to="" if why_not else str(escalated(row, terms).get("queue", "")),
+        asks=question_of(row),
         question="" if asked is None else str(from_json(asked.content).get("question", "")),
         may_answer=may_answer and asked is not None and asked.by != by,
         history=tuple(_history(row, events)),
