@@ -48,6 +48,7 @@ class FormSchema(GenerateJsonSchema):
             (one for one in either.get("anyOf", ()) if one.get("type") == "number"), either
         )
         places = schema.get("decimal_places")
+        number = {**number, "format": "decimal"} if number is not either else number
         return number if places is None else {**number, "multipleOf": 10**-places}
 
 

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 from opsrail.errors import Fault
@@ -19,6 +20,7 @@ PREFIX = "fields"
 """How the names of all fields begin; the places of faults do, too."""
 SPARE_ITEMS = 2
 """Empty places after those of a list, so that one can be added without JavaScript. Ours."""
+PLAIN_NUMBER = re.compile(r"-?\d{1,15}(?:\.\d{1,12})?")
 LONG_CHARACTERS = 200
 """Text that may be longer gets an area of several lines. Ours."""
 DAY = re.compile(r"\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])")
@@ -194,7 +196,18 @@ def text_of(shape: Shape, value: Any) -> str:
         return "on" if value is True else ""
     if shape.kind == "json":
         return json.dumps(value, ensure_ascii=False, indent=2)
+    if shape.places is not None and (shown := _with_places(value, shape.places)):
+        return shown
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _with_places(value: Any, places: int) -> str:
+    """Return a number with so many digits behind its point; empty where it has more, or is none of a usual size."""
+    if isinstance(value, bool) or not PLAIN_NUMBER.fullmatch(str(value)):
+        return ""
+    exact = Decimal(str(value))
+    shown = exact.quantize(Decimal(1).scaleb(-places))
+    return f"{shown:f}" if shown == exact else ""
 
 
 def texts_of(shape: Shape, value: Any) -> tuple[str, ...]:

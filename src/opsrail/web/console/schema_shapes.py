@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 DEEPEST_GROUP = 1
@@ -14,6 +15,9 @@ LIMITS = (
     "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength", "maxLength", "pattern",
     "minItems", "maxItems",
 )  # fmt: skip
+MOST_PLACES = 12
+MONEY_PLACES = 2
+"""Digits behind the point of a decimal that does not say how many. Ours: it is money, mostly."""
 MOMENTS = ("date-time", "time", "duration")
 
 
@@ -24,6 +28,7 @@ class Shape:
     Attributes:
         kind: `text`, `day`, `moment`, `integer`, `number`, `decimal`, `check`, `choice`, `choices`, `list`, `group`, `json`.
         limits: The schema's own words for them.
+        places: Digits that a number shows behind its point, at least; None: as many as it has.
         choices: JSON values of `choice` and `choices`.
         parts: Of `group`, by name.
         items: Of `list`.
@@ -40,6 +45,7 @@ class Shape:
     choices: tuple[Any, ...] = ()
     parts: Mapping[str, Shape] = field(default_factory=dict)
     items: Shape | None = None
+    places: int | None = None
 
 
 def shape_of(
@@ -67,6 +73,7 @@ def shape_of(
         "default": plain.get("default"),
         "has_default": "default" in plain,
         "limits": {name: plain[name] for name in LIMITS if name in plain},
+        "places": _places(plain, kind),
     }
     if kind == "group":
         needed = plain.get("required", ())
@@ -146,6 +153,19 @@ def _kind(plain: Mapping[str, Any], depth: int) -> str:
     if kind == "object" and plain.get("properties") and depth <= DEEPEST_GROUP and is_closed:
         return "group"
     return "json"
+
+
+def _places(plain: Mapping[str, Any], kind: str) -> int | None:
+    """Return how many digits a number shows behind its point: as many as its smallest step has."""
+    if kind not in ("number", "decimal"):
+        return None
+    step = plain.get("multipleOf")
+    if isinstance(step, int | float):
+        _, digits, exponent = Decimal(repr(step)).normalize().as_tuple()
+        if digits == (1,) and isinstance(exponent, int) and -MOST_PLACES <= exponent <= 0:
+            return -exponent
+    is_money = kind == "decimal" or plain.get("format") == "decimal"
+    return MONEY_PLACES if is_money and step is None else None
 
 
 def _choices(plain: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -6,11 +6,12 @@ import re
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
+import orjson
 import pytest
 from pydantic import BaseModel, Field, create_model
 
 from opsrail.errors import Fault
-from opsrail.review.forms import schema_of
+from opsrail.review.forms import fields_faults, schema_of
 from opsrail.web.console.schema_form import FormField, form_fields, unplaced
 from opsrail.web.console.schema_values import read_fields
 
@@ -84,7 +85,7 @@ class Form(BaseModel):
 def test_labels_hints_and_groups_are_the_schemas_own() -> None:
     amount, place, home = form_fields(schema_of(Form), {"amount": 3})
 
-    assert (amount.label, amount.hint, amount.value) == ("Amount paid", "In USD.", "3")
+    assert (amount.label, amount.hint, amount.value) == ("Amount paid", "In USD.", "3.00")
     assert [part.name for part in place.parts] == ["fields.place.city"]
     assert not place.parts[0].is_needed  # it is needed only once the place is there
     assert home.parts[0].is_needed
@@ -124,6 +125,46 @@ def test_an_amount_comes_back_as_a_number_so_that_its_limits_are_checked() -> No
     values, faults = read_fields(schema_of(Form), {}, sent)
 
     assert (values["amount"], faults) == (12.5, [])
+
+
+class Prices(BaseModel):
+    money: Decimal
+    cents: Annotated[Decimal, Field(decimal_places=2)]
+    rate: Annotated[Decimal, Field(decimal_places=4)] | None
+    pieces: Annotated[Decimal, Field(decimal_places=0)]
+    step: Annotated[float, Field(multiple_of=0.01)]
+    halves: Annotated[float, Field(multiple_of=0.5)]
+    weight: float
+
+
+def test_an_amount_shows_as_many_digits_behind_its_point_as_its_schema_says() -> None:
+    schema = schema_of(Prices)
+    shown = [
+        [field.value for field in form_fields(schema, dict.fromkeys(Prices.model_fields, value))]
+        for value in (7.7, 7, 0.125, "7.7", 1e20)
+    ]
+
+    assert shown == [
+        ["7.70", "7.70", "7.7000", "7.7", "7.70", "7.7", "7.7"],
+        ["7.00", "7.00", "7.0000", "7", "7.00", "7", "7"],
+        ["0.125", "0.125", "0.1250", "0.125", "0.125", "0.125", "0.125"],  # nothing is rounded away
+        ["7.70", "7.70", "7.7000", "7.7", "7.70", "7.7", "7.7"],
+        ["1e+20"] * 7,
+    ]
+
+
+def test_an_amount_that_nobody_touched_stays_as_it_was() -> None:
+    before = dict.fromkeys(Prices.model_fields, 7.7) | {"pieces": 7, "halves": 0.5}
+    fields = form_fields(schema_of(Prices), before)
+
+    values, faults = read_fields(
+        schema_of(Prices), before, {field.name: [field.value] for field in fields}
+    )
+
+    assert (values, faults) == (before, [])
+    text = orjson.dumps({"schema": schema_of(Prices), "values": {}}).decode()
+    assert fields_faults(text, before) == []
+    assert [one.place for one in fields_faults(text, before | {"cents": 0.125})] == ["fields.cents"]
 
 
 def test_a_model_that_leads_to_itself_ends_in_json() -> None:
