@@ -56,7 +56,7 @@ def list_(
 
     rows, shown = on_app(invocation, work)
     if invocation.is_json:
-        print_json({"reviews": [_short(record) for record in shown]})
+        print_json({"reviews": [short(record) for record in shown]})
         return
     cells = [
         (
@@ -161,7 +161,7 @@ async def records(app: App, rows: list[ReviewRow], viewer: str | None) -> list[d
     return [record_of(row, sees=row.id in seen, now_ms=now_ms, viewer=viewer) for row in rows]
 
 
-def _short(record: dict[str, Any]) -> dict[str, Any]:
+def short(record: dict[str, Any]) -> dict[str, Any]:
     """Return a review without what the person is shown, which may be long and personal."""
     return {name: value for name, value in record.items() if name not in ("subject", "form")}
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from opsrail.cli.options import Invocation, common, examples, operator
-from opsrail.cli.reviews import ID, records, reviews
+from opsrail.cli.reviews import ID, records, reviews, short
 
 if TYPE_CHECKING:
     from opsrail.app import App
@@ -121,6 +121,64 @@ def rule(
 
     record = _done(invocation, by, act)
     _tell(invocation, record, _ruled(record, verdict))
+
+
+@reviews.command(
+    "rule-alike",
+    epilog=examples(
+        f"opsrail reviews rule-alike approve {ID} 01K8ZC31B0N5E2J7R4T6SWXABC-2",
+        f"opsrail reviews rule-alike decline {ID} 01K8ZC31B0N5E2J7R4T6SWXABC-2 --reason 'receipts are copies' --json",
+    ),
+)
+@click.argument("verdict")
+@click.argument("review_ids", metavar="ID...", nargs=-1, required=True)
+@reason_option
+@click.option(
+    "--field",
+    "fields",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A field of the form, the same for all; with one, give all that the form needs. "
+    "Without, what stands in each form holds.",
+)
+@operator
+@common
+def rule_alike(
+    invocation: Invocation,
+    verdict: str,
+    review_ids: tuple[str, ...],
+    reason: str,
+    fields: tuple[str, ...],
+    by: str,
+) -> None:
+    """Rule alike on several reviews of one queue and one form, at most 200; each has its own ruling.
+
+    Exit status 1 when one could not be ruled; those that could are.
+    """
+    from opsrail.cli.render import print_json
+    from opsrail.cli.session import on_app
+
+    filled = _parsed(fields)
+
+    async def work(app: App) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
+        batch = await app.desk.rule_alike(
+            review_ids, verdict, by=by, reason=reason, fields=filled or None
+        )
+        failed = [
+            {"id": one, "code": why.code, "detail": str(why)} for one, why in batch.failed.items()
+        ]
+        return [short(record) for record in await records(app, batch.ruled, by)], failed
+
+    ruled, failed = on_app(invocation, work)
+    if invocation.is_json:
+        print_json({"ruled": ruled, "failed": failed})
+    else:
+        for record in ruled:
+            click.echo(_ruled(record, verdict))
+        for one in failed:
+            click.echo(f"{one['id']} is not ruled: {one['detail']}", err=True)
+    if failed:
+        raise click.exceptions.Exit(1)
 
 
 @reviews.command(
@@ -257,19 +315,28 @@ def _ruled(record: dict[str, Any], verdict: str) -> str:
 
 async def _filled(desk: Desk, review_id: str, given: tuple[str, ...]) -> dict[str, Any] | None:
     """Return the form's fields with those that were given; None where none was."""
-    import orjson
-
     from opsrail.review.forms import values_of
 
     if not given:
         return None
-    fields: dict[str, Any] = dict(values_of((await desk.get(review_id)).form) or {})
+    return {**(values_of((await desk.get(review_id)).form) or {}), **_parsed(given)}
+
+
+def _parsed(given: tuple[str, ...]) -> dict[str, Any]:
+    """Return fields by name. Raises UsageError: some are not written as such; all are named."""
+    import orjson
+
+    fields: dict[str, Any] = {}
+    wrong = []
     for one in given:
         name, equals, text = one.partition("=")
         if not equals or not name:
-            raise click.UsageError(f"--field {one!r}: write NAME=VALUE")
+            wrong.append(repr(one))
+            continue
         try:
             fields[name] = orjson.loads(text)
         except orjson.JSONDecodeError:
             fields[name] = text
+    if wrong:
+        raise click.UsageError(f"--field {', '.join(wrong)}: write NAME=VALUE")
     return fields

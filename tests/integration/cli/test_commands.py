@@ -362,6 +362,12 @@ def test_a_person_whose_quiet_hours_or_zone_tell_nothing_is_not_made(asked: Shel
 
 
 def test_a_desk_where_nothing_waits_is_named(asked: Shell) -> None:
-    said = asked("reviews", "next", "--queue", "dsek", "--by", "ana")
+    wrong = asked("reviews", "next", "--queue", "dsek", "--by", "ana")
+    waiting = len(asked("reviews", "list", "--json").json["reviews"])
+    said = [
+        asked("reviews", "next", "--queue", "desk", "--by", f"p{n}") for n in range(waiting + 1)
+    ]
 
-    assert "Nothing waits for you in dsek; see `opsrail reviews queues`." in said.out
+    assert wrong.status == 1
+    assert "no queue 'dsek'; there are: desk" in wrong.err
+    assert "Nothing waits for you in desk; see `opsrail reviews queues`." in said[-1].out

@@ -122,3 +122,57 @@ def test_a_queue_that_there_is_not_is_refused_with_those_that_there_are(asked: A
         assert fault["place"] == "queue"
         assert "; there are: claims-desk" in fault["message"]
     assert passed["queue"] == "seniors"  # it is of the review's own chain
+
+
+PLAIN = Queue("plain-desk", verdicts=("approve", "decline"), form=Correction)
+PLAIN_IDS = tuple(f"01K8ZC2V7N3T9D4M6Q0RWXYAB{letter}-1" for letter in "CDE")
+
+
+@pytest.fixture
+async def alike(folder: Path) -> None:
+    """Put reviews that may be ruled on at once beside the others."""
+    clock = SystemClock()
+    store = SqliteStore(folder / "opsrail.db", chain=WriterChain(clock), clock=clock)
+    await store.open()
+    rows = [review(PLAIN, clock.now_ms(), one, values={"amount_usd": 3}) for one in PLAIN_IDS]
+    await store.commit([Insert(row) for row in rows])
+    await store.close()
+
+
+@pytest.mark.usefixtures("alike")
+def test_alike_reviews_are_ruled_at_once_and_those_that_fail_are_named(asked: Asked) -> None:
+    asked("claim", PLAIN_IDS[1], "--by", "bob")
+    ids = PLAIN_IDS
+    wrong = asked("rule-alike", "burn", *ids, "--field", "amount_usd=-1", "--by", "ana", status=1)
+    done = asked(
+        "rule-alike", "decline", *ids, "--field", "amount_usd=4.5", "--by", "ana", status=1
+    )
+    rest = asked("rule-alike", "decline", ids[1], "--by", "bob")
+
+    assert wrong["ruled"] == []
+    assert [one["id"] for one in wrong["failed"]] == list(ids)
+    assert "'burn'" in wrong["failed"][0]["detail"]
+    assert "amount_usd" in wrong["failed"][0]["detail"]
+    assert [(one["id"], one["fields"]) for one in done["ruled"]] == [
+        (ids[0], {"amount_usd": 4.5}),
+        (ids[2], {"amount_usd": 4.5}),
+    ]
+    assert [(one["id"], one["code"]) for one in done["failed"]] == [(ids[1], "already-ruled")]
+    assert (rest["ruled"][0]["fields"], rest["failed"]) == ({"amount_usd": 3}, [])
+
+
+@pytest.mark.usefixtures("alike")
+def test_reviews_that_are_not_alike_are_refused_with_every_fault_and_none_is_ruled(
+    asked: Asked,
+) -> None:
+    mixed = (PLAIN_IDS[0], IDS[0], "NOTHING-1")
+    refused = asked("rule-alike", "decline", *mixed, "--by", "ana", status=1)["error"]
+    unreadable = asked(
+        *("rule-alike", "decline", PLAIN_IDS[0], "--field", "x", "--field", "=1", "--by", "ana"),
+        status=2,
+    )
+
+    assert refused["code"] == "invalid-input"
+    assert [fault["place"] for fault in refused["faults"]] == ["ids.1", "ids.2"]
+    assert "'x', '=1'" in unreadable["error"]["message"]
+    assert asked("show", PLAIN_IDS[0])["review"]["ruling"] is None
