@@ -254,6 +254,31 @@ async def test_the_document_is_shown_with_boxes_and_only_as_it_was_read(
     assert "was changed since it was read" in text_of(await console.get(f"{PATH}/{review}"))
 
 
+async def test_where_a_document_lies_is_told_nowhere_in_its_review(
+    console: Console, tmp_path: Path
+) -> None:
+    page, other = tmp_path / "page.jpg", tmp_path / "scan-0007"
+    for each in (page, other):
+        each.write_bytes(RECEIPT.read_bytes())
+    reviews = [await console.review(receipt=str(each)) for each in (page, other)]
+    seen = [(await console.get(f"{PATH}/{review}")).text for review in reviews]
+    seen.append((await console.get(f"{PATH}?queue=open-desk")).text)
+    seen.append((await console.get(f"/v1/reviews/{reviews[0]}")).text)
+    page.unlink()
+    gone = await console.get(f"{PATH}/{reviews[0]}")
+    no_picture = await console.get(f"{PATH}/{reviews[0]}/documents/0")
+
+    assert 'id="box-field-0-0"' in seen[0]
+    assert 'id="box-field-0-0"' in seen[1]
+    for text in (seen[0], *seen[2:], gone.text):
+        assert "page.jpg" in text
+        assert str(page) not in text
+    assert "page.jpg is gone" in text_of(gone)
+    assert no_picture.status_code == 404
+    for text in (*seen[:2], seen[3], gone.text, no_picture.text):
+        assert str(tmp_path) not in text
+
+
 @pytest.mark.parametrize("seq", ["1", "7", "...", "0x0", "00"])
 async def test_nothing_but_the_documents_of_the_case_has_an_address(
     console: Console, tmp_path: Path, seq: str

@@ -17,6 +17,7 @@ from starlette.responses import Response
 from opsrail.documents.picture import Picture, picture_of, sizes_of
 from opsrail.errors import (
     AlreadyRuled,
+    ArtifactRefused,
     Denied,
     Fault,
     InvalidInput,
@@ -24,6 +25,7 @@ from opsrail.errors import (
     OpsrailError,
 )
 from opsrail.review.desk import Desk
+from opsrail.review.showing import name_of
 from opsrail.values.reviews import ReviewRow
 from opsrail.web.console import review_search as search
 from opsrail.web.console.forms import Form, form_of, see_other
@@ -112,7 +114,9 @@ class ReviewPage:
             grants_of(request).may(one, row.automation) for one in (RULES, ANSWERS)
         )
         given = (row, whole.rulings, whole.events, by, now_ms)
-        view = view_of(*given, may_rule=may_rule, may_answer=may_answer)
+        read = documents_of(from_json(row.subject).get("input"), whole.entries)
+        paths = {each.path for each in read if each.path is not None}
+        view = view_of(*given, may_rule=may_rule, may_answer=may_answer, paths=paths)
         fields, others = self._fields(view, faults, typed)
         return self._pages.render(
             request,
@@ -122,7 +126,7 @@ class ReviewPage:
             status=status,
             view=view,
             row=row,
-            documents=await self._documents(whole),
+            documents=await self._documents(row.id, read),
             fields=fields,
             faults=others,
             named=named_of(faults),
@@ -156,11 +160,13 @@ class ReviewPage:
             return 0
         return max(1_000, min(60_000, (row.lease_until_ms - row.claimed_at_ms) // BEAT))
 
-    async def _documents(self, whole: search.Whole) -> list[ShownDocument]:
+    async def _documents(
+        self, review_id: str, documents: Sequence[ReadDocument]
+    ) -> list[ShownDocument]:
         """Return the documents that the case read, each with why its page is not shown, if it is not."""
         made = []
-        for read in documents_of(from_json(whole.row.subject).get("input"), whole.entries):
-            address = f"{PATH}/{whole.row.id}/documents/{read.seq}"
+        for read in documents:
+            address = f"{PATH}/{review_id}/documents/{read.seq}"
             try:
                 image = await self._image(read)
                 sizes = await asyncio.to_thread(sizes_of, image)
@@ -170,9 +176,16 @@ class ReviewPage:
         return made
 
     async def _image(self, read: ReadDocument) -> bytes:
+        """Return a document's bytes. Raises NotFound, which does not tell where it should lie."""
         if read.path is None:
             raise NotFound("the case's input does not say any more where the document lies")
-        return await self._door.app.documents.read_before(read.path, read.document.digest)
+        try:
+            return await self._door.app.documents.read_before(read.path, read.document.digest)
+        except (NotFound, ArtifactRefused) as wrong:
+            if read.path not in str(wrong):
+                raise
+            name = name_of(read.path)
+            raise NotFound(f"{name} is gone, or lies where it may not be read") from wrong
 
     async def document(self, request: Request) -> Response:
         """Answer with a page of a document that the review's case read."""

@@ -6,7 +6,7 @@ the view cannot be in the page.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ from pydantic_core import from_json
 from opsrail.review.machine import Event, Standing, follows, standing_of
 from opsrail.review.reading import is_over
 from opsrail.review.ruling import escalated
-from opsrail.review.showing import question_of
+from opsrail.review.showing import question_of, without_paths
 from opsrail.review.terms import terms_of
 from opsrail.values.decisions import Decision
 from opsrail.values.reviews import ReviewEventRow, ReviewRow, RulingRow
@@ -147,6 +147,7 @@ def view_of(
     *,
     may_rule: bool = True,
     may_answer: bool = True,
+    paths: Collection[str] = (),
 ) -> ReviewView:
     """Return a review as a person sees it.
 
@@ -156,8 +157,9 @@ def view_of(
         by: Who looks, as records name them.
         may_rule: Whether their roles let them rule here at all.
         may_answer: Whether their roles let them answer questions here.
+        paths: Where documents lie that the case read; only their names are shown.
     """
-    subject = from_json(row.subject)
+    subject = without_paths(from_json(row.subject), paths)
     said = next((each for each in rulings if each.by == by), None)
     is_hidden = row.blind and said is None and not is_over(row)
     standing = standing_of(row, now_ms)

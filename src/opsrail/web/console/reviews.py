@@ -15,6 +15,7 @@ from opsrail.app import App
 from opsrail.errors import Fault, InvalidInput
 from opsrail.review.desk import MOST_ALIKE
 from opsrail.review.machine import standing_of
+from opsrail.review.showing import without_paths
 from opsrail.review.terms import terms_of
 from opsrail.values.reviews import ReviewRow, ReviewState, RulingRow
 from opsrail.values.rows import equals
@@ -250,7 +251,7 @@ def line_of(row: ReviewRow, by: str, now_ms: int) -> dict[str, Any]:
 
 def summary(row: ReviewRow) -> str:
     """Return the first facts of a review in a line."""
-    given = from_json(row.subject).get("input")
+    given = without_paths(from_json(row.subject).get("input"))
     if not isinstance(given, dict):
         return str(given)[:120]
     plain = [
