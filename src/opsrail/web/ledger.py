@@ -29,6 +29,7 @@ from opsrail.web.door import (
 from opsrail.web.objects import permit_subject
 from opsrail.web.problems import Malformed
 from opsrail.web.reading import query_of
+from opsrail.web.standing import Standing
 
 MOST_PROOFS = 100
 MOST_EXPORTS = 2
@@ -121,14 +122,19 @@ class Ledger:
         found = await exporting.covered(app.store, app.signer.verifiers)
         name = f"opsrail-ledger-{found.entries}.zip"
         headers = {"content-disposition": f'attachment; filename="{name}"'}
-        return StreamingResponse(self._packed(found.entries), media_type=ZIP, headers=headers)
+        standing = Standing(
+            self._door, request, lambda grants: grants.may("ledger.read", EVERYWHERE)
+        )
+        packed = self._packed(found.entries, standing)
+        return StreamingResponse(packed, media_type=ZIP, headers=headers)
 
-    async def _packed(self, entries: int) -> AsyncIterator[bytes]:
+    async def _packed(self, entries: int, standing: Standing) -> AsyncIterator[bytes]:
         app = self._door.app
         self._sending += 1
         try:
             at = datetime_of(app.clock.now_ms())
             async for piece in zipped(exporting.parts(app.store, entries), at):
+                await standing.confirm()
                 yield piece
         finally:
             self._sending -= 1

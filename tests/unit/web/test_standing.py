@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import zipfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -20,6 +22,7 @@ from tests.unit.web.signed import key, signed_in, user
 from tests.unit.web.test_quality import ruled
 
 EXPORT = "/v1/reviews/export"
+LEDGER = "/v1/ledger/export"
 BATCH = "/v1/decisions/fraud-risk:batch"
 Deed = Callable[[], Awaitable[object]]
 
@@ -39,8 +42,11 @@ async def app(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[App]:
 async def streamed(
     app: App, method: str, path: str, headers: dict[str, str], deed: Deed, body: bytes = b""
 ) -> tuple[list[Any], bool]:
-    """Ask, do something once the first line is there, and return the lines and whether the answer was whole."""
-    lines: list[Any] = []
+    """Ask, do something once the first piece is there, and return the pieces and whether the answer was whole.
+
+    `httpx` gathers an answer before it hands it on; so this speaks ASGI.
+    """
+    pieces: list[Any] = []
     ended = []
     sent = iter([{"type": "http.request", "body": body, "more_body": False}])
 
@@ -52,9 +58,10 @@ async def streamed(
     async def send(message: Any) -> None:
         if message["type"] != "http.response.body":
             return
-        if text := message["body"]:
-            lines.extend(map(orjson.loads, text.splitlines()))
-            if len(lines) == 1:
+        if piece := message["body"]:
+            is_json = path != LEDGER
+            pieces.extend(map(orjson.loads, piece.splitlines()) if is_json else [piece])
+            if len(pieces) == 1:
                 await deed()
                 app.access.directory.forget()  # as after a second
         ended.extend([True] if not message.get("more_body", False) else [])
@@ -66,7 +73,7 @@ async def streamed(
         "headers": given, "http_version": "1.1", "scheme": "http", "client": ("127.0.0.1", 1),
     }  # fmt: skip
     await create_asgi(app)(scope, receive, send)
-    return lines, bool(ended)
+    return pieces, bool(ended)
 
 
 async def nothing() -> None:
@@ -101,6 +108,24 @@ async def test_an_export_ends_with_the_session_and_with_the_role(app: App) -> No
         await app.access.users.grant("otto", "*", "operator", by="root")
 
     assert [(len(lines), is_whole) for lines, is_whole in found] == [(1, False)] * 2
+
+
+async def test_a_ledger_that_is_being_sent_ends_with_its_key_and_cannot_be_unpacked(
+    app: App,
+) -> None:
+    headers = await key(app, ("*", "viewer"))
+    (made,) = await app.access.keys.list()
+    whole = await streamed(app, "GET", LEDGER, headers, nothing)
+
+    async def revoke() -> object:
+        return await app.access.keys.revoke(made.row.id, by="test")
+
+    pieces, is_whole = await streamed(app, "GET", LEDGER, headers, revoke)
+
+    assert zipfile.is_zipfile(io.BytesIO(b"".join(whole[0])))
+    assert whole[1]
+    assert (len(pieces), is_whole) == (1, False)
+    assert not zipfile.is_zipfile(io.BytesIO(pieces[0]))
 
 
 async def test_no_further_row_is_decided_for_a_key_that_was_revoked(app: App) -> None:

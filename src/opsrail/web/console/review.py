@@ -110,13 +110,8 @@ class ReviewPage:
         whole = await search.whole(app.store, review_id_of(request), by, last)
         row = whole.row
         permit(request, "reviews.read", row.automation)
-        may_rule, may_answer = (
-            grants_of(request).may(one, row.automation) for one in (RULES, ANSWERS)
-        )
-        given = (row, whole.rulings, whole.events, by, now_ms)
         read = documents_of(from_json(row.subject).get("input"), whole.entries)
-        paths = {each.path for each in read if each.path is not None}
-        view = view_of(*given, may_rule=may_rule, may_answer=may_answer, paths=paths)
+        view = self._view(request, whole, read, now_ms)
         fields, others = self._fields(view, faults, typed)
         return self._pages.render(
             request,
@@ -133,10 +128,22 @@ class ReviewPage:
             typed={name: texts[0] for name, texts in (typed or {}).items() if texts},
             trouble=trouble,
             queue=queue,
-            may_rule=may_rule,
+            may_rule=view.may_rule,
             undo=view.undo or last_undo(whole, by, now_ms),
             beat_ms=self._beat_ms(view),
             now_ms=now_ms,
+        )
+
+    @staticmethod
+    def _view(
+        request: Request, whole: search.Whole, read: Sequence[ReadDocument], now_ms: int
+    ) -> ReviewView:
+        grants, scope = grants_of(request), whole.row.automation
+        return view_of(
+            *(whole.row, whole.rulings, whole.events, actor_of(request), now_ms),
+            may_rule=grants.may(RULES, scope),
+            may_answer=grants.may(ANSWERS, scope),
+            paths={each.path for each in read if each.path is not None},
         )
 
     @staticmethod

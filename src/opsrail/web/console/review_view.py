@@ -103,9 +103,9 @@ class ReviewView:
 
     Attributes:
         shows_ruling: Whether they may see what was ruled.
+        may_rule: Whether their roles let them rule here at all.
         why_not: Why this person cannot rule now; empty: they can.
         is_mine: Whether they hold it.
-        may_take: Whether it is free for them.
         machine: None: there is nothing, or they are not to know.
         is_hidden: Whether what the machine said is kept from them until they said theirs.
         said: What this person said, if anything.
@@ -121,9 +121,9 @@ class ReviewView:
     state: str
     tone: str
     is_overdue: bool
+    may_rule: bool
     why_not: str
     is_mine: bool
-    may_take: bool
     facts: Mapping[str, Any]
     further: Mapping[str, Any]
     machine: Machine | None
@@ -136,6 +136,11 @@ class ReviewView:
     question: str
     may_answer: bool
     history: tuple[Happening, ...]
+
+    @property
+    def may_take(self) -> bool:
+        """Whether it is free for them."""
+        return not self.why_not and not self.is_mine
 
 
 def view_of(
@@ -163,30 +168,28 @@ def view_of(
     said = next((each for each in rulings if each.by == by), None)
     is_hidden = row.blind and said is None and not is_over(row)
     standing = standing_of(row, now_ms)
-    state, tone = STANDINGS[standing]
     is_mine = standing == Standing.CLAIMED and row.assignee == by
     why_not = refusal(row, by, now_ms, said) if may_rule else NO_ROLE
     asked = _asked(events) if standing == Standing.ASKED else None
-    terms = terms_of(row.terms)
     return ReviewView(
         row=row,
         shows_ruling=shows_ruling(row, by),
-        state=state,
-        tone=tone,
+        state=STANDINGS[standing][0],
+        tone=STANDINGS[standing][1],
         is_overdue=is_overdue(row, now_ms),
+        may_rule=may_rule,
         why_not=why_not,
         is_mine=is_mine,
-        may_take=not why_not and not is_mine,
         facts=_mapping(subject.get("input"), "input"),
         further=_mapping(subject.get("show"), "shown"),
         machine=None if is_hidden else _machine(subject.get("decision")),
         is_hidden=is_hidden,
-        choices=choices_of(terms.verdicts or PLAIN_VERDICTS, None if is_hidden else row.verdict),
+        choices=choices_of(verdicts_of(row), None if is_hidden else row.verdict),
         said=said,
         undo=undo_of(row, rulings, by, now_ms) if may_rule else None,
-        escalates_to="" if why_not else str(escalated(row, terms).get("queue", "")),
+        escalates_to="" if why_not else next_queue(row),
         asks=question_of(row),
-        question="" if asked is None else str(from_json(asked.content).get("question", "")),
+        question=_question(asked),
         may_answer=may_answer and asked is not None and asked.by != by,
         history=tuple(_history(row, events)),
     )
@@ -267,6 +270,20 @@ def shows_ruling(row: ReviewRow, by: str) -> bool:
 
 def _asked(events: Sequence[ReviewEventRow]) -> ReviewEventRow | None:
     return next((each for each in reversed(events) if each.kind == "asked"), None)
+
+
+def verdicts_of(row: ReviewRow) -> Sequence[str]:
+    """Return the verdicts that a page offers."""
+    return terms_of(row.terms).verdicts or PLAIN_VERDICTS
+
+
+def next_queue(row: ReviewRow) -> str:
+    """Return the next queue of a review's chain; empty: there is none."""
+    return str(escalated(row, terms_of(row.terms)).get("queue", ""))
+
+
+def _question(asked: ReviewEventRow | None) -> str:
+    return "" if asked is None else str(from_json(asked.content).get("question", ""))
 
 
 def _mapping(value: Any, name: str) -> Mapping[str, Any]:
