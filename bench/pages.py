@@ -24,6 +24,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from bench import console_store
 from bench.console_rows import AUTOMATION, POINT, QUEUE
+from bench.counted import HEADER
 from bench.figures import Report, machine, percentile, rounded, say
 from bench.page_links import led
 from examples.claims.train import MODEL_NAME
@@ -164,7 +165,7 @@ def ask(connection: http.client.HTTPConnection, cookie: str, place: str) -> Aske
         return Asked(0.0, 0, answer.status, False, "")
     body = answer.read()
     took_ms = 1000 * (time.perf_counter() - begun)
-    queries = int(answer.getheader("x-bench-queries", "0"))
+    queries = int(answer.getheader(HEADER, "0"))
     return Asked(took_ms, queries, answer.status, "text/html" in media, body.decode())
 
 

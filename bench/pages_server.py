@@ -7,18 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable
-from contextvars import ContextVar
 from pathlib import Path
-from typing import Any
 
 import orjson
 import uvicorn
 import uvloop
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bench.console_rows import PEOPLE
 from bench.console_store import EXAMPLE
+from bench.counted import Counting, told
 from opsrail.access.keys import Gate
 from opsrail.app import DATABASE, App
 from opsrail.app.building import ANCHOR_FILE, KEY_FILE
@@ -29,7 +26,6 @@ from opsrail.config import load
 from opsrail.ledger.anchor import Anchor
 from opsrail.ledger.chain import WriterChain
 from opsrail.ledger.keys import load_or_create_signer
-from opsrail.ports import Store
 from opsrail.store.sqlite import SqliteStore
 from opsrail.web.asgi import create_asgi
 from opsrail.web.connection import Connection
@@ -38,41 +34,10 @@ from opsrail.web.door import Door
 from opsrail.web.server import listen, seldom_collecting
 
 ADMIN = PEOPLE[0].removeprefix("user:")
-ASKED = {name for name in vars(Store) if not name.startswith("_")}
-ASKED -= {"open", "close", "changed", "check", "now_ms"}
-"""What of the port asks the database something; SQLite's clock is this machine's."""
-GATE = "opsrail.access.directory"
-"""Looks up who asks, at most once a second: no query of the page's."""
-_counted: ContextVar[list[str] | None] = ContextVar("bench_counted", default=None)
 
 
-class CountingStore(SqliteStore):
+class CountingStore(Counting, SqliteStore):
     """A store that notes what a request asks of it."""
-
-    def __getattribute__(self, name: str) -> Any:
-        if name in ASKED and (counted := _counted.get()) is not None:
-            asker = sys._getframe(1).f_globals["__name__"]
-            if asker != GATE:
-                counted.append(name)
-        return super().__getattribute__(name)
-
-
-def told(asgi: ASGIApp) -> Callable[[Scope, Receive, Send], Any]:
-    """Return the application with the number of queries in each answer's headers."""
-
-    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-        counted: list[str] = []
-        _counted.set(counted)
-
-        async def tell(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = [*message["headers"], (b"x-bench-queries", b"%d" % len(counted))]
-                message = {**message, "headers": headers}
-            await send(message)
-
-        await asgi(scope, receive, tell)
-
-    return answer
 
 
 def pages_in(app: App) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import urllib.error
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from opsrail.app import App, build
 from opsrail.cases.intake import Submission
@@ -16,12 +16,19 @@ from opsrail.values.guards import StepPlan
 from opsrail.values.rows import Insert
 from opsrail.watch.alarms import alarm_of
 from tests.support.hostile import PAYLOADS
-from tests.support.served import Served
 
 AUTOMATION, POINT, QUEUE = "complaints", "complaint-risk", "complaints <desk>"
 FILE = Path(__file__).with_name("hostile_automation.py")
 DEEDS = ("ask", "pay", "ask", "fail to pay", "ask", "break", "stumble")
 ALL = list(PAYLOADS.values())
+
+
+class Asked(Protocol):
+    """What answers the JSON interface: `Served`, or an app in this process."""
+
+    def ask(self, method: str, path: str, body: Any = None) -> Any:
+        """Return an answer; a problem raises `HTTPError`. Blocking."""
+        ...
 
 
 async def prepare(folder: Path) -> None:
@@ -87,7 +94,7 @@ def complaint(number: int, deed: str, text: str) -> dict[str, Any]:
     }
 
 
-def fill(served: Served) -> int:
+def fill(served: Asked) -> int:
     """Do what others do to a server that runs; return how many cases it took. Blocking."""
     taken = 0
     for number, text in enumerate(ALL):
@@ -119,7 +126,7 @@ def fill(served: Served) -> int:
     return taken
 
 
-def tried(served: Served, method: str, path: str, body: Any) -> Any:
+def tried(served: Asked, method: str, path: str, body: Any) -> Any:
     """Return what was answered; None where the door refused it, which is as good: nothing is kept then."""
     try:
         return served.ask(method, path, body)
