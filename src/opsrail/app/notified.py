@@ -75,10 +75,15 @@ def notifiers_of(config: Config, clock: Clock) -> dict[str, Notifier]:
     return notifiers
 
 
-def loops_of(config: Config, sampler: Sampler, store: Store, clock: Clock) -> dict[str, Loop]:
-    """Return the loops that draw and tell, as far as there is anything for them to do. Raises as `sender_of`."""
+def loops_of(
+    config: Config, sampler: Sampler, store: Store, clock: Clock
+) -> tuple[Sender | None, dict[str, Loop]]:
+    """Return what sends, and the loops that draw and tell, as far as there is anything to do. Raises as `sender_of`."""
     loops: dict[str, Loop] = {"sampling": sampler.run} if sampler.has_work else {}
-    return {**loops, "notices": sender_of(config, store, clock).run} if config.channels else loops
+    if not config.channels:
+        return None, loops
+    sender = sender_of(config, store, clock)
+    return sender, {**loops, "notices": sender.run}
 
 
 def _channel(name: str, given: ChannelConfig, config: Config) -> Channel:

@@ -50,7 +50,7 @@ from opsrail.jobs.jobs import Jobs
 from opsrail.ledger.anchor import Anchor, check_anchored
 from opsrail.ledger.keys import Signer
 from opsrail.ledger.sequencer import Sequencer
-from opsrail.notices.sending import Notices
+from opsrail.notices.sending import Notices, Sender
 from opsrail.ports import ModelRuntime, Store
 from opsrail.registry.card_book import CardBook
 from opsrail.registry.changes import Changes
@@ -87,6 +87,7 @@ class App:
     """
 
     opened_query = staticmethod(opened_query)
+    sender: Sender | None = None
 
     def __init__(
         self,
@@ -307,8 +308,8 @@ class App:
             loops["jobs"] = self.jobs.run
         if any(pool.devices > pool.warm for pool in self.config.pools.values()):
             loops["prewarming"] = Prewarming(self.registry.pools, self.clock).run
-        loops |= loops_of(self.config, self.sampler, self.store, self.clock)
-        for name, loop in loops.items():
+        self.sender, more = loops_of(self.config, self.sampler, self.store, self.clock)
+        for name, loop in (loops | more).items():
             self._start(name, loop)
         self.is_running = True
 

@@ -192,6 +192,7 @@ def _disk(folder: Path) -> list[Finding]:
 
 
 async def _inside(app: App, definitions: Definitions | None) -> list[Finding]:
+    from opsrail.cli.doctor_loops import drawing, notices
     from opsrail.cli.doctor_store import clocks, ledger, work
 
     return [
@@ -199,4 +200,6 @@ async def _inside(app: App, definitions: Definitions | None) -> list[Finding]:
         await clocks(app, CLOCKS_APART_MS),
         *await ledger(app),
         *await work(app, definitions),
+        *await drawing(app, definitions),
+        *await notices(app),
     ]

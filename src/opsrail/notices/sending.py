@@ -43,14 +43,20 @@ CLEARED_S = 600.0
 CLEARED_COUNT = 500
 USER = "user:"
 LONGEST_TOLD = 300
+STORE = "store"
 
 
 class SenderStats(NamedTuple):
-    """How sending fares in this process, since it began."""
+    """How sending fares in this process, since it began.
+
+    Attributes:
+        faults: What keeps it from its work, by channel, until the channel takes a notice again; `store` for all of them.
+    """
 
     sent: int
     failed: int
     dropped: int
+    faults: Mapping[str, str]
 
 
 class Sender:
@@ -86,10 +92,11 @@ class Sender:
         self._public_url = public_url
         self._clear_at_s = 0.0
         self._counts = {"sent": 0, "failed": 0, "dropped": 0}
+        self._faults: dict[str, str] = {}
 
     def stats(self) -> SenderStats:
         """Return how it fares."""
-        return SenderStats(**self._counts)
+        return SenderStats(**self._counts, faults=dict(self._faults))
 
     async def run(self) -> None:
         """Send until cancelled; nothing that goes wrong ends this."""
@@ -97,8 +104,10 @@ class Sender:
             while True:
                 try:
                     taken = await self.turn()
+                    self._faults.pop(STORE, None)
                 except (Unavailable, Conflict) as down:
                     log.warning("notices wait: %s", down)
+                    self._faults[STORE] = _told(down)
                     taken = 0
                 if taken < AT_ONCE:
                     await self._clock.sleep(self._poll_s)
@@ -160,19 +169,27 @@ class Sender:
             address = await self._address(row)
             await self._notifiers[row.channel].send(notice_of(row, self._public_url), address)
         except OpsrailError as failed:
+            is_addressed = isinstance(failed, InvalidInput | NotFound) and row.address
+            if (
+                not is_addressed
+            ):  # else it is the person's address that is wrong: the channel may be well
+                self._faults[row.channel] = _told(failed)
             return await self._failed(row, failed)
         except Exception as failed:  # an adapter's fault must not end the others'
             log.exception("notice %s", row.id)
-            return await self._failed(row, Unavailable(f"{type(failed).__name__}"))
+            unknown = Unavailable(f"{type(failed).__name__}")
+            self._faults[row.channel] = _told(unknown)
+            return await self._failed(row, unknown)
         faults.point("notice.after_send")
         self._counts["sent"] += 1
+        self._faults.pop(row.channel, None)
         await self._mark(
             row, {"state": "sent", "sent_at_ms": self._clock.now_ms(), "last_error": None}
         )
 
     async def _failed(self, row: NoticeRow, failed: OpsrailError) -> None:
         self._counts["failed"] += 1
-        told: dict[str, Value] = {"last_error": f"{failed.code}: {failed}"[:LONGEST_TOLD]}
+        told: dict[str, Value] = {"last_error": _told(failed)}
         is_hopeless = isinstance(failed, InvalidInput | Denied | NotFound)
         if is_hopeless or row.attempts >= self._attempts:
             log.error("notice %s by %s is dead: %s", row.id, row.channel, failed)
@@ -233,6 +250,10 @@ class Sender:
         if not address.startswith(USER):
             return None
         return await self._store.get(UserRow, address.removeprefix(USER))
+
+
+def _told(failed: OpsrailError) -> str:
+    return f"{failed.code}: {failed}"[:LONGEST_TOLD]
 
 
 class Notices:

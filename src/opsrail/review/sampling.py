@@ -102,6 +102,12 @@ class Sampler:
         """Whether there is anything to draw from."""
         return bool(self._plans or self._shares)
 
+    @property
+    def cursors(self) -> tuple[str, ...]:
+        """Names of the rows that tell how far it has looked."""
+        audits = [f"audit:{plan.point}" for plan in self._plans]
+        return (*audits, *(f"controls:{queue}" for queue in self._shares))
+
     def stats(self) -> SamplerStats:
         """Return how it fares."""
         opened = self._opened
@@ -275,6 +281,12 @@ class Sampler:
 def first_id(at_ms: int) -> str:
     """Return the id below all that are made from a moment on, and above all from before."""
     return ulid_text(max(0, at_ms) << 80)
+
+
+def reached_at_ms(cursor: CursorRow) -> int:
+    """Return up to which moment was looked, epoch ms: at most a minute ago while a process draws, drawn or not."""
+    is_ulid = cursor.name.startswith("audit:")
+    return moment_of(cursor.position) if is_ulid else int(cursor.position)
 
 
 def _is_far(position: str, reached: str) -> bool:

@@ -116,7 +116,8 @@ class Health:
     async def findings(self) -> list[Finding]:
         """Return what was found; nothing of level `fail`: it can serve."""
         return [
-            *self._loops(), *await self._store(), *await self._models(), *self._processes(), *self._guard()
+            *self._loops(), *await self._store(), *await self._models(), *self._processes(), *self._guard(),
+            *self._people(),
         ]  # fmt: skip
 
     async def openapi(self, request: Request) -> Response:
@@ -165,6 +166,19 @@ class Health:
             Finding(f"guard.{what}", "warn", message)
             for what, message in self._door.app.guard.stats().faults.items()
         ]
+
+    def _people(self) -> list[Finding]:
+        """Return what keeps spot checks and control cases from being drawn, and notices from being sent."""
+        app = self._door.app
+        sending = {} if app.sender is None else app.sender.stats().faults
+        found = {
+            f"sampling.{name}": f"nothing is drawn for now: {told}"
+            for name, told in app.sampler.stats().faults.items()
+        }
+        for channel, told in sending.items():
+            code = told.partition(":")[0]  # the rest may name servers
+            found[f"notices.{channel}"] = f"notices are not taken ({code}); see GET /v1/stats"
+        return [Finding(name, "warn", told) for name, told in found.items()]
 
     def _processes(self) -> list[Finding]:
         """Return the models whose processes are not as they should be."""

@@ -77,6 +77,23 @@ class GuardStats(Shape):
     faults: dict[str, str]
 
 
+class SamplingStats(Shape):
+    """Spot checks and control cases that this process opened; `faults` by `audit:POINT` and `controls:QUEUE`."""
+
+    audits: int
+    controls: int
+    faults: dict[str, str]
+
+
+class NoticesStats(Shape):
+    """How sending notices fares in this process; `faults` by channel."""
+
+    sent: int
+    failed: int
+    dropped: int
+    faults: dict[str, str]
+
+
 class Stats(Shape):
     """Live figures of this process; `windows` are named by their length, e.g. `10s`."""
 
@@ -88,6 +105,8 @@ class Stats(Shape):
     cache: ScoreCacheStats
     models: list[ModelStats]
     guard: GuardStats
+    sampling: SamplingStats
+    notices: NoticesStats | None
 
 
 class LiveStats:
@@ -110,7 +129,8 @@ class LiveStats:
         """Answer with the figures of this process."""
         query_of(request)
         permit(request, "health.read", EVERYWHERE)
-        clock, decider = self._door.app.clock, self._door.app.decider
+        app = self._door.app
+        clock, decider = app.clock, app.decider
         figures, now_s = decider.figures, clock.monotonic_s()
         return answer(
             {
@@ -122,7 +142,9 @@ class LiveStats:
                     point: _named(figures.windows(now_s, point)) for point in figures.points
                 },
                 **plain(decider.stats()),
-                "guard": plain(self._door.app.guard.stats()),
+                "guard": plain(app.guard.stats()),
+                "sampling": plain(app.sampler.stats()),
+                "notices": None if app.sender is None else plain(app.sender.stats()),
             }
         )
 

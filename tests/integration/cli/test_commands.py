@@ -320,6 +320,23 @@ def test_the_doctor_names_cases_that_no_automation_of_the_file_carries(asked: Sh
     assert (found.status, levels(found.json)["cases.automations"]) == (1, "fail")
 
 
+def test_the_doctor_finds_what_is_not_drawn_and_not_sent(asked: Shell) -> None:
+    env = {"OPSRAIL_REVIEWS__CONTROLS__DESK": "0.1"}
+    for state in ("due", "dead"):
+        change_rows(
+            asked.folder,
+            f"INSERT INTO notices SELECT '{state}', 'gone', '', 'alarm.raised', 'a', '{{}}', '{state}', 1, 5, NULL, 5, NULL",
+        )
+    change_rows(asked.folder, "INSERT INTO cursors VALUES ('controls:desk', '000001700000000', 1)")
+    idle = levels(asked("doctor", "--json", env=env).json)
+    change_rows(asked.folder, "UPDATE workers SET state = 'alive'")
+    found = asked("doctor", "--json", env=env)
+
+    assert (found.status, idle["sampling.controls:desk"]) == (0, "ok")
+    assert levels(found.json)["sampling.controls:desk"] == "warn"
+    assert (idle["notices.late"], idle["notices.dead"]) == ("warn", "warn")
+
+
 def test_the_doctor_refuses_a_ledger_key_that_others_can_read(asked: Shell) -> None:
     (asked.folder / "opsrail-data/ledger.key").chmod(0o644)
 

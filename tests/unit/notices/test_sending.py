@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -299,6 +300,41 @@ async def test_what_a_desk_does_by_itself_is_told_of_the_queue_that_has_to_know(
 
     assert told == [("chief", "review.escalated"), ("chief", "review.expired")]
     assert await post.after(0) == ["review.escalated", "review.expired"]
+
+
+async def test_a_channel_that_takes_nothing_is_a_fault_until_it_takes_something(
+    opened: Any,
+) -> None:
+    post = await opened(Channel("mail", to=("ops@example.org",), kinds=("alarm.raised",)))
+    sender = post.sender()
+    await post.store.commit([Insert(alarm(1)), Insert(alarm(2))])
+    post.notifier.failures = [
+        Unavailable("mail.example.org gave no answer"),
+        InvalidInput("no address"),
+    ]
+    await sender.turn()
+    met = sender.stats()
+    await post.store.commit([Insert(alarm(3))])
+    await sender.turn()
+
+    assert (met.failed, dict(met.faults)) == (
+        2,
+        {"mail": "unavailable: mail.example.org gave no answer"},
+    )
+    assert (sender.stats().sent, dict(sender.stats().faults)) == (1, {})
+
+
+async def test_a_database_that_is_away_is_told_as_what_keeps_notices(opened: Any) -> None:
+    post = await opened()
+    sender = post.sender(poll_s=0.01)
+    await post.inner.close()
+    running = asyncio.create_task(sender.run())
+    for _ in range(20):
+        await asyncio.sleep(0)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+    assert set(sender.stats().faults) == {"store"}
 
 
 def test_every_kind_has_words() -> None:

@@ -16,7 +16,7 @@ from opsrail.clock import MANUAL_START_MS, ManualClock
 from opsrail.errors import InvalidInput
 from opsrail.ledger.chain import WriterChain
 from opsrail.review.desk import Desk
-from opsrail.review.sampling import PAGE_COUNT, Sampler, first_id, moment_of
+from opsrail.review.sampling import PAGE_COUNT, Sampler, first_id, moment_of, reached_at_ms
 from opsrail.review.showing import event_record, record_of
 from opsrail.review.terms import Expires, Step, Terms, terms_of
 from opsrail.review.unasked import is_drawn
@@ -24,7 +24,7 @@ from opsrail.store.memory import MemoryStore
 from opsrail.values.cases import InboxRow
 from opsrail.values.ledger import LedgerEntryRow
 from opsrail.values.outcomes import OutcomeRow
-from opsrail.values.reviews import ControlRow, Purpose, ReviewRow
+from opsrail.values.reviews import ControlRow, CursorRow, Purpose, ReviewRow
 from opsrail.values.rows import Insert, equals
 from tests.support.decided import id_at
 from tests.support.sampled import (
@@ -362,6 +362,17 @@ async def test_a_fault_in_drawing_is_told_and_mended_by_itself(bench: Bench) -> 
     await sampler.turn()
 
     assert list(sampler.stats().faults) == ["audit:fraud-risk"]
+
+
+async def test_a_cursor_tells_up_to_when_was_looked_though_nothing_was_drawn(bench: Bench) -> None:
+    sampler = bench.sampler(shares={QUEUE: 0.5})
+    await turned(sampler)
+    await bench.wait(61.0)
+    await sampler.turn()
+    rows, at_ms = await bench.store.select(CursorRow), bench.clock.now_ms()
+
+    assert {row.name for row in rows} == set(sampler.cursors)
+    assert all(at_ms - 1_000 <= reached_at_ms(row) <= at_ms for row in rows)
 
 
 def test_the_moment_of_an_id_is_read_back() -> None:

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from opsrail.errors import StoreUnavailable
+from opsrail.errors import StoreUnavailable, Unavailable
+from opsrail.notices.sending import Sender
+from opsrail.notices.subscriptions import Channel
+from opsrail.values.reviews import NoticeRow
+from opsrail.values.rows import Insert
+from tests.support.notified import Remembering
 from tests.unit.web.conftest import Caller, app_of, client_of
 
 
@@ -34,6 +41,31 @@ async def test_a_process_whose_loop_ended_is_not_ready(
 
     assert (answer.status_code, answer.json()["status"]) == (503, "not_ready")
     assert "secret" not in answer.text
+
+
+async def test_what_keeps_spot_checks_and_notices_is_told_and_names_no_server(
+    door: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = door.app
+    notifier = Remembering()
+    notifier.failures = [Unavailable("mail.example.org gave no answer")]
+    app.sender = Sender(app.store, app.clock, {"ops": Channel("ops")}, {"ops": notifier})
+    content = json.dumps({"place": "p", "at_ms": 0, "due_at_ms": None})
+    row = NoticeRow("n", "ops", "", "other", "s", content, "due", 0, 0, None, 0, None)
+    await app.store.commit([Insert(row)])
+    await app.sender.turn()
+    monkeypatch.setattr(app.sampler, "_faults", {"audit:fraud-risk": "a record cannot be read"})
+    answer = await door.get("/readyz")
+    found = {finding["name"]: finding for finding in answer.json()["findings"]}
+    told = (await door.get("/v1/stats")).json()
+
+    assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
+    assert found["notices.ops"]["level"] == "warn"
+    assert "unavailable" in found["notices.ops"]["message"]
+    assert "example" not in answer.text
+    assert "a record cannot be read" in found["sampling.audit:fraud-risk"]["message"]
+    assert told["notices"]["faults"] == {"ops": "unavailable: mail.example.org gave no answer"}
+    assert (told["notices"]["failed"], told["sampling"]["audits"]) == (1, 0)
 
 
 async def test_a_process_that_carries_no_cases_is_not_ready() -> None:
