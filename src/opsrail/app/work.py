@@ -25,7 +25,8 @@ Digest = Annotated[str, StringConstraints(pattern=f"^{DIGEST}$")]
 
 
 Number = Annotated[float, Field(ge=-LARGEST_INTEGER, le=LARGEST_INTEGER)]
-Json = TypeAliasType("Json", "dict[str, Json] | list[Json] | bool | Number | str | None")
+Whole = Annotated[int, Field(ge=-LARGEST_INTEGER, le=LARGEST_INTEGER)]
+Json = TypeAliasType("Json", "dict[str, Json] | list[Json] | bool | Whole | Number | str | None")
 """Any JSON value whose numbers every reader understands the same way (RFC 7493)."""
 
 

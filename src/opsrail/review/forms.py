@@ -107,7 +107,8 @@ def fields_faults(form: str | None, fields: Mapping[str, object] | None) -> list
     if form is None:
         return [Fault("fields", "this review has no form; leave the fields out")] if fields else []
     try:
-        text = orjson.dumps(dict(fields or {}))
+        # No integer beyond 2**53, which readers of JSON would not all understand alike (RFC 7493).
+        text = orjson.dumps(dict(fields or {}), option=orjson.OPT_STRICT_INTEGER)
     except (TypeError, orjson.JSONEncodeError) as wrong:
         return [Fault("fields", f"are not plain JSON values: {wrong}")]
     if len(text) > FIELDS_BYTES:

@@ -31,7 +31,7 @@ from opsrail.values.guarantees import GuaranteeSpec
 from opsrail.values.guards import GuardSpec
 from opsrail.values.settings import LONGEST_DEADLINE_MS, MOST_SEGMENTS, Autonomy
 from opsrail.values.versions import VERSION
-from opsrail.web.reading import SAYS_SOMETHING
+from opsrail.web.reading import KEPT, SAYS_SOMETHING
 
 MOST_BANDS = 50
 MOST_GUARANTEES = 20
@@ -41,7 +41,7 @@ Person = Annotated[
 Why = Annotated[
     str, StringConstraints(min_length=1, max_length=REASON_CHARACTERS, pattern=SAYS_SOMETHING)
 ]
-Verdict = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+Verdict = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=KEPT)]
 Scalar = str | bool | Number | None
 Conditions = Annotated[
     dict[str, Scalar],

@@ -32,7 +32,7 @@ from opsrail.web.door import (
     scopes_of,
 )
 from opsrail.web.paging import after_parameter, choice, next_page
-from opsrail.web.reading import body_of, model_of, page_of, query_of
+from opsrail.web.reading import KEPT, body_of, model_of, page_of, query_of
 
 STATE = re.compile("|".join(ChangeState))
 BY_ID = (id_parameter("change_id", CASE_ID, "Id of a change: a ULID."),)
@@ -91,7 +91,7 @@ class Approval(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     by: Person | None = None
-    reason: Annotated[str, StringConstraints(max_length=REASON_CHARACTERS)] = ""
+    reason: Annotated[str, StringConstraints(max_length=REASON_CHARACTERS, pattern=KEPT)] = ""
 
 
 class Application(BaseModel):

@@ -29,7 +29,7 @@ from opsrail.web.door import (
     id_parameter,
     permit,
 )
-from opsrail.web.reading import LIMIT, PAGE_COUNT, body_of, model_of, query_of
+from opsrail.web.reading import KEPT, LIMIT, PAGE_COUNT, body_of, model_of, query_of
 
 MANAGES = "reviews.manage"
 MOST_CONTROLS = 1_000
@@ -70,7 +70,7 @@ class GivenControl(BaseModel):
     queue: Annotated[str, StringConstraints(pattern=f"^{QUEUE_NAME.pattern}$")]
     subject: GivenSubject
     truth: Annotated[
-        str, StringConstraints(min_length=1, max_length=64), AfterValidator(_is_ruling),
+        str, StringConstraints(min_length=1, max_length=64, pattern=KEPT), AfterValidator(_is_ruling),
         Field(json_schema_extra={"not": {"const": ASKED}}),
     ]  # fmt: skip
 

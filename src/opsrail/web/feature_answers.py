@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from opsrail.features.keeping import LONGEST_ENTITY, MOST_PUSHED
 from opsrail.web.answers import Moment, Shape, ViewRead
+from opsrail.web.reading import KEPT
 
 MOMENT = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:Z|[+-][0-9]{2}:[0-9]{2})"
 """How a moment is written. Source: RFC 3339, section 5.6, capital letters alone."""
@@ -17,7 +18,7 @@ class Value(BaseModel):
     """What was true of an entity at a moment: every feature of the view, null where it is not known."""
 
     model_config = ConfigDict(extra="forbid")
-    entity: Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_ENTITY)]
+    entity: Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_ENTITY, pattern=KEPT)]
     event_at: Annotated[str, StringConstraints(pattern=f"^{MOMENT}$")]
     values: dict[str, float | int | str | None]
 

@@ -27,10 +27,10 @@ from opsrail.web.door import (
 )
 from opsrail.web.idempotency import idempotency_parameter
 from opsrail.web.problems import Malformed
-from opsrail.web.reading import body_of, idempotency_key, model_of, query_of
+from opsrail.web.reading import KEPT, body_of, idempotency_key, model_of, query_of
 
 NAME, NUMBER = "[a-z][a-z0-9-]{0,62}", "[1-9][0-9]{0,8}"
-ENTITY = re.compile(rf"[\s\S]{{1,{LONGEST_ENTITY}}}")
+ENTITY = re.compile(rf"[^\x00]{{1,{LONGEST_ENTITY}}}")
 MOMENT = re.compile(answers.MOMENT)
 BY_REF = (
     id_parameter("view", NAME, "Name of a feature view."),
@@ -39,7 +39,7 @@ BY_REF = (
 OF_ENTITY = Parameter(
     "entity",
     "query",
-    {"type": "string", "minLength": 1, "maxLength": LONGEST_ENTITY},
+    {"type": "string", "minLength": 1, "maxLength": LONGEST_ENTITY, "pattern": KEPT},
     "Whose features.",
     is_required=True,
 )

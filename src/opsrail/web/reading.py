@@ -53,8 +53,10 @@ CRITICALITY_NAMES: tuple[Criticality, ...] = ("high", "normal", "low")
 PAGE_COUNT = 100
 LARGEST_PAGE_COUNT = 1_000
 LIMIT = re.compile(r"[1-9][0-9]{0,2}|1000")
-SAYS_SOMETHING = r"[^\s\x00-\x1f\x7f-\xa0]"
-"""Pattern of text that is more than white space, whichever reader's idea of it."""
+KEPT = r"^[^\x00]*$"
+"""Pattern of text that a database keeps: none keeps NUL."""
+SAYS_SOMETHING = r"^[^\x00]*[^\s\x00-\x1f\x7f-\xa0][^\x00]*$"
+"""Pattern of such text that is more than white space, whichever reader's idea of it."""
 CURSOR = re.compile(r"[0-9A-Z-]{1,64}")
 
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from starlette.requests import Request
 from starlette.responses import Response
 
+from opsrail.app.work import Json
 from opsrail.clock import rfc3339
 from opsrail.errors import NotFound
 from opsrail.review.desk import MOST_ALIKE, REASON_CHARACTERS
@@ -33,6 +34,7 @@ from opsrail.web.door import (
 from opsrail.web.paging import after_parameter, choice, next_page
 from opsrail.web.reading import (
     CURSOR,
+    KEPT,
     LIMIT,
     PAGE_COUNT,
     SAYS_SOMETHING,
@@ -49,11 +51,11 @@ QueueName = Annotated[str, StringConstraints(pattern=r"^[!-~]([ -~]{0,98}[!-~])?
 Text = Annotated[
     str, StringConstraints(min_length=1, max_length=REASON_CHARACTERS, pattern=SAYS_SOMETHING)
 ]
-Reason = Annotated[str, StringConstraints(max_length=REASON_CHARACTERS)]
-ReviewId = Annotated[str, StringConstraints(max_length=64)]
+Reason = Annotated[str, StringConstraints(max_length=REASON_CHARACTERS, pattern=KEPT)]
+ReviewId = Annotated[str, StringConstraints(pattern=f"^{REVIEW_ID}$")]
 VerdictWord = Annotated[
     str,
-    StringConstraints(min_length=1, max_length=64),
+    StringConstraints(min_length=1, max_length=64, pattern=KEPT),
     Field(json_schema_extra={"not": {"const": "review"}}),
 ]
 
@@ -77,13 +79,16 @@ class Verdict(Wish):
 
     verdict: VerdictWord
     reason: Reason = ""
-    fields: dict[str, Any] | None = None
+    fields: dict[str, Json] | None = None
 
 
 class Verdicts(Verdict):
     """One ruling on several reviews of one queue and form."""
 
-    ids: Annotated[list[ReviewId], Field(min_length=1, max_length=MOST_ALIKE)]
+    ids: Annotated[
+        list[ReviewId],
+        Field(min_length=1, max_length=MOST_ALIKE, json_schema_extra={"uniqueItems": True}),
+    ]
 
 
 class Reviews:

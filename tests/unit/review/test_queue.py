@@ -132,6 +132,7 @@ def test_every_fault_of_a_form_is_told_at_its_field() -> None:
     assert [fault.place for fault in fields_faults(None, {"a": 1})] == ["fields"]
     assert [fault.place for fault in fields_faults(form, {"a": object()})] == ["fields"]
     assert [fault.place for fault in fields_faults(form, {"a": "x" * 70_000})] == ["fields"]
+    assert [fault.place for fault in fields_faults(form, {"amount_usd": 2**53})] == ["fields"]
 
 
 @pytest.mark.parametrize(

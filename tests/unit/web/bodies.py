@@ -17,6 +17,7 @@ WORDS = (
     "1",
     "a@1",
     "01K8ZC2V7N3T9D4M6Q0RWXYABC",
+    "01K8ZC2V7N3T9D4M6Q0RWXYABC-1",
     "fraud-risk/1",
     "2026-01-01T00:00:00Z",
 )

@@ -124,7 +124,7 @@ async def test_alike_reviews_are_ruled_at_once_and_pages_adjoin(door: Caller) ->
     await door.post(f"/v1/reviews/{ids[1]}/claim", {"by": "bob"})
     body = {"by": "ann", "ids": ids[:3], "verdict": "approve", "reason": "all seen"}
     answer = (await door.post("/v1/reviews/rule", body)).json()
-    strangers = await door.post("/v1/reviews/rule", {**body, "ids": [ids[3], "x"]})
+    strangers = await door.post("/v1/reviews/rule", {**body, "ids": [ids[3], f"{'0' * 26}-1"]})
     twice = await door.post("/v1/reviews/rule", {**body, "ids": [ids[3], ids[3]]})
 
     assert seen == ids
@@ -132,6 +132,31 @@ async def test_alike_reviews_are_ruled_at_once_and_pages_adjoin(door: Caller) ->
     assert [(one["id"], one["code"]) for one in answer["failed"]] == [(ids[1], "already-ruled")]
     assert (strangers.status_code, twice.status_code) == (404, 422)
     assert [fault["place"] for fault in twice.json()["faults"]] == ["ids"]
+
+
+async def test_what_no_database_keeps_and_no_reader_understands_is_refused_where_it_stands(
+    strict: Caller,
+) -> None:
+    review_id = f"{await strict.settled(LARGE)}-1"
+    body = {"by": "ann", "verdict": "decline", "reason": "seen"}
+    answers = [
+        await strict.post(path, {**body, **wrong})
+        for path, wrong in (
+            (f"/v1/reviews/{review_id}/rule", {"reason": "se\0en"}),
+            (f"/v1/reviews/{review_id}/rule", {"verdict": "decl\0ine"}),
+            (f"/v1/reviews/{review_id}/rule", {"by": "an\0n"}),
+            ("/v1/reviews/rule", {"ids": [f"{review_id}\0"]}),
+        )
+    ]
+
+    large = await strict.post(
+        f"/v1/reviews/{review_id}/rule", {**body, "fields": {"amount": 2**53}}
+    )
+
+    places = [[fault["place"].split("[")[0] for fault in one.json()["faults"]] for one in answers]
+    assert {one.status_code for one in answers} == {422}
+    assert [place[0].split(".")[0] for place in places] == ["reason", "verdict", "by", "ids"]
+    assert large.status_code == 400
 
 
 async def test_a_page_after_a_review_that_is_not_there_is_not_found(door: Caller) -> None:
