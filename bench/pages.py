@@ -11,18 +11,20 @@ import asyncio
 import http.client
 import itertools
 import json
+import os
 import statistics
 import subprocess
 import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode, urlsplit
 
 from bench import console_store
+from bench.console_postgres import on_postgres
 from bench.console_rows import AUTOMATION, POINT, QUEUE
 from bench.counted import HEADER
 from bench.figures import Report, machine, percentile, rounded, say
@@ -30,6 +32,7 @@ from bench.page_links import led
 from examples.claims.train import MODEL_NAME
 from opsrail.app import DATABASE
 from opsrail.clock import SystemClock, ulid_text
+from opsrail.store.postgres import PostgresStore
 from opsrail.store.sqlite import SqliteStore
 from opsrail.values.cases import CaseRow
 from opsrail.values.changes import ChangeRow
@@ -85,19 +88,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare options."""
     console_store.add_arguments(parser)
     parser.add_argument("--requests", type=int, default=24, help="of each page")
+    parser.add_argument("--postgres", action="store_true", help="on a copy in PostgreSQL")
 
 
 def run(asked: argparse.Namespace) -> Report:
     """Measure and report."""
     folder = console_store.store_folder(asked.cache, decisions=asked.decisions, renew=asked.renew)
-    values = asyncio.run(ids(folder))
-    pages: dict[str, list[Asked]] = {}
-    with serving(folder) as (url, templates, link):
-        cookie = signed_in(url, link)
-        for template in templates:
-            if template in PICTURES:
-                continue
-            pages |= measured(url, cookie, template, values, asked.requests)
+    with on_postgres(folder) if asked.postgres else nullcontext((folder, "")) as (place, database):
+        pages = all_measured(place, database, asked.requests)
     figures: dict[str, float] = {}
     p50s = {name: statistics.median(one.took_ms for one in said) for name, said in pages.items()}
     most = {name: max(one.queries for one in said) for name, said in pages.items()}
@@ -114,6 +112,18 @@ def run(asked: argparse.Namespace) -> Report:
         figures[f"{name} queries"] = most[name]
     told = {"slowest_page": slowest, "page_of_most_queries": widest, **machine(folder)}
     return Report("pages", figures, targets=TARGETS, machine=told)
+
+
+def all_measured(folder: Path, database: str, count: int) -> dict[str, list[Asked]]:
+    """Return every page with its answers."""
+    values = asyncio.run(ids(folder, database))
+    pages: dict[str, list[Asked]] = {}
+    with serving(folder, database) as (url, templates, link):
+        cookie = signed_in(url, link)
+        for template in templates:
+            if template not in PICTURES:
+                pages |= measured(url, cookie, template, values, count)
+    return pages
 
 
 def measured(
@@ -200,11 +210,12 @@ def filled(template: str, values: Mapping[str, Sequence[str]]) -> list[str]:
     return places
 
 
-async def ids(folder: Path) -> dict[str, Sequence[str]]:
+async def ids(folder: Path, database: str) -> dict[str, Sequence[str]]:
     """Return for each parameter of a path what the installation has: the first, the last and some between."""
     found: dict[str, Sequence[str]] = defaultdict(tuple, NAMED)
     clock = SystemClock()
-    store = SqliteStore(folder / DATABASE, clock=clock)
+    file = folder / DATABASE
+    store = PostgresStore(database, clock=clock) if database else SqliteStore(file, clock=clock)
     await store.open()
     now_ms = clock.now_ms()
     for name, table in KEYED.items():
@@ -221,11 +232,13 @@ async def ids(folder: Path) -> dict[str, Sequence[str]]:
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[tuple[str, list[str], str]]:
+def serving(folder: Path, database: str) -> Iterator[tuple[str, list[str], str]]:
     """Serve the folder in a process of its own; give its address, the paths of all pages, a link to sign in."""
+    settings = {"OPSRAIL_STORE__URL": database, "OPSRAIL_STORE__ALLOW_WEAK": "true"}
     process = subprocess.Popen(
         [sys.executable, "-m", "bench.pages_server", str(folder)],
         cwd=ROOT,
+        env={**os.environ, **(settings if database else {})},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )

@@ -1,6 +1,7 @@
 """Serves an installation and counts the queries of each answer: `python -m bench.pages_server FOLDER`.
 
-It is `opsrail serve` but for a store that counts what is asked of it; an answer's header `x-bench-queries` tells how often.
+It is `opsrail serve`, settings of the environment included, but for a store that counts what is asked of it; an answer's
+header `x-bench-queries` tells how often.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from opsrail.config import load
 from opsrail.ledger.anchor import Anchor
 from opsrail.ledger.chain import WriterChain
 from opsrail.ledger.keys import load_or_create_signer
+from opsrail.store.postgres import PostgresStore
 from opsrail.store.sqlite import SqliteStore
 from opsrail.web.asgi import create_asgi
 from opsrail.web.connection import Connection
@@ -36,8 +38,12 @@ from opsrail.web.server import listen, seldom_collecting
 ADMIN = PEOPLE[0].removeprefix("user:")
 
 
-class CountingStore(Counting, SqliteStore):
-    """A store that notes what a request asks of it."""
+class CountingSqlite(Counting, SqliteStore):
+    """A file that notes what a request asks of it."""
+
+
+class CountingPostgres(Counting, PostgresStore):
+    """A database that notes what a request asks of it."""
 
 
 def pages_in(app: App) -> list[str]:
@@ -50,10 +56,15 @@ async def serve(folder: Path) -> None:
     """Serve until stdin ends."""
     clock = SystemClock()
     config, _ = load()
-    store = CountingStore(folder / DATABASE, chain=WriterChain(clock), exclusive=True, clock=clock)
+    url, chain = config.store.url, WriterChain(clock)
+    store = (
+        CountingPostgres(url, chain=chain, clock=clock)
+        if url
+        else CountingSqlite(folder / DATABASE, chain=chain, exclusive=True, clock=clock)
+    )
     signer = load_or_create_signer(folder / KEY_FILE, clock, config.ledger.origin)
     app = App(
-        config, load_file(EXAMPLE), store, signer, clock, anchor=Anchor(folder / ANCHOR_FILE), alone=True
+        config, load_file(EXAMPLE), store, signer, clock, anchor=Anchor(folder / ANCHOR_FILE), alone=not url
     )  # fmt: skip
     async with app.running():
         listener = listen("127.0.0.1", 0)
@@ -64,9 +75,9 @@ async def serve(folder: Path) -> None:
         loop = asyncio.get_running_loop()
         loop.add_reader(sys.stdin, lambda: setattr(server, "should_exit", True))
         with seldom_collecting():
-            url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+            address = f"http://127.0.0.1:{listener.getsockname()[1]}"
             link, _ = await app.access.users.link(ADMIN, by="bench")
-            told_once = {"url": url, "pages": pages_in(app), "link": link}
+            told_once = {"url": address, "pages": pages_in(app), "link": link}
             print(orjson.dumps(told_once).decode(), flush=True)
             await server.serve(sockets=[listener])
 
