@@ -6,6 +6,7 @@ once it has gone out.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Iterator, Sequence
 
 import orjson
@@ -66,7 +67,8 @@ async def quality(
         for (name, opened_ms), count in waiting.items()
         for _ in range(min(count, MOST_WAITING))
     ]
-    return quality_of(found, ages, since_ms=since_ms, until_ms=until_ms, queue=queue)
+    span = {"since_ms": since_ms, "until_ms": until_ms}
+    return await asyncio.to_thread(quality_of, found, ages, **span, queue=queue)
 
 
 async def quality_of_newest(
@@ -99,7 +101,8 @@ async def quality_of_newest(
         (str(name), max(0, until_ms - int(at_ms)) / 1000)
         for name, at_ms in zip(names, opened, strict=True)
     ]
-    figures = quality_of(found, ages, since_ms=since_ms, until_ms=until_ms, queue=queue)
+    span = {"since_ms": since_ms, "until_ms": until_ms}
+    figures = await asyncio.to_thread(quality_of, found, ages, **span, queue=queue)
     return figures, len(newest) > MOST_NEWEST or len(names) == MOST_SHOWN
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from opsrail.errors import Fault, InvalidInput, MissingExtra, NotFound
+from opsrail.errors import Fault, InvalidInput, NotFound
 from opsrail.values.decisions import DecisionRow
 from opsrail.values.rows import Where
 from opsrail.web.answers import Shape
@@ -21,6 +21,7 @@ from opsrail.web.door import (
     answer,
     permit,
 )
+from opsrail.web.lab import imported
 from opsrail.web.problems import Malformed
 from opsrail.web.reading import query_of
 from opsrail.web.shadows import POINT
@@ -85,10 +86,9 @@ class Comparing:
         if point is None:
             known = ", ".join(app.definitions.points) or "none"
             raise NotFound(f"no decision point {name[:63]!r} here; there are: {known}")
-        try:
-            from opsrail.lab.comparison import compared
-        except ModuleNotFoundError as missing:
-            raise MissingExtra("Comparing", "lab") from missing
+        await imported("comparison", "Comparing")
+        from opsrail.lab.comparison import compared
+
         until_ms = await app.store.now_ms() + 1
         since_ms = max(0, until_ms - int(query.get("days", DAYS)) * DAY_MS)
         against = query.get("against", "champion")

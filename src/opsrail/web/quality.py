@@ -13,11 +13,12 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from opsrail.access.roles import Grants
-from opsrail.errors import MissingExtra, Overloaded
+from opsrail.errors import Overloaded
 from opsrail.review.exporting import Wanted, exported
 from opsrail.web.answers import Moment, Shape
 from opsrail.web.controls import MANAGES, QUEUE, QUEUE_PARAMETER
 from opsrail.web.door import REVIEW_ID, Answer, Door, Operation, Parameter, answer, scopes_of
+from opsrail.web.lab import imported
 from opsrail.web.reading import query_of
 from opsrail.web.standing import Standing
 
@@ -81,10 +82,9 @@ class QualityDoor:
     async def quality(self, request: Request) -> Response:
         """Answer with figures."""
         query = query_of(request, queue=QUEUE, days=SPAN)
-        try:
-            from opsrail.lab.rulings import quality
-        except ModuleNotFoundError as missing:
-            raise MissingExtra("Figures of quality", "lab") from missing
+        await imported("rulings", "Figures of quality")
+        from opsrail.lab.rulings import quality
+
         app = self._door.app
         until_ms = app.clock.now_ms() + 1
         since_ms = max(0, until_ms - int(query.get("days", DAYS)) * DAY_MS)

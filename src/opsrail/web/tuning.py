@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from starlette.requests import Request
 from starlette.responses import Response
 
-from opsrail.errors import Fault, InvalidInput, MissingExtra, NotFound
+from opsrail.errors import Fault, InvalidInput, NotFound
 from opsrail.lab.risk import GRAMMAR, Words, read_risks
 from opsrail.lab.tuned import Costs
 from opsrail.lab.tuning import CONFIDENCE, MOST_HORIZON, Objective, tune
@@ -25,6 +25,7 @@ from opsrail.web.door import (
     answer,
     permit,
 )
+from opsrail.web.lab import imported
 from opsrail.web.reading import SAYS_SOMETHING, body_of, model_of, query_of
 from opsrail.web.shadows import POINT
 
@@ -135,10 +136,7 @@ class Tuning:
         if point not in app.definitions.points:
             known = ", ".join(app.definitions.points) or "none"
             raise NotFound(f"no decision point {point[:63]!r} here; there are: {known}")
-        try:
-            import opsrail.lab.labelled  # noqa: F401 - asked whether it is there
-        except ModuleNotFoundError as missing:
-            raise MissingExtra("Tuning", "lab") from missing
+        await imported("labelled", "Tuning")
         _check_risks(asked)
         with contradictions():
             return answer(await self._tuned(point, asked))

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from opsrail.errors import MissingExtra
 from opsrail.web.console.pages import Pages, page
 from opsrail.web.controls import MANAGES, QUEUE
 from opsrail.web.door import Door, Operation, scopes_of
+from opsrail.web.lab import imported
 from opsrail.web.reading import query_of
 
 if TYPE_CHECKING:
@@ -42,10 +42,9 @@ class QualityPage:
         """Show figures of a span of time, of all queues or of one."""
         query = query_of(request, queue=ANY_QUEUE, since=SINCE)
         queue, since = query.get("queue") or None, query.get("since", "30d")
-        try:
-            from opsrail.lab.rulings import MOST_NEWEST, quality_of_newest
-        except ModuleNotFoundError as missing:
-            raise MissingExtra("Figures of quality", "lab") from missing
+        await imported("rulings", "Figures of quality")
+        from opsrail.lab.rulings import MOST_NEWEST, quality_of_newest
+
         app = self._door.app
         until_ms = app.clock.now_ms() + 1
         span = {"since_ms": max(0, until_ms - SPANS[since] * DAY_MS), "until_ms": until_ms}
