@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from opsrail.app.work import Number, Whole
 from opsrail.features.keeping import LONGEST_ENTITY, MOST_PUSHED
 from opsrail.web.answers import Moment, Shape, ViewRead
 from opsrail.web.reading import KEPT
@@ -20,7 +21,7 @@ class Value(BaseModel):
     model_config = ConfigDict(extra="forbid")
     entity: Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_ENTITY, pattern=KEPT)]
     event_at: Annotated[str, StringConstraints(pattern=f"^{MOMENT}$")]
-    values: dict[str, float | int | str | None]
+    values: dict[str, Whole | Number | str | None]
 
 
 class Push(BaseModel):
