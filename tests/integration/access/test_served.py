@@ -101,6 +101,27 @@ def test_a_key_of_a_user_whom_another_process_disables_is_refused_within_two_sec
     assert before.status_code == 200
 
 
+def test_decisions_of_one_long_request_end_within_seconds_of_the_key(house: House) -> None:
+    made = house.command("keys", "add", "a job", "--scope", "fraud-risk")
+    headers = {
+        "authorization": f"Bearer {made['secret']}",
+        "content-type": "application/jsonl",
+    }
+    rows = "".join(json.dumps({"claim_id": f"c-{n}", "amount": 9}) + "\n" for n in range(100_000))
+    url, count, revoked_s = f"{house.served.url}/v1/decisions/fraud-risk:batch", 0, 0.0
+    with httpx.stream("POST", url, content=rows, headers=headers, timeout=60) as answer:
+        for line in answer.iter_lines():
+            if count == 0:
+                house.command("keys", "revoke", made["key"]["id"])
+                revoked_s = time.monotonic()
+            last, count = line, count + 1
+    took_s = time.monotonic() - revoked_s
+
+    assert json.loads(last)["code"] in ("denied", "unauthenticated")
+    assert count < 100_000
+    assert took_s < 10
+
+
 def test_grpc_heeds_keys_and_their_scopes_as_http_does(house: House) -> None:
     inside = house.command("keys", "add", "inside", "--scope", "fraud-risk")["secret"]
     outside = house.command("keys", "add", "outside", "--scope", "loan-risk")["secret"]
