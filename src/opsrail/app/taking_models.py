@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from opsrail.features.view import FeatureView
     from opsrail.values.models import ModelVersion
 
+OUTSIDE_NAME = r"[^/@:\s\x00-\x20\x7f-\xa0\ufeff]{1,200}"
+"""Without white space, whichever reader's idea of it."""
 Who = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 
@@ -84,7 +86,7 @@ class MlflowWish(Read):
 
     reference: Annotated[
         str,
-        StringConstraints(pattern=r"^mlflow:[^/@:\s]{1,200}(/[0-9]{1,18}|@[^/@:\s]{1,200})$"),
+        StringConstraints(pattern=f"^mlflow:{OUTSIDE_NAME}(/[0-9]{{1,18}}|@{OUTSIDE_NAME})$"),
         Field(description="`mlflow:NAME/VERSION` or `mlflow:NAME@ALIAS`"),
     ]
     digest: Annotated[Digest | None, Field(description="That its file has to have")] = None

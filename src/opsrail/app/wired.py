@@ -83,11 +83,13 @@ class App:
     Attributes:
         definitions: What the author's files define; empty for commands that only look.
         is_running: Whether cases are carried by this process now.
+        accepted: What the database promises less than it should, by name, which `store.allow_weak` accepted at the start.
         held: Why it waits for an operator and accepts no writes; None: it does not.
     """
 
     opened_query = staticmethod(opened_query)
     sender: Sender | None = None
+    accepted: frozenset[str] = frozenset()
 
     def __init__(
         self,
@@ -103,10 +105,8 @@ class App:
         runtimes: Mapping[str, ModelRuntime] | None = None,
         runtimes_factory: str = FACTORY,
     ) -> None:
-        self.config = config
-        self.definitions = definitions
-        self.store = store
-        self.clock = AgreedClock(clock)
+        self.config, self.definitions = config, definitions
+        self.store, self.clock = store, AgreedClock(clock)
         self.signer, self.anchor = signer, anchor
         self.desk = Desk(store, self.clock, definitions.queues)
         self.controls = Controls(store, self.clock)
@@ -393,6 +393,7 @@ class App:
                 f"this database cannot keep what opsrail promises; nothing was started. Mend it, or set "
                 f"store.allow_weak (OPSRAIL_STORE__ALLOW_WEAK=true) to accept the loss:{listed}"
             )
+        self.accepted = frozenset(finding.name for finding in failed)
 
     async def _check_ledger(self) -> None:
         """Refuse a database that was rolled back or rewritten."""

@@ -145,9 +145,11 @@ class Health:
     async def _store(self) -> list[Finding]:
         try:
             async with asyncio.timeout(CHECK_S):
-                return await self._door.app.store.check()
+                found = await self._door.app.store.check()
         except (OpsrailError, TimeoutError):
             return [Finding("store", "fail", f"the database did not answer within {CHECK_S:g} s")]
+        accepted = self._door.app.accepted
+        return [one._replace(level="warn") if one.name in accepted else one for one in found]
 
     async def _models(self) -> list[Finding]:
         found = []

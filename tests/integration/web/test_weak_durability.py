@@ -9,6 +9,7 @@ import pytest
 from opsrail.app import App, build
 from opsrail.config import Config, StoreConfig
 from opsrail.errors import WeakDurability
+from tests.unit.web.conftest import client_of
 
 
 def app_on(url: str, folder: Path, *, allow_weak: bool) -> App:
@@ -33,4 +34,10 @@ async def test_a_loss_that_was_accepted_is_only_told(
     async with app_on(postgres_url, tmp_path, allow_weak=True).running() as app:
         assert app.is_running
 
+        async with client_of(app) as client:
+            ready = await client.get("/readyz")
+
+    levels = {finding["name"]: finding["level"] for finding in ready.json()["findings"]}
     assert "postgres.fsync: fsync is off" in caplog.text
+    assert (ready.status_code, ready.json()["status"]) == (200, "degraded")
+    assert levels["postgres.fsync"] == "warn"
