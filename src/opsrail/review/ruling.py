@@ -112,6 +112,12 @@ def held_s_of(row: ReviewRow, by: str, now_ms: int) -> float | None:
     return max(0, now_ms - row.claimed_at_ms) / 1000
 
 
+def is_same(said: RulingRow, verdict: str | None, fields: str | None) -> bool:
+    """Return whether what a person ruled is that verdict with those fields, in whatever order they were filled in."""
+    mine, theirs = (None if text is None else orjson.loads(text) for text in (said.fields, fields))
+    return said.verdict == verdict and bool(mine == theirs)
+
+
 def changed_by(row: ReviewRow, said: RulingRow, others: Sequence[RulingRow], now_ms: int) -> dict[str, Any]:  # fmt: skip
     """Return how a ruling changes the review's row.
 
@@ -119,7 +125,7 @@ def changed_by(row: ReviewRow, said: RulingRow, others: Sequence[RulingRow], now
         others: What other people ruled.
     """
     terms = terms_of(row.terms)
-    alike = [one for one in others if (one.verdict, one.fields) == (said.verdict, said.fields)]
+    alike = [one for one in others if is_same(said, one.verdict, one.fields)]
     if len(alike) + 1 >= row.eyes:
         is_held = terms.undo_ms > 0
         return {

@@ -302,3 +302,18 @@ async def test_what_a_review_is_for_and_what_it_tells_never_leaves(desk: Desk, o
     record = str(await shown(desk, row, "ann"))
 
     assert not [word for word in ("TRUTH", "LABEL", "control", row.salt) if word in record]
+
+
+class Split(BaseModel):
+    paid_usd: float = 0
+    kept_usd: float = 0
+
+
+async def test_four_eyes_agree_in_whatever_order_fields_were_filled_in(
+    desk: Desk, opened: Any
+) -> None:
+    await opened(Queue("desk", eyes=2, form=Split), verdict="review")
+    await desk.rule("case-0", "approve", by="ann", fields={"paid_usd": 1, "kept_usd": 2})
+    ruled = await desk.rule("case-0", "approve", by="bob", fields={"kept_usd": 2.0, "paid_usd": 1})
+
+    assert ruled.state == ReviewState.RULED
