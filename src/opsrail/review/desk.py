@@ -14,13 +14,14 @@ from opsrail import faults
 from opsrail.errors import AlreadyRuled, Conflict, Denied, Fault, InvalidInput, OpsrailError
 from opsrail.review.events import event_of
 from opsrail.review.forms import is_same_form
-from opsrail.review.machine import Event, Standing, refuse_unless
+from opsrail.review.machine import REFUSALS, Event, Standing, refuse_unless
 from opsrail.review.moving import Moving
 from opsrail.review.ruling import REASON_CHARACTERS as REASON_CHARACTERS
 from opsrail.review.ruling import (
     UNSAID,
     Wish,
     changed_by,
+    is_same,
     refuse_unless_sound,
     ruled_entry,
     said_by,
@@ -130,7 +131,7 @@ class Desk(Moving):
         """Change what a person said or ruled, now that they have seen more; both are kept.
 
         Raises:
-            AlreadyRuled: they said nothing yet, or the ruling went to its case. Conflict.
+            AlreadyRuled: they said nothing yet, the ruling went to its case, or one that is not theirs is held. Conflict.
             InvalidInput, Denied: as `rule`.
         """
         row, now_ms = await self.get(review_id), self._clock.now_ms()
@@ -140,6 +141,8 @@ class Desk(Moving):
             raise AlreadyRuled(f"{by} has said nothing of review {row.id} that could be changed")
         if standing == Standing.CLAIMED and row.assignee != by:
             raise AlreadyRuled(f"review {row.id} is held by {row.assignee}")
+        if standing == Standing.HELD and not is_same(mine, row.ruling, row.fields):
+            raise AlreadyRuled(f"review {row.id} {REFUSALS[standing].format(row=row)}")
         return await self._rule(row, Wish(verdict, by, reason, fields), mine, "reconsidered")
 
     async def undo(self, review_id: str, *, by: str) -> ReviewRow:

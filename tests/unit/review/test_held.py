@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from opsrail import Queue
 from opsrail.clock import ManualClock
+from opsrail.errors import AlreadyRuled
 from opsrail.lab.rulings import quality, quality_of_newest
 from opsrail.review.clockwork import Clockwork
 from opsrail.review.desk import Desk
@@ -80,3 +83,29 @@ async def test_figures_of_quality_and_the_export_have_a_ruling_once_it_went_out(
 
     assert held == [1, 1, 1]
     assert await counted() == [2, 2, 2]
+
+
+async def test_who_only_said_theirs_changes_no_ruling_that_another_gave(
+    desk: Desk, opened: Any
+) -> None:
+    await opened(Queue("desk", blind=True, undo="1h"))
+    await desk.say("case-0", "approve", by="ann")
+    await desk.release("case-0", "ann")
+    await desk.rule("case-0", "decline", by="bob")
+    with pytest.raises(AlreadyRuled, match="was ruled 'decline' by bob"):
+        await desk.reconsider("case-0", "approve", by="ann", reason="so")
+    held = await desk.get("case-0")
+
+    assert (held.ruling, held.ruled_by) == ("decline", "bob")
+
+
+async def test_who_was_outvoted_cannot_open_a_held_ruling_again(desk: Desk, opened: Any) -> None:
+    await opened(Queue("desk", eyes=2, undo="1h"))
+    await desk.rule("case-0", "decline", by="ann")
+    await desk.rule("case-0", "approve", by="bob", reason="so")
+    await desk.rule("case-0", "approve", by="cy", reason="so")
+    with pytest.raises(AlreadyRuled, match="was ruled 'approve' by cy"):
+        await desk.reconsider("case-0", "decline", by="ann")
+    changed = await desk.reconsider("case-0", "decline", by="bob")
+
+    assert (changed.ruling, changed.ruled_by) == ("decline", "bob")
