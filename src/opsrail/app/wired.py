@@ -18,7 +18,7 @@ from typing import Any
 from opsrail.access.access import Access
 from opsrail.app.notified import loops_of
 from opsrail.app.pools import pools_of, runtime_options, shadow_pools
-from opsrail.app.sampled import sampler_of
+from opsrail.app.sampled import floors_of, sampler_of
 from opsrail.app.sources import sources_of
 from opsrail.cases.dispatcher import Dispatcher
 from opsrail.cases.intake import Intake
@@ -198,6 +198,7 @@ class App:
             **dict(self.config.watch),
             changes=self.changes,
             arm_key=arm_key_of(self.definitions.points),
+            floors=floors_of(self.definitions.points.values()),
         )
         own = (self.decider, self.documents, self.threads, self.worker.fence)
         road = Road(store, clock, *own, strict, self.definitions.queues)

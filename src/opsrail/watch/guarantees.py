@@ -3,6 +3,8 @@
 A guarantee says: of the decisions with a verdict, at most a limit turn out badly. Each label that arrives bets against it
 (`sequential.LimitTest`); when the wealth reaches 1 / (1 - confidence) it no longer holds, with that confidence, and an alarm
 rings. Labels of decisions that were looked at with a known probability weigh its inverse, scaled so that the rarest weigh 1.
+How rare that is must be known before a label is bet on: where spot checks are declared, it is. A rarer one that comes by
+surprise begins the evidence anew, since bets on labels before it were too large.
 """
 
 from __future__ import annotations
@@ -24,20 +26,41 @@ from opsrail.watch.alarms import alarm_of
 from opsrail.watch.sequential import LimitTest
 from opsrail.watch.sources import Sources, Told
 
+Floors = Mapping[tuple[str, str], float]
+"""Decision point and outcome -> the lowest probability with which its spot checks tell that outcome."""
+NO_FLOORS: Floors = {}
+
 
 class Standing:
     """One guarantee and what labels said of it. Pure.
 
+    Args:
+        floor_ratio: The lowest probability with which a decision is looked at, as far as it is declared.
+
     Attributes:
-        floor_ratio: The lowest probability with which a labelled decision was looked at so far.
+        floor_ratio: The lowest that is declared or was seen.
     """
 
-    def __init__(self, spec: GuaranteeSpec, state: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        spec: GuaranteeSpec,
+        state: Mapping[str, Any] | None = None,
+        *,
+        floor_ratio: float = 1.0,
+    ) -> None:
         given = state or {}
         self.spec = spec
         self.test = LimitTest(spec.limit, given.get("test"))
         self.floor_ratio: float = given.get("floor_ratio", 1.0)
         self.weighed: list[float] = list(given.get("weighed", (0.0, 0.0)))
+        self._lower(floor_ratio)
+
+    def _lower(self, ratio: float) -> None:
+        """Take note of a probability; below all that were known it leaves no evidence, only the count."""
+        if ratio < self.floor_ratio:
+            self.floor_ratio = ratio
+            counted = {"count": self.test.count, "total": self.test.total}
+            self.test = LimitTest(self.spec.limit, counted)
 
     @property
     def needed(self) -> float:
@@ -59,7 +82,7 @@ class Standing:
         Args:
             ratio: Probability with which the decision was looked at, above 0 and up to 1.
         """
-        self.floor_ratio = min(self.floor_ratio, ratio)
+        self._lower(ratio)
         number = min(1.0, max(0.0, value))
         number = 1.0 - number if self.spec.truth is False else number
         self.test.observe({number: 1}, self.floor_ratio / ratio)
@@ -102,10 +125,12 @@ class Standing:
         return orjson.dumps(seen).decode()
 
 
-def standing_of(row: GuaranteeRow) -> Standing:
+def standing_of(row: GuaranteeRow, floors: Floors = NO_FLOORS) -> Standing:
     """Return a guarantee as its row describes it. Raises InvalidInput: the row cannot be read."""
     try:
-        return Standing(guarantee_of(row.spec), orjson.loads(row.state or "{}"))
+        spec = guarantee_of(row.spec)
+        floor_ratio = floors.get((row.point, spec.outcome), 1.0)
+        return Standing(spec, orjson.loads(row.state or "{}"), floor_ratio=floor_ratio)
     except InvalidInput as wrong:
         raise InvalidInput(
             f"guarantee {row.id} of {row.point!r} cannot be read", wrong.faults
@@ -113,12 +138,17 @@ def standing_of(row: GuaranteeRow) -> Standing:
 
 
 class Guarantees:
-    """Guarantees that stand, over a store."""
+    """Guarantees that stand, over a store.
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    Args:
+        floors: Of spot checks, as points declare them.
+    """
+
+    def __init__(self, store: Store, clock: Clock, floors: Floors = NO_FLOORS) -> None:
         self._store = store
         self._clock = clock
         self._sources = Sources(store)
+        self._floors = floors
 
     async def listed(
         self, point: str | None = None, scopes: frozenset[str] | None = None
@@ -140,7 +170,7 @@ class Guarantees:
             StaleWrite: another process did first. Nothing was written.
             InvalidInput: the row cannot be read.
         """
-        standing = standing_of(row)
+        standing = standing_of(row, self._floors)
         told, cursor = await self._sources.outcomes(
             {standing.spec.outcome}, row.point, row.cursor or start, until
         )

@@ -23,7 +23,7 @@ from opsrail.values.changes import ChangeRow, ChangeState
 from opsrail.values.decisions import DecisionRow
 from opsrail.values.rollouts import GuaranteeRow, RolloutRunRow
 from opsrail.values.rows import Value
-from opsrail.watch.guarantees import Guarantees, standing_of
+from opsrail.watch.guarantees import NO_FLOORS, Floors, Guarantees, standing_of
 from opsrail.watch.rollout_run import GUARD, Run, Verb, taken_over
 from opsrail.watch.rollouts import Rollouts, first_id
 from opsrail.watch.signals import (
@@ -74,6 +74,7 @@ class Guard:
         late_ms: Age from which a decision is taken to be durable, milliseconds.
         arm_key: Returns what the canary's choice hung on.
         changes: Takes changes back whose guarantee broke; None: only rings.
+        floors: Lowest probabilities with which spot checks tell outcomes.
     """
 
     def __init__(
@@ -87,6 +88,7 @@ class Guard:
         late_ms: int = 500,
         arm_key: ArmKey = key_of,
         changes: Changes | None = None,
+        floors: Floors = NO_FLOORS,
     ) -> None:
         self._store = store
         self._registry = registry
@@ -99,7 +101,7 @@ class Guard:
         self._left_alone: set[str] = set()
         self._sources = Sources(store)
         self._rollouts = Rollouts(store, registry, clock)
-        self._guarantees = Guarantees(store, clock)
+        self._guarantees, self._floors = Guarantees(store, clock, floors), floors
         self._known: dict[str, Run] = {}
         self._faults: dict[str, str] = {}
         self._turns = 0
@@ -232,7 +234,9 @@ class Guard:
             ]
             if track is None or not ours:
                 continue
-            track.floor_ratio = min(track.floor_ratio, *(one.outcome.ratio for one in ours), 1.0)
+            floor_ratio = self._floors.get((run.row.point, outcome.name), 1.0)
+            seen = (one.outcome.ratio for one in ours)
+            track.floor_ratio = min(track.floor_ratio, floor_ratio, *seen)
             drawn = [one for one in ours if is_drawn(one.outcome, track.floor_ratio)]
             numbers = [(one.decision, scaled(outcome, one.outcome.value)) for one in drawn]
             self._count_late(run, outcome.label, numbers, start)
