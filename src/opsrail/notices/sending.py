@@ -28,7 +28,7 @@ from opsrail.notices.subscriptions import Channel, notice_of
 from opsrail.ports import Notifier, Store
 from opsrail.values.access import UserRow
 from opsrail.values.changes import ChangeRow, ChangeState
-from opsrail.values.notices import ALARM, CHANGE, DUE, OPENED
+from opsrail.values.notices import ALARM, CHANGE, DUE, ESCALATED, OPENED
 from opsrail.values.reviews import UNRULED_STATES, NoticeRow, ReviewRow
 from opsrail.values.rollouts import AlarmRow
 from opsrail.values.rows import Delete, Update, Value, Where, equals
@@ -206,7 +206,7 @@ class Sender:
     async def _later(self, row: NoticeRow, now_ms: int) -> int | None:
         """Return when it is to be sent, epoch ms; None: never, what it speaks of is over."""
         channel = self._channels[row.channel]
-        if row.kind in (OPENED, DUE):
+        if row.kind in (OPENED, DUE, ESCALATED):
             review = await self._store.get(ReviewRow, row.subject_id)
             if review is None or review.state not in UNRULED_STATES:
                 return None

@@ -21,10 +21,8 @@ from opsrail.values.notices import (
 )
 from opsrail.values.reviews import NoticeRow, ReviewEventRow, ReviewRow
 from opsrail.values.rollouts import AlarmRow
-from opsrail.values.rows import Insert, Write
+from opsrail.values.rows import Insert, Update, Write
 
-EVENTS = {"escalated": ESCALATED, "expired": EXPIRED}
-"""Kinds of a review's events that are told."""
 EVERY = "*"
 
 
@@ -63,9 +61,7 @@ def notices_of(
     """Return the rows of all notices that follow from a commit's writes."""
     rows: list[Write] = []
     for write in writes:
-        if not isinstance(write, Insert):
-            continue
-        for notice in _told(write.row, now_ms):
+        for notice in _follows(write, now_ms):
             rows += [
                 Insert(row)
                 for channel in channels
@@ -106,15 +102,23 @@ def path_of(row: NoticeRow) -> str:
     return f"/console/{'alarms' if row.kind == ALARM else 'changes'}/{row.subject_id}"
 
 
+def _follows(write: Write, now_ms: int) -> Iterator[Notice]:
+    """Yield what a write is told as; of a change: a queue has a review that it did not have, for whatever reason."""
+    if isinstance(write, Insert):
+        yield from _told(write.row, now_ms)
+    elif isinstance(write, Update) and write.table is ReviewRow and "queue" in write.set:
+        yield Notice("", ESCALATED, str(write.key[0]), str(write.set["queue"]), now_ms)
+
+
 def _told(row: tuple[object, ...], now_ms: int) -> Iterator[Notice]:
     """Yield what a new row is told as."""
     if isinstance(row, ReviewRow):
         yield Notice("", OPENED, row.id, row.queue, row.opened_at_ms, row.due_at_ms)
         if row.due_at_ms is not None:
             yield Notice("", DUE, row.id, row.queue, now_ms, row.due_at_ms)
-    elif isinstance(row, ReviewEventRow) and row.kind in EVENTS:
+    elif isinstance(row, ReviewEventRow) and row.kind == "expired":
         queue = orjson.loads(row.content).get("queue", "")
-        yield Notice("", EVENTS[row.kind], row.review_id, queue, row.at_ms)
+        yield Notice("", EXPIRED, row.review_id, queue, row.at_ms)
     elif isinstance(row, AlarmRow):
         yield Notice("", ALARM, row.id, row.point, row.at_ms)
     elif isinstance(row, ChangeRow) and row.state == ChangeState.PLANNED:

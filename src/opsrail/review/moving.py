@@ -117,7 +117,7 @@ class Moving(Holding):
                 raise Denied(f"review {row.id} cannot go to {person}, who {handed}")
             await self._refuse_unless_fit(row, person)
         change = dict(FREE) if person is None else self._kept_for(person, now_ms)
-        change |= {} if queue is None else {"queue": queue}
+        change |= {} if queue in (None, row.queue) else {"queue": queue}
         content = {"from": row.queue, "queue": queue, "person": person, "reason": reason}
         return await self._step(row, "passed", by, change, content, now_ms)
 

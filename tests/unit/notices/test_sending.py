@@ -98,10 +98,10 @@ async def test_a_channel_is_told_of_its_queues_and_kinds_alone_and_each_address_
         [
             Insert(review()),
             Insert(alarm()),
-            Insert(event("r-2", "escalated", "other")),
             Insert(event("r-3", "claimed", "other")),
         ]
     )
+    await post.store.commit([Update(ReviewRow, (review().id,), {"queue": "other"})])
     told = sorted((row.channel, row.kind, row.address) for row in await notices(post.inner))
 
     assert told == [
@@ -299,7 +299,26 @@ async def test_what_a_desk_does_by_itself_is_told_of_the_queue_that_has_to_know(
     told = sorted((one.channel, one.kind) for one in await notices(post.inner))
 
     assert told == [("chief", "review.escalated"), ("chief", "review.expired")]
-    assert await post.after(0) == ["review.escalated", "review.expired"]
+    assert await post.after(0) == ["review.expired"]  # that it was escalated is over by now
+
+
+async def test_a_queue_is_told_of_a_review_that_two_people_disagree_on_or_that_is_passed_to_it(
+    opened: Any,
+) -> None:
+    post = await opened(*(Channel(name, queues=(name,)) for name in ("chief", "night")))
+    terms = Terms(escalate=(Step(START_MS + HOUR_MS, "chief"),))
+    await post.store.commit([Insert(review(terms=terms.text(), eyes=2, case_id=None))])
+    desk, (row,) = Desk(post.store, post.clock), await post.inner.select(ReviewRow)
+    await desk.rule(row.id, "decline", by="ann", reason="so")
+    await desk.rule(row.id, "approve", by="bo", reason="so")
+    first = [(one.channel, one.kind) for one in await notices(post.inner)]
+    await desk.pass_on(row.id, by="ann", queue="night")
+    await desk.pass_on(row.id, by="ann", queue="night")
+    every = sorted((one.channel, one.kind) for one in await notices(post.inner))
+
+    assert first == [("chief", "review.escalated")]
+    assert every == [("chief", "review.escalated"), ("night", "review.escalated")]
+    assert await post.after(0) == ["review.escalated", "review.escalated"]
 
 
 async def test_a_channel_that_takes_nothing_is_a_fault_until_it_takes_something(
