@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from opsrail.errors import AlreadyRuled, Denied, StaleWrite
-from opsrail.review.assignment import Person, lacks, next_for
+from opsrail.review.assignment import Person, lacks, may_have, next_for
 from opsrail.review.events import noted
 from opsrail.review.machine import Event, Standing, refuse_unless, standing_of
 from opsrail.review.reading import Reading
@@ -18,6 +18,7 @@ from opsrail.values.rows import Update, Where, Write, equals
 
 WINDOWS = (16, 512, 16_384)
 """Reviews that are looked through for the next one, in ever wider windows. Ours: the first holds it nearly always."""
+OLDEST = ("priority", "id")
 
 
 class Holding(Reading):
@@ -85,19 +86,11 @@ class Holding(Reading):
             skills = await self._skills(by) or ()
         person = Person(by, frozenset(skills))
         lost: set[str] = set()
-        for window in WINDOWS:
-            while True:
-                rows = await self._candidates(by, queues, automations, window)
-                ruled = lost | await self._ruled_ids(rows, by)
-                row = next_for(person, rows, self._clock.now_ms(), ruled)
-                if row is None:
-                    break
-                try:
-                    return await self.claim(row.id, by)
-                except (AlreadyRuled, Denied):  # another was first: look again
-                    lost.add(row.id)
-            if len(rows) < window:
-                break
+        while (row := await self._most_urgent(person, queues, automations, lost)) is not None:
+            try:
+                return await self.claim(row.id, by)
+            except (AlreadyRuled, Denied):  # another was first: look again
+                lost.add(row.id)
         return None
 
     # -- how it works ------------------------------------------------------------------------------------
@@ -180,35 +173,63 @@ class Holding(Reading):
         )
         return {one.review_id for one in mine if one.verdict}
 
-    async def _candidates(
+    async def _most_urgent(
         self,
-        by: str,
+        person: Person,
         queues: Sequence[str],
         automations: Collection[str] | None,
-        window: int,
-    ) -> list[ReviewRow]:
-        """Return what a person holds, and of the rest at least the most urgent ones."""
+        lost: Collection[str],
+    ) -> ReviewRow | None:
+        """Return what a person holds, else the most urgent review that they may have.
+
+        Args:
+            lost: Ids of reviews that others were given a moment ago.
+        """
         among = [] if not queues else [Where("queue", "in", tuple(queues))]
         if automations is not None:
             among.append(Where("automation", "in", tuple(sorted(automations))))
-        free = [*equals(state=ReviewState.OPEN), *among]
-        dated = [*free, Where("due_at_ms", "null", False)]
-        undated = [*free, Where("due_at_ms", "null", True)]
-        lapsed = [
-            *equals(state=ReviewState.CLAIMED),
-            Where("lease_until_ms", "<=", self._clock.now_ms()),
-            *among,
-        ]
-        held = [*equals(assignee=by, state=ReviewState.CLAIMED), *among]
+        now_ms = self._clock.now_ms()
+        claimed = equals(state=ReviewState.CLAIMED)
+        runs = Where("lease_until_ms", ">", now_ms)
+        held = [*equals(assignee=person.name), *claimed, runs, *among]
+        if mine := await self._fit(person, held, ("id",), lost, now_ms):
+            return next_for(person, mine, now_ms)
+        lapsed = [*claimed, Where("lease_until_ms", "<=", now_ms), *among]
+        lists = list(_by_urgency([*equals(state=ReviewState.OPEN), *among]))
+        some = await self._store.select(ReviewRow, *lapsed, order=OLDEST, limit=WINDOWS[0])
+        if len(some) == WINDOWS[0]:  # so many that their order matters
+            lists += _by_urgency(lapsed)
+        elif some:
+            lists.append((lapsed, OLDEST))
         found: dict[str, ReviewRow] = {}
-        for where, order in (
-            (held, ("id",)),
-            (lapsed, ("priority", "id")),
-            (dated, ("priority", "due_at_ms", "opened_at_ms", "id")),
-            (dated, ("due_at_ms", "opened_at_ms", "id")),
-            (undated, ("priority", "opened_at_ms", "id")),
-            (undated, ("opened_at_ms", "id")),
-        ):
-            rows = await self._store.select(ReviewRow, *where, order=order, limit=window)
+        for where, order in lists:
+            rows = await self._fit(person, where, order, lost, now_ms)
             found |= {row.id: row for row in rows}
-        return list(found.values())
+        return next_for(person, found.values(), now_ms)
+
+    async def _fit(
+        self,
+        person: Person,
+        where: Sequence[Where],
+        order: Sequence[str],
+        lost: Collection[str],
+        now_ms: int,
+    ) -> list[ReviewRow]:
+        """Return what a person may have of a list: the first of it, and what comes with that."""
+        for window in WINDOWS:
+            rows = await self._store.select(ReviewRow, *where, order=order, limit=window)
+            ruled = {*lost, *await self._ruled_ids(rows, person.name)}
+            fit = [row for row in rows if may_have(person, row, now_ms, ruled)]
+            if fit or len(rows) < window:
+                return fit
+        return []
+
+
+def _by_urgency(where: Sequence[Where]) -> Iterator[tuple[list[Where], tuple[str, ...]]]:
+    """Yield conditions and order of lists; whoever may have what, the most urgent of that is the first in one of them."""
+    dated = [*where, Where("due_at_ms", "null", False)]
+    undated = [*where, Where("due_at_ms", "null", True)]
+    yield dated, ("priority", "due_at_ms", "opened_at_ms", "id")
+    yield dated, ("due_at_ms", "opened_at_ms", "id")
+    yield undated, ("priority", "opened_at_ms", "id")
+    yield undated, ("opened_at_ms", "id")

@@ -214,3 +214,50 @@ async def test_pages_of_reviews_adjoin(desk: Desk, opened: Any) -> None:
     assert waits == [f"c{number}-0" for number in (3, 1, 6, 0, 2, 5, 4)]
     assert [row.id for row in ruled + rest] == ["c2-0", "c1-0", "c0-0"]
     assert await desk.page(queue="nowhere") == []
+
+
+async def test_nothing_starves_behind_what_its_reviewers_may_not_have(
+    desk: Desk, opened: Any, time: Time
+) -> None:
+    german = Queue("desk", due="1h", skills=["german"])
+    for number in range(20):
+        await opened(german, f"german{number:02d}-0")
+    time.seconds = 1
+    await opened(Queue("desk", due="1h"), "old-0", priority=9)
+    time.seconds = 2 * 3600
+    await opened(Queue("desk", due="1h"), "new-0", priority=0)
+    got = await desk.next("ann")
+
+    assert got is not None
+    assert got.id == "old-0"
+
+
+async def test_nothing_starves_behind_what_one_has_ruled_on_first(
+    desk: Desk, opened: Any, time: Time
+) -> None:
+    for number in range(17):
+        await opened(Queue("desk", eyes=2), f"first{number:02d}-0")
+        await desk.rule(f"first{number:02d}-0", "decline", by="ann")
+    time.seconds = 1
+    await opened(Queue("desk"), "old-0", priority=9)
+    time.seconds = 25 * 3600
+    await opened(Queue("desk"), "new-0", priority=0)
+    got = await desk.next("ann")
+
+    assert got is not None
+    assert got.id == "old-0"
+
+
+async def test_of_many_whose_reviewers_vanished_the_overdue_one_is_next(
+    desk: Desk, opened: Any, time: Time
+) -> None:
+    await opened(Queue("desk", due="1s"), "old-0", priority=9)
+    await desk.claim("old-0", "bob")
+    for number in range(17):
+        await opened(Queue("desk", due="4h"), f"other{number:02d}-0", priority=0)
+        await desk.claim(f"other{number:02d}-0", "bob")
+    time.seconds = 3600
+    got = await desk.next("ann")
+
+    assert got is not None
+    assert got.id == "old-0"
