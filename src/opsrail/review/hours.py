@@ -143,4 +143,20 @@ def zone_of(name: str) -> ZoneInfo:
 def _moment_ms(day: date, minutes: int, zone: ZoneInfo) -> int:
     days, rest = divmod(minutes, DAY_MINUTES)
     wall = datetime.combine(day + timedelta(days=days), time(rest // 60, rest % 60), zone)
-    return round(wall.timestamp() * 1000)
+    moment_s = round(wall.timestamp())
+    if wall.replace(fold=1).utcoffset() == wall.utcoffset():
+        return moment_s * 1000
+    return 1000 * min(moment_s, _went_on_s(round(wall.replace(fold=1).timestamp()), moment_s, zone))
+
+
+def _went_on_s(before_s: int, after_s: int, zone: ZoneInfo) -> int:
+    """Return when a change of the clock went on, above one moment and up to another; without one, the other. Seconds."""
+    low, high = before_s, after_s
+    offset = datetime.fromtimestamp(after_s, zone).utcoffset()
+    while high - low > 1:
+        middle = (low + high) // 2
+        if datetime.fromtimestamp(middle, zone).utcoffset() == offset:
+            high = middle
+        else:
+            low = middle
+    return high
