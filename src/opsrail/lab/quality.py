@@ -207,7 +207,7 @@ def quality_of(
         {name: _right(some) for name, some in sorted(_grouped(known, lambda one: one.by).items())},
         machine_accuracy(others),
         weeks_of(others),
-        agreed(Rating(one.item, one.by, one.own) for one in rulings),
+        agreed(Rating(one.item, one.by, one.own) for one in sorted(rulings, key=_moment)),
         reconsidered(others),
         held,
         waited,
@@ -225,7 +225,7 @@ def machine_accuracy(rulings: Iterable[Ruled]) -> Weighed:
         Association 47; the rate and its interval as `lab/weighed.py`.
     """
     last: dict[str, Ruled] = {}
-    for one in sorted(rulings, key=lambda one: one.at_ms):
+    for one in sorted(rulings, key=_moment):
         if one.ratio is not None and one.said is not None:
             last[one.item] = one
     weights = Weights()
@@ -278,6 +278,10 @@ def spread(seconds: Sequence[float]) -> Spread:
         return Spread(0, None, None, None, None)
     found = np.percentile(np.asarray(seconds, dtype=np.float64), PERCENTILES)
     return Spread(len(seconds), *(round(float(one), 3) for one in found))
+
+
+def _moment(one: Ruled) -> int:
+    return one.at_ms
 
 
 def _right(known: Sequence[Ruled]) -> Rate:

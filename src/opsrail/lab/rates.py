@@ -51,7 +51,10 @@ def rate(hits: int, of: int, *, confidence: float = CONFIDENCE) -> Rate:
     share, slack = hits / of, z * z / of
     middle = (share + slack / 2) / (1 + slack)
     half = z * (share * (1 - share) / of + slack / (4 * of)) ** 0.5 / (1 + slack)
-    return Rate(hits, of, share, max(0.0, middle - half), min(1.0, middle + half))
+    low = (
+        max(0.0, middle - half) if hits else 0.0
+    )  # what rounding leaves must not part the share from its interval
+    return Rate(hits, of, share, low, min(1.0, middle + half) if hits < of else 1.0)
 
 
 def count_for(half_width: float, share: float, *, confidence: float = CONFIDENCE) -> int:

@@ -19,6 +19,7 @@ from opsrail.lab.quality import (
     spread,
     week_of,
 )
+from opsrail.lab.rates import rate
 
 START_MS = MONDAY_MS + 2_900 * WEEK_MS
 
@@ -138,3 +139,31 @@ def test_reviewers_agree_on_a_control_case_that_each_of_them_saw() -> None:
     ]
 
     assert quality_of(rulings).agreement.kappa.value == 1.0
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_what_a_judge_said_last_counts_in_whatever_order_rulings_come(order: int) -> None:
+    rulings = [
+        ruled("c", "decline", at_ms=START_MS),
+        ruled("c", "approve", at_ms=START_MS + 1),
+        ruled("c", "approve", by="bob"),
+        ruled("d", "decline"),
+        ruled("d", "decline", by="bob"),
+    ]
+
+    assert quality_of(rulings[::order]).agreement.kappa.value == 1.0
+
+
+@given(
+    some.integers(1, 10_000).flatmap(lambda of: some.tuples(some.integers(0, of), some.just(of)))
+)
+def test_a_share_lies_in_its_interval_whatever_rounding_leaves(counts: tuple[int, int]) -> None:
+    found = rate(*counts)
+
+    assert found.ratio is not None
+    assert 0 <= found.low <= found.ratio <= found.high <= 1
+
+
+def test_all_or_none_of_thirteen_end_at_one_and_at_nothing() -> None:
+    assert rate(13, 13).high == 1.0
+    assert rate(0, 5).low == 0.0
