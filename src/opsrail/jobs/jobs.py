@@ -203,14 +203,16 @@ class Jobs:
                 pass
 
     async def _take_over(self) -> None:
-        """Let jobs whose worker is not alive wait again."""
+        """Let jobs wait again whose worker is not alive, and our own: none runs now, what came of it was not written."""
         running = await self._store.select(JobRow, *equals(state=JobState.RUNNING))
         if not running:
             return
         living = await self._store.select(WorkerRow, *equals(state="alive"))
         alive = {row.id for row in living}
         for row in running:
-            if row.owner not in alive:
+            if row.owner == self._owner():
+                await self._give_back(row)
+            elif row.owner not in alive:
                 await self._lose(row, "the process that served it died")
 
     async def _begun(self) -> JobRow | None:
@@ -241,7 +243,9 @@ class Jobs:
             await asyncio.wait((ending, watching), return_when=asyncio.FIRST_COMPLETED)
             if not ending.done():
                 return log.info("job %s was ended by another", row.id)
-            await self._end(row, ending.result())
+            if (failed := ending.exception()) is not None:
+                log.error("the process of job %s could not be run", row.id, exc_info=failed)
+            await self._end(row, ending.result() if failed is None else {})
         except asyncio.CancelledError:
             ending.cancel()
             await asyncio.gather(ending, return_exceptions=True)

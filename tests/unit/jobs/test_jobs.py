@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, NoReturn, cast
+
 import pytest
 
 from opsrail.clock import SystemClock
-from opsrail.errors import Conflict, NotFound, Overloaded
+from opsrail.errors import Conflict, NotFound, Overloaded, StoreUnavailable
 from opsrail.jobs.jobs import MOST_FILES, MOST_WAITING, Jobs, job_record
 from opsrail.ledger.chain import WriterChain
 from opsrail.store.memory import MemoryStore
 from opsrail.values.cases import WorkerRow
 from opsrail.values.jobs import JobFileRow, JobRow
-from opsrail.values.rows import Insert, Require, Update
+from opsrail.values.rows import Insert, Require, Update, Write
 
 
 @pytest.fixture
@@ -82,3 +87,62 @@ async def test_a_job_whose_worker_is_dead_waits_again_and_fails_the_third_time(j
         assert row.losses == losses
 
     assert (row.state, job_record(row)["problem"]["code"]) == ("failed", "process-died")
+
+
+async def run_until(jobs: Jobs, job_id: str, state: str) -> JobRow:
+    """Let jobs run until one of them stands so."""
+    running = asyncio.create_task(jobs.run())
+    try:
+        for _ in range(10_000):
+            await asyncio.sleep(0)
+            row = await jobs.get(job_id)
+            if row.state == state or running.done():
+                break
+        assert not running.done()
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    return row
+
+
+async def test_a_machine_that_has_no_room_for_a_process_fails_the_job_and_not_the_server(
+    jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(module: str, order: object) -> NoReturn:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr("opsrail.jobs.jobs.working", full)
+    await jobs._store.commit([Insert(WorkerRow("w", "here", 1, "alive", 0, 0))])
+    row = await jobs.ask("backtest", "risk", "{}", by="ann")
+    row = await run_until(jobs, row.id, "failed")
+
+    assert row.losses == 3
+
+
+async def test_a_job_whose_end_could_not_be_written_is_run_again(
+    jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @asynccontextmanager
+    async def done(module: str, order: object) -> AsyncIterator[AsyncIterator[Any]]:
+        async def lines() -> AsyncIterator[Any]:
+            yield {"result": {"rows": 1}}
+
+        yield lines()
+
+    store = cast(MemoryStore, jobs._store)
+    commit, down = store.commit, [StoreUnavailable("the database restarts")]
+
+    async def commits(writes: Sequence[Write]) -> None:
+        is_end = any(isinstance(one, Update) and "result" in one.set for one in writes)
+        if is_end and down:
+            raise down.pop()
+        await commit(writes)
+
+    monkeypatch.setattr("opsrail.jobs.jobs.working", done)
+    monkeypatch.setattr("opsrail.jobs.jobs.POLL_S", 0)
+    monkeypatch.setattr(store, "commit", commits)
+    await store.commit([Insert(WorkerRow("w", "here", 1, "alive", 0, 0))])
+    row = await jobs.ask("backtest", "risk", "{}", by="ann")
+    row = await run_until(jobs, row.id, "done")
+
+    assert (down, row.losses) == ([], 0)
