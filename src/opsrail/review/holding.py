@@ -111,9 +111,12 @@ class Holding(Reading):
 
     async def _change(self, row: ReviewRow, change: Mapping[str, Any], *also: Write) -> ReviewRow:
         change = {**change, "version": row.version + 1}
-        await self._commit(
-            row, [Update(ReviewRow, (row.id,), change, {"version": row.version}), *also]
-        )
+        same: dict[str, Any] = {"version": row.version}
+        if standing_of(row, self._clock.now_ms()) == Standing.OPEN:
+            same["lease_until_ms"] = (
+                row.lease_until_ms
+            )  # one that was renewed at the last moment runs
+        await self._commit(row, [Update(ReviewRow, (row.id,), change, same), *also])
         if change.get("wake_at_ms") is not None:
             self.moments.set()
         return row._replace(**change)

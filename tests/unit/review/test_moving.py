@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -18,7 +20,7 @@ from opsrail.values.access import UserRow
 from opsrail.values.cases import InboxRow
 from opsrail.values.outcomes import OutcomeRow
 from opsrail.values.reviews import ReviewState
-from opsrail.values.rows import Insert
+from opsrail.values.rows import Append, Insert, Write
 from tests.unit.review.conftest import Time
 
 PLAIN = Queue("desk")
@@ -261,3 +263,32 @@ async def test_of_many_whose_reviewers_vanished_the_overdue_one_is_next(
 
     assert got is not None
     assert got.id == "old-0"
+
+
+async def test_a_lease_that_is_renewed_at_the_last_moment_is_not_taken_over(
+    desk: Desk, opened: Any, store: MemoryStore, time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await opened(PLAIN)
+    await desk.claim("case-0", "ann", lease_ms=1000)
+    commit, renewing = store.commit, asyncio.Event()
+
+    async def commits(writes: Sequence[Write]) -> None:
+        if any(
+            isinstance(one, Append) for one in writes
+        ):  # bob's claim; a sign of life has no ledger entry
+            renewing.set()
+            await alive
+        else:
+            await renewing.wait()
+        await commit(writes)
+
+    monkeypatch.setattr(store, "commit", commits)
+    time.seconds = 0.999
+    alive = asyncio.create_task(desk.heartbeat("case-0", "ann"))
+    await asyncio.sleep(0)
+    time.seconds = 1
+    with pytest.raises(AlreadyRuled, match="a moment ago"):
+        await desk.claim("case-0", "bob")
+    row = await desk.get("case-0")
+
+    assert (row.assignee, row.lease_until_ms) == ("ann", (await alive).lease_until_ms)
