@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from opsrail.errors import InvalidInput
 from opsrail.ledger.commitment import record_commitment
 from opsrail.ledger.entries import entry
 from opsrail.values.reviews import ReviewEventRow, ReviewRow
@@ -16,8 +17,15 @@ from opsrail.values.rows import Append, Insert, Write
 def event_of(
     row: ReviewRow, kind: str, by: str | None, content: Mapping[str, Any], now_ms: int
 ) -> ReviewEventRow:
-    """Return the event that made the review what `row` shows."""
-    text = orjson.dumps(dict(content)).decode()
+    """Return the event that made the review what `row` shows.
+
+    Raises:
+        InvalidInput: a text is no whole Unicode. Terminal.
+    """
+    try:
+        text = orjson.dumps(dict(content)).decode()
+    except TypeError as wrong:
+        raise InvalidInput(f"review {row.id}: nothing was noted: {wrong}") from wrong
     return ReviewEventRow(row.id, row.version, kind, by, text, now_ms)
 
 

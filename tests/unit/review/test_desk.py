@@ -263,3 +263,16 @@ async def test_a_ruling_and_what_it_tells_are_one_commit_with_a_ledger_entry(
     body = from_json(noted.body)
     assert (body["outcome"], body["subject_id"], body["value"]) == (row.id, "d-1", row.value)
     assert row.known_at_ms == ruled.ruled_at_ms
+
+
+async def test_half_a_character_is_refused_as_any_other_fault(desk: Desk, put: Any) -> None:
+    """A command line that is no UTF-8 gives such texts."""
+    await put()
+    half = b"\xff".decode(errors="surrogateescape")
+    with pytest.raises(InvalidInput, match="not valid UTF-8"):
+        await desk.rule("case-0", "approve", by="ann", reason=half)
+    with pytest.raises(InvalidInput, match="not valid UTF-8"):
+        await desk.ask("case-0", half, by="ann", to="bob")
+    row = await desk.get("case-0")
+
+    assert (row.state, row.version) == (ReviewState.OPEN, 0)
