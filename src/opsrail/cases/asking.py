@@ -14,7 +14,7 @@ from opsrail.review.opening import Asked
 from opsrail.review.queue import Queue
 from opsrail.values.decisions import Decision
 from opsrail.values.reviews import Ruling
-from opsrail.values.spans import Span, span_ms
+from opsrail.values.spans import Span
 
 
 def asked_of(
@@ -48,11 +48,14 @@ def asked_of(
         if isinstance(queue, str):
             queue = declared.get(queue) or Queue(queue)
         listed = (skills,) if isinstance(skills, str) else tuple(skills)
+        within = queue.due if due is None else due
         replace(  # checks them
-            queue, form=form or queue.form, skills=listed, question=question or queue.question
+            queue,
+            form=form or queue.form,
+            skills=listed,
+            due=within,
+            question=question or queue.question,
         )
-        if due is not None:
-            span_ms(due)
     except InvalidInput as wrong:
         raise AuthorError(f"{place}: {wrong}") from wrong
     if values is not None and form is None and queue.form is None:

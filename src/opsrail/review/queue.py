@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from pydantic import BaseModel
 
 from opsrail.errors import Fault, InvalidInput
 from opsrail.review.forms import form_faults
-from opsrail.review.hours import Hours, hours_of
+from opsrail.review.hours import MOST_DAYS, Hours, hours_of
 from opsrail.review.terms import Expires, Step, Terms
 from opsrail.values.spans import Span, span_ms
 
@@ -29,6 +30,7 @@ QUESTION = re.compile(r"(?=.*\S)[^\x00-\x1f\x7f-\x9f]{1,200}")
 MOST_UNDO_MS = 24 * 3_600_000
 """Ours: a ruling that is held for longer than a day keeps its case waiting for nothing."""
 LEAST_LEASE_MS = 1_000
+MOST_AHEAD_MS = MOST_DAYS * 24 * 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,8 +194,29 @@ def _time_faults(queue: Queue) -> Iterator[Fault]:
             yield Fault(f"escalate[{at}]", f"{step.to!r} is no queue's name")
     if "expire" in lengths and lengths["expire"] <= max(chain, default=0):
         yield Fault("expire", "it expires before it was escalated to the end, or at once")
-    if queue.hours is not None:
-        try:
-            hours_of(queue.hours)
-        except InvalidInput as wrong:
-            yield Fault("hours", wrong.summary)
+    yield from _far_faults(queue.hours, lengths)
+
+
+def _far_faults(hours: str | None, lengths: Mapping[str, int]) -> Iterator[Fault]:
+    """Yield which hours tell nothing, and which moments would be too far away to be written."""
+    try:
+        if hours is not None:
+            hours_of(hours)
+    except InvalidInput as wrong:
+        yield Fault("hours", wrong.summary)
+        hours = None
+    for place, length_ms in lengths.items():
+        if length_ms > MOST_AHEAD_MS:
+            yield Fault(place, "is more than ten years")
+        elif hours is not None and place not in ("undo", "lease"):
+            yield from (Fault(place, why) for why in _unstaffed(hours, length_ms))
+
+
+@lru_cache(256)
+def _unstaffed(hours: str, length_ms: int) -> tuple[str, ...]:
+    """Return why so much working time never comes, if it does not; kept, since each review's queue is checked."""
+    try:
+        hours_of(hours).after_ms(0, length_ms)
+    except InvalidInput as wrong:
+        return (wrong.summary,)
+    return ()

@@ -10,9 +10,11 @@ import pytest
 from pydantic import BaseModel, Field
 
 from opsrail import Escalation, Expiry, Queue
-from opsrail.errors import InvalidInput
+from opsrail.cases.asking import asked_of
+from opsrail.errors import AuthorError, InvalidInput
 from opsrail.review.forms import fields_faults, form_text
 from opsrail.review.hours import hours_of
+from opsrail.review.labels import Sampled
 from opsrail.review.opening import Asked, requester_of
 from opsrail.review.terms import LEASE_MS, PLAIN, Step, Terms, terms_of
 
@@ -144,3 +146,22 @@ def test_every_fault_of_a_form_is_told_at_its_field() -> None:
 )
 def test_a_shared_door_is_nobodys_name(requested_by: str | None, requester: str | None) -> None:
     assert requester_of(requested_by) == requester
+
+
+def test_a_moment_too_far_away_to_be_written_is_refused_where_it_is_declared() -> None:
+    with pytest.raises(InvalidInput) as refused:
+        Queue("desk", due="9999999d", expire=Expiry("4000d", "decline"))
+    with pytest.raises(InvalidInput) as unstaffed:
+        Queue("desk", due="5000h", hours="Mon 08:00-09:00 UTC", lease="600h")
+    Queue("desk", due="3660d")
+
+    assert {fault.place for fault in refused.value.faults} == {"due", "expire"}
+    assert [(fault.place, fault.message) for fault in unstaffed.value.faults] == [
+        ("due", "5000 working hours end more than ten years ahead")
+    ]
+
+
+@pytest.mark.parametrize("due", ["9999999d", "soon"])
+def test_so_is_one_that_a_call_asks_for(due: str) -> None:
+    with pytest.raises(AuthorError, match="due"):
+        asked_of("c", {}, "desk", None, due, 5, None, Sampled({}), None, None, ())
