@@ -76,15 +76,16 @@ class Holding(Reading):
 
         Args:
             queues: Of these alone; empty: of all.
-            skills: What they may be asked; None: as the users' list says.
+            skills: What they may be asked, of what the users' list says where they are in it; None: all of that.
             automations: Of these alone; None: of all.
 
         Returns:
             What they hold already, else the most urgent one that they may rule on; None: there is none.
         """
+        known = await self._skills(by)
         if skills is None:
-            skills = await self._skills(by) or ()
-        person = Person(by, frozenset(skills))
+            skills = known or ()
+        person = Person(by, frozenset(skills) if known is None else known.intersection(skills))
         lost: set[str] = set()
         while (row := await self._most_urgent(person, queues, automations, lost)) is not None:
             try:

@@ -292,3 +292,23 @@ async def test_a_lease_that_is_renewed_at_the_last_moment_is_not_taken_over(
     row = await desk.get("case-0")
 
     assert (row.assignee, row.lease_until_ms) == ("ann", (await alive).lease_until_ms)
+
+
+async def test_who_claims_more_skills_than_they_have_is_not_offered_one_after_the_other(
+    desk: Desk, opened: Any, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store.commit([Insert(user("ann", "motor"))])
+    for number in range(30):
+        await opened(Queue("desk", skills=["german"]), f"german{number:02d}-0")
+    await opened(Queue("desk", skills=["motor"]), "motor-0")
+    claim, tries = desk.claim, []
+
+    async def claims(review_id: str, by: str) -> Any:
+        tries.append(review_id)
+        return await claim(review_id, by)
+
+    monkeypatch.setattr(desk, "claim", claims)
+    got = await desk.next("user:ann", skills=["german", "motor"])
+
+    assert got is not None
+    assert tries == ["motor-0"]
