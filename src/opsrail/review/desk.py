@@ -216,7 +216,7 @@ class Desk(Moving):
         content = {"verdict": said.verdict, "reason": said.reason, "fields": fields}
         writes: list[Write] = [
             Insert(event_of(after, kind, wish.by, content, now_ms)),
-            ruled_entry(row, said, now_ms),
+            ruled_entry(row, said, kind, now_ms),
         ]
         if mine is None:
             writes.append(Insert(said))

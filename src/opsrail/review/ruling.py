@@ -153,8 +153,12 @@ def escalated(row: ReviewRow, terms: Terms) -> dict[str, Any]:
     return {}
 
 
-def ruled_entry(row: ReviewRow, said: RulingRow, now_ms: int) -> Append:
-    """Return the ledger entry of one person's ruling; it commits to the reason and shows none of it."""
+def ruled_entry(row: ReviewRow, said: RulingRow, kind: str, now_ms: int) -> Append:
+    """Return the ledger entry of one person's ruling; it commits to the reason and shows none of it.
+
+    Args:
+        kind: `ruled`, or `reconsidered`.
+    """
     fields = {
         "by": said.by,
         "case": row.case_id,
@@ -163,7 +167,7 @@ def ruled_entry(row: ReviewRow, said: RulingRow, now_ms: int) -> Append:
         "commitment": record_commitment(row.salt, said.reason.encode()),
         "verdict": said.verdict,
     }
-    return entry("review.ruled", row.id, now_ms, fields)
+    return entry(f"review.{kind}", row.id, now_ms, fields)
 
 
 def sent(row: ReviewRow, clock: Clock, now_ms: int) -> list[Write]:

@@ -15,6 +15,7 @@ from opsrail.review.desk import Desk
 from opsrail.review.exporting import Wanted, exported
 from opsrail.review.labels import Sampled
 from opsrail.store.memory import MemoryStore
+from opsrail.values.ledger import LedgerEntryRow
 from opsrail.values.outcomes import OutcomeRow
 from opsrail.watch.sources import Sources
 from tests.unit.review.conftest import Time
@@ -109,3 +110,14 @@ async def test_who_was_outvoted_cannot_open_a_held_ruling_again(desk: Desk, open
     changed = await desk.reconsider("case-0", "decline", by="bob")
 
     assert (changed.ruling, changed.ruled_by) == ("decline", "bob")
+
+
+async def test_a_ruling_that_was_changed_stands_in_the_ledger_as_that(
+    desk: Desk, opened: Any, store: MemoryStore
+) -> None:
+    await opened(HELD)
+    await desk.rule("case-0", "approve", by="ann", reason="a mistake")
+    await desk.reconsider("case-0", "decline", by="ann")
+    kinds = [entry.kind for entry in await store.select(LedgerEntryRow, order=("seq",))]
+
+    assert kinds[-2:] == ["review.ruled", "review.reconsidered"]
