@@ -210,6 +210,8 @@ class Sender:
             review = await self._store.get(ReviewRow, row.subject_id)
             if review is None or review.state not in UNRULED_STATES:
                 return None
+            if notice_of(row).place != review.queue:  # another queue has it now, and was told
+                return None
             if row.kind == DUE and review.due_at_ms is None:
                 return None
             if row.kind == DUE and (review.due_at_ms or 0) - channel.soon_ms > now_ms:

@@ -107,7 +107,14 @@ def _follows(write: Write, now_ms: int) -> Iterator[Notice]:
     if isinstance(write, Insert):
         yield from _told(write.row, now_ms)
     elif isinstance(write, Update) and write.table is ReviewRow and "queue" in write.set:
-        yield Notice("", ESCALATED, str(write.key[0]), str(write.set["queue"]), now_ms)
+        review_id, queue, due_ms = (
+            str(write.key[0]),
+            str(write.set["queue"]),
+            write.set.get("due_at_ms"),
+        )
+        yield Notice("", ESCALATED, review_id, queue, now_ms)
+        if isinstance(due_ms, int) and due_ms > now_ms:
+            yield Notice("", DUE, review_id, queue, now_ms, due_ms)
 
 
 def _told(row: tuple[object, ...], now_ms: int) -> Iterator[Notice]:

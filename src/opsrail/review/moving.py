@@ -14,7 +14,7 @@ from opsrail.review.holding import Holding
 from opsrail.review.known import unknown_faults
 from opsrail.review.machine import Event, Standing, refuse_unless, standing_of
 from opsrail.review.queue import NAME
-from opsrail.review.ruling import FREE, REASON_CHARACTERS, escalated, is_override, sent
+from opsrail.review.ruling import FREE, REASON_CHARACTERS, escalated, is_override, moved, sent
 from opsrail.review.terms import terms_of
 from opsrail.values.reviews import EXPIRY, ReviewEventRow, ReviewRow, ReviewState
 from opsrail.values.rows import Insert, Update, equals
@@ -117,7 +117,7 @@ class Moving(Holding):
                 raise Denied(f"review {row.id} cannot go to {person}, who {handed}")
             await self._refuse_unless_fit(row, person)
         change = dict(FREE) if person is None else self._kept_for(person, now_ms)
-        change |= {} if queue in (None, row.queue) else {"queue": queue}
+        change |= {} if queue is None or queue == row.queue else moved(row, queue)
         content = {"from": row.queue, "queue": queue, "person": person, "reason": reason}
         return await self._step(row, "passed", by, change, content, now_ms)
 

@@ -145,11 +145,16 @@ def changed_by(row: ReviewRow, said: RulingRow, others: Sequence[RulingRow], now
     return back | escalated(row, terms) if others else back
 
 
+def moved(row: ReviewRow, queue: str) -> dict[str, Any]:
+    """Return the columns of a review that another queue has now; with its due time, which that is told of."""
+    return {"queue": queue, "due_at_ms": row.due_at_ms}
+
+
 def escalated(row: ReviewRow, terms: Terms) -> dict[str, Any]:
     """Return the columns of the next step of a review's chain; none at its end."""
     for step in terms.escalate[row.level : row.level + 1]:
         level = row.level + 1
-        return {"queue": step.to, "level": level, "wake_at_ms": terms.wake_ms(level)}
+        return {**moved(row, step.to), "level": level, "wake_at_ms": terms.wake_ms(level)}
     return {}
 
 

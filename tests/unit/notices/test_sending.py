@@ -298,27 +298,36 @@ async def test_what_a_desk_does_by_itself_is_told_of_the_queue_that_has_to_know(
     await desk.wake(escalated)
     told = sorted((one.channel, one.kind) for one in await notices(post.inner))
 
-    assert told == [("chief", "review.escalated"), ("chief", "review.expired")]
+    assert told == [("chief", f"review.{kind}") for kind in ("due", "escalated", "expired")]
     assert await post.after(0) == ["review.expired"]  # that it was escalated is over by now
 
 
 async def test_a_queue_is_told_of_a_review_that_two_people_disagree_on_or_that_is_passed_to_it(
     opened: Any,
 ) -> None:
-    post = await opened(*(Channel(name, queues=(name,)) for name in ("chief", "night")))
+    post = await opened(
+        *(Channel(name, queues=(name,)) for name in ("chief", "night")), Channel("all")
+    )
     terms = Terms(escalate=(Step(START_MS + HOUR_MS, "chief"),))
     await post.store.commit([Insert(review(terms=terms.text(), eyes=2, case_id=None))])
     desk, (row,) = Desk(post.store, post.clock), await post.inner.select(ReviewRow)
     await desk.rule(row.id, "decline", by="ann", reason="so")
     await desk.rule(row.id, "approve", by="bo", reason="so")
-    first = [(one.channel, one.kind) for one in await notices(post.inner)]
+    first = [(one.channel, one.kind) for one in await notices(post.inner) if one.channel != "all"]
     await desk.pass_on(row.id, by="ann", queue="night")
     await desk.pass_on(row.id, by="ann", queue="night")
-    every = sorted((one.channel, one.kind) for one in await notices(post.inner))
+    every = sorted(
+        (one.channel, one.kind) for one in await notices(post.inner) if one.channel != "all"
+    )
 
-    assert first == [("chief", "review.escalated")]
-    assert every == [("chief", "review.escalated"), ("night", "review.escalated")]
-    assert await post.after(0) == ["review.escalated", "review.escalated"]
+    assert first == [("chief", "review.escalated"), ("chief", "review.due")]
+    assert every == [
+        *(("chief", "review.due"), ("chief", "review.escalated")),
+        *(("night", "review.due"), ("night", "review.escalated")),
+    ]
+    assert await post.after(0) == ["review.escalated"] * 2  # the chief has it no more
+    assert await post.after(3600 - 900) == ["review.escalated"] * 2 + ["review.due"] * 2
+    assert {notice.place for notice, _ in post.notifier.sent} == {"night"}
 
 
 async def test_a_channel_that_takes_nothing_is_a_fault_until_it_takes_something(
