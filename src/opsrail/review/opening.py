@@ -109,7 +109,7 @@ def opened(case: CaseRow, review_id: str, asked: Asked, now_ms: int) -> list[Wri
         case.id,
         case.automation,
         decision_id=None if decision is None else decision.id,
-        subject=to_json(subject).decode(),
+        subject=to_json(subject, inf_nan_mode="null").decode(),
         verdict=None if decision is None else asked_about(decision),
         state=ReviewState.OPEN,
         version=0,

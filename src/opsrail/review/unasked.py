@@ -205,7 +205,8 @@ def _alike(
             "input": _in_order(subject["input"], from_json(model.subject)["input"]),
         }
     fresh: dict[str, Any] = {
-        **UNRULED, "case_id": None, "decision_id": None, "queue": queue.name, "subject": to_json(subject).decode(),
+        **UNRULED, "case_id": None, "decision_id": None, "queue": queue.name,
+        "subject": to_json(subject, inf_nan_mode="null").decode(),
         "verdict": ASKED, "state": ReviewState.OPEN, "version": 0, "opened_at_ms": opened_ms,
     }  # fmt: skip
     if model is None:

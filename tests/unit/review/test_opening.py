@@ -7,9 +7,14 @@ from typing import Any
 import pytest
 
 from opsrail.decide.explain import explain
-from opsrail.review.opening import asked_about, shown_of
+from opsrail.review.opening import Asked, asked_about, opened, shown_of
+from opsrail.review.queue import Queue
+from opsrail.review.showing import record_of
+from opsrail.values.cases import CaseRow
 from opsrail.values.decisions import Decision, ModelRef
 from opsrail.values.reasons import Reason
+from opsrail.values.reviews import ReviewRow
+from opsrail.values.rows import Insert
 
 OWN = Reason("autonomy-observe", "People decide here.", "autonomy")
 BAND = Reason("score-in-band", "The score 0.3 is below 0.5, the limit of 'approve'.", "band")
@@ -72,3 +77,21 @@ def test_a_ruling_overrides_what_was_proposed_and_only_that(
     autonomy: Any, proposed: str | None, verdict: str | None
 ) -> None:
     assert asked_about(decision(autonomy=autonomy, proposed=proposed)) == verdict
+
+
+def test_what_is_no_number_is_shown_as_nothing_and_keeps_nobody_from_looking() -> None:
+    case = CaseRow(
+        **{
+            **dict.fromkeys(CaseRow._fields),
+            **{"id": "c", "automation": "claims", "input": '{"amount": NaN}', "salt": "00" * 32},
+        }  # type: ignore[arg-type]
+    )
+    shown = {"mean": float("nan"), "most": float("inf")}
+    writes = opened(case, "c-0", Asked(Queue("desk"), show=shown), 0)
+    (row,) = (
+        one.row for one in writes if isinstance(one, Insert) and isinstance(one.row, ReviewRow)
+    )
+    record = record_of(row, sees=True, now_ms=0)
+
+    assert record["subject"]["show"] == {"mean": None, "most": None}
+    assert record["subject"]["input"] == {"amount": None}
