@@ -21,6 +21,9 @@ FEWEST_CHARACTERS = 12
 ADVISED_CHARACTERS = 15
 MOST_CHARACTERS = 1_000
 """More is refused, not cut off. Ours: no passphrase is longer, and a stranger may send any."""
+MOST_GIVEN = 4 * MOST_CHARACTERS
+"""Code points that are read. Ours: accents may stand apart from their letters, and NFKC takes a time that grows with the
+square of what it is given: a minute for a form's megabyte, in which nobody else is served."""
 SALT_BYTES = 16
 HASH_BYTES = 32
 MEMORY_KIB = 19 * 1024
@@ -68,6 +71,8 @@ def faults_of(password: str, name: str) -> list[Fault]:
     Args:
         name: The user's name; alone, with figures around it, it is no password.
     """
+    if len(password) > MOST_GIVEN:
+        return [Fault("password", f"has more than {MOST_CHARACTERS} characters")]
     found: list[str] = []
     plain = _plain(password)
     if len(plain) < FEWEST_CHARACTERS:
@@ -115,12 +120,12 @@ def matches(password: str, kept: str | None) -> bool:
     Args:
         kept: None: no password is right.
     """
-    given = _plain(password)[: MOST_CHARACTERS + 1].encode()
+    given = _plain(password[:MOST_GIVEN])[: MOST_CHARACTERS + 1].encode()
     try:
         Argon2id.verify_phc_encoded(given, NOBODYS if kept is None else kept)
     except InvalidKey:
         return False
-    return kept is not None
+    return kept is not None and len(password) <= MOST_GIVEN
 
 
 def _plain(password: str) -> str:

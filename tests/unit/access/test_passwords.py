@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -57,6 +59,17 @@ def test_a_password_is_kept_whole_and_known_again_in_whatever_form_it_is_typed()
 
 def test_where_there_is_no_password_none_is_right() -> None:
     assert not matches("hello world", None)
+
+
+def test_what_a_stranger_types_costs_no_more_than_a_password_however_long_it_is() -> None:
+    right = "a" + "\u0301\u0323" * 400
+    kept = hashed(right, SALT)
+    begun_s = time.process_time()
+
+    assert not matches(right + "\u0301\u0323" * 30_000, kept)
+    assert faults_of("\u0301\u0323" * 30_000, "anna")
+    assert time.process_time() - begun_s < 2.0
+    assert matches(right, kept)
 
 
 @given(st.integers(0, 10_000))
