@@ -19,7 +19,7 @@ from opsrail.errors import Conflict, Fault, InvalidInput, NotFound, StaleWrite
 from opsrail.ledger.commitment import record_commitment
 from opsrail.ledger.entries import entry
 from opsrail.ports import Store
-from opsrail.review.reading import is_plain
+from opsrail.review.reading import is_plain, untold
 from opsrail.values.cases import FINAL_STATES, CaseRow, CaseState, InboxRow, JournalRow, OutboxRow
 from opsrail.values.decisions import DecisionRow
 from opsrail.values.reviews import ReviewRow
@@ -51,9 +51,7 @@ class CaseView:
         Args:
             hides: Leave out what the machine said where a blind review is not over: whoever looks may have to rule on it.
         """
-        waits = [row for row in self.reviews if hides and not is_plain(row)]
-        hidden = {row.decision_id for row in waits}
-        untold = {row.id for row in waits}
+        hidden = {row.decision_id for row in self.reviews if hides and not is_plain(row)}
         return {
             **case_record(self.case),
             "input": from_json(self.case.input),
@@ -73,7 +71,7 @@ class CaseView:
                     "id": row.id,
                     "queue": row.queue,
                     "state": str(row.state),
-                    "ruling": None if row.id in untold else row.ruling,
+                    "ruling": untold(row, None).ruling,
                 }
                 for row in self.reviews
             ],

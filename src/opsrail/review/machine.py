@@ -87,7 +87,7 @@ REFUSALS: Mapping[Standing, str] = {
     OPEN: "is held by nobody; claim it first",
     CLAIMED: "is held by {row.assignee}, and no ruling of it waits",
     ASKED: "waits for an answer of {row.assignee}; claim it to go on without",
-    HELD: "was ruled {row.ruling!r} by {row.ruled_by}, who may take that back until it goes out",
+    HELD: "was ruled by {row.ruled_by}, who may take that back until it goes out",
     RULED: "was ruled {row.ruling!r} by {row.ruled_by}",
     WITHDRAWN: "was withdrawn: its case {row.case_id} ended without it",
 }

@@ -226,6 +226,22 @@ def is_over(row: ReviewRow) -> bool:
     return row.state == ReviewState.WITHDRAWN
 
 
+def shows_ruling(row: ReviewRow, viewer: str | None) -> bool:
+    """Return whether a person may see what was ruled: who is still to say theirs may not, and a ruling may be taken back.
+
+    Args:
+        viewer: As records name them; None: nobody in particular.
+    """
+    return is_over(row) or (row.eyes == 1 and not row.blind) or row.ruled_by == viewer is not None
+
+
+def untold(row: ReviewRow, viewer: str | None) -> ReviewRow:
+    """Return a review as a person may see it: without a ruling that they must not know yet."""
+    if shows_ruling(row, viewer):
+        return row
+    return row._replace(ruling=None, ruling_reason=None, ruled_by=None)
+
+
 def is_plain(row: ReviewRow) -> bool:
     """Return whether anybody who may see a review may see all of it."""
     return not row.blind or is_over(row)

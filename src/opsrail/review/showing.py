@@ -15,7 +15,7 @@ import orjson
 from opsrail.clock import rfc3339
 from opsrail.review.machine import Standing, standing_of
 from opsrail.review.opening import HIDDEN
-from opsrail.review.reading import content_of, is_over
+from opsrail.review.reading import content_of, shows_ruling, untold
 from opsrail.review.terms import terms_of
 from opsrail.review.unasked import case_shown, decision_shown
 from opsrail.values.reviews import ReviewEventRow, ReviewRow
@@ -37,8 +37,7 @@ def record_of(row: ReviewRow, *, sees: bool, now_ms: int, viewer: str | None = N
     subject = subject_of(row, sees=sees)
     asks = question_of(row)
     terms, standing = terms_of(row.terms), standing_of(row, now_ms)
-    is_open_to = is_over(row) or row.ruled_by == viewer or (row.eyes == 1 and not row.blind)
-    ruled = row if is_open_to else row._replace(ruling=None, ruling_reason=None, ruled_by=None)
+    ruled = untold(row, viewer)
     may_undo = standing == Standing.HELD and row.wake_at_ms is not None
     return {
         "id": row.id,
@@ -58,7 +57,7 @@ def record_of(row: ReviewRow, *, sees: bool, now_ms: int, viewer: str | None = N
         "ruling_reason": ruled.ruling_reason,
         "ruled_by": ruled.ruled_by,
         "form": None if row.form is None else orjson.loads(row.form),
-        "fields": orjson.loads(row.fields) if row.fields and is_open_to else None,
+        "fields": orjson.loads(row.fields) if row.fields and shows_ruling(row, viewer) else None,
         "skills": row.skills.split(),
         "eyes": row.eyes,
         "is_blind": row.blind,

@@ -12,6 +12,7 @@ from opsrail.decide.explain import explain
 from opsrail.decide.turning import Nearest
 from opsrail.errors import NotExplainable, NotFound
 from opsrail.lab.replaying import Replayer
+from opsrail.review.reading import untold
 from opsrail.values.decisions import Decision, DecisionRow
 from opsrail.web.answers import is_ulid, parsed
 from opsrail.web.console import decision_view as view
@@ -87,6 +88,7 @@ class DecisionPages:
                 request, "decision_held.html", title=f"Decision {row.id}", here="decisions", row=row,
                 reviews=known.reviews,
             )  # fmt: skip
+        reviews = [untold(one, actor_of(request)) for one in known.reviews]
         bands = known.bands
         codes = decision.reason_codes
         return self._pages.render(
@@ -96,7 +98,7 @@ class DecisionPages:
             here="decisions",
             row=row,
             decision=decision,
-            known=known,
+            known=known._replace(reviews=reviews),
             picture=None if bands.bands is None else picture(bands.bands, decision.score),
             rules=() if bands.point is None else bands.point.policy.rules,
             features=view.feature_lines(decision),

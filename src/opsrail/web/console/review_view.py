@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from pydantic_core import from_json
 
 from opsrail.review.machine import Event, Standing, follows, standing_of
-from opsrail.review.reading import is_over
+from opsrail.review.reading import is_over, shows_ruling
 from opsrail.review.ruling import escalated
 from opsrail.review.showing import question_of, without_paths
 from opsrail.review.terms import terms_of
@@ -261,11 +261,6 @@ def choices_of(verdicts: Sequence[str], asked_about: str | None) -> tuple[Choice
         is_against = asked_about not in (None, "review", verdict)
         choices.append(Choice(verdict, " ".join(keys), tone, is_against))
     return tuple(choices)
-
-
-def shows_ruling(row: ReviewRow, by: str) -> bool:
-    """Return whether a person may see what was ruled: who is still to say theirs may not."""
-    return is_over(row) or by == row.ruled_by or (row.eyes == 1 and not row.blind)
 
 
 def _asked(events: Sequence[ReviewEventRow]) -> ReviewEventRow | None:

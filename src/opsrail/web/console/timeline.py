@@ -15,6 +15,7 @@ import orjson
 
 from opsrail.cases.journal import LANE_CALLS
 from opsrail.cases.office import CaseView
+from opsrail.review.reading import untold
 from opsrail.values.cases import FINAL_STATES, JournalRow, OutboxRow, OutboxState
 from opsrail.values.decisions import DecisionRow
 from opsrail.values.reviews import ReviewRow, ReviewState
@@ -208,6 +209,7 @@ def _reviewed(seq: int, row: ReviewRow, told: JournalRow | None, now_ms: int) ->
         ]
     if row.ruled_at_ms is not None and told is not None and told.at_ms > ended_ms:
         pieces.append(Piece("wait", ended_ms, told.at_ms))
+    row = untold(row, None)
     who = row.ruled_by or row.assignee
     said = " ".join(
         part
