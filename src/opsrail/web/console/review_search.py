@@ -88,9 +88,17 @@ async def queues(
     return sorted(figures, key=lambda each: (-each.waiting - each.held, each.queue)), is_cut
 
 
-async def held_by(store: Store, by: str, now_ms: int) -> list[ReviewRow]:
-    """Return the reviews that a person holds or was asked about, those that lapse first."""
-    mine = (*equals(assignee=by), Where("state", "in", (ReviewState.CLAIMED, ReviewState.ASKED)))
+async def held_by(
+    store: Store, by: str, scopes: frozenset[str] | None, now_ms: int
+) -> list[ReviewRow]:
+    """Return the reviews that a person holds or was asked about, those that lapse first.
+
+    Args:
+        scopes: Automations that the person may see, whoever passes them what; None: all.
+    """
+    mine = [*equals(assignee=by), Where("state", "in", (ReviewState.CLAIMED, ReviewState.ASKED))]
+    if scopes is not None:
+        mine.append(Where("automation", "in", tuple(sorted(scopes))))
     rows = await store.select(ReviewRow, *mine, limit=MOST_MINE)
     held = [row for row in rows if standing_of(row, now_ms) != Standing.OPEN]
     return sorted(held, key=lambda row: row.lease_until_ms or 0)

@@ -76,7 +76,7 @@ class ReviewPages:
         now_ms = app.clock.now_ms()
         scopes = scopes_of(request, "reviews.read")
         figures, is_cut = await search.queues(app.store, scopes, (), now_ms)
-        held = await search.held_by(app.store, by, now_ms)
+        held = await search.held_by(app.store, by, scopes, now_ms)
         return self._pages.render(
             request,
             "reviews.html",

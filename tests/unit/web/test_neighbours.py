@@ -1,0 +1,42 @@
+"""What people who hold a role in one scope find out about others, on pages that show more than their own object."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from opsrail.app import App
+from tests.unit.web.conftest import app_of, client_of
+from tests.unit.web.signed import signed_in, user
+
+ELSEWHERE = "loans"
+MARK = "zzmarkzz"
+
+
+@pytest.fixture
+async def app() -> AsyncIterator[App]:
+    made = app_of()
+    async with made.running():
+        async with client_of(made) as client:
+            claim = {"claim_id": MARK, "amount": 5000}
+            await client.post("/v1/cases/claims-intake", json=claim, headers={"prefer": "wait=20"})
+        yield made
+
+
+async def test_a_review_that_is_passed_to_somebody_who_may_not_see_it_is_not_listed_as_theirs(
+    app: App,
+) -> None:
+    (row,) = await app.desk.page()
+    await app.desk.claim(row.id, "user:ann")
+    await app.desk.pass_on(row.id, by="user:ann", person="user:bob")
+    await user(app, "bob", (ELSEWHERE, "reviewer"))
+    async with signed_in(app, "bob") as bob:
+        before = await bob.get("/console/reviews")
+        await app.access.users.grant("bob", "claims-intake", "reviewer", by="test")
+        app.access.directory.forget()
+        after = await bob.get("/console/reviews")
+
+    assert MARK not in before.text
+    assert row.id not in before.text
+    assert MARK in after.text
