@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 
 from opsrail.app import App
+from opsrail.values.cases import WorkerRow
+from opsrail.web.console import board
 from tests.unit.web.conftest import app_of, client_of
 from tests.unit.web.signed import signed_in, user
 
@@ -40,3 +43,23 @@ async def test_a_review_that_is_passed_to_somebody_who_may_not_see_it_is_not_lis
     assert MARK not in before.text
     assert row.id not in before.text
     assert MARK in after.text
+
+
+async def test_processes_and_their_machines_are_shown_to_those_alone_who_see_everything(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(board, "FRESH_MS", 1)
+    (worker,) = await app.store.select(WorkerRow)
+    machine = f"{worker.host}, process {worker.pid}"
+    await user(app, "bob", (ELSEWHERE, "viewer"))
+    await user(app, "cat", ("*", "viewer"))
+    async with signed_in(app, "bob") as bob, signed_in(app, "cat") as cat:
+        await asyncio.gather(cat.get("/console"), bob.get("/console"))
+        await asyncio.sleep(0.01)
+        everywhere = await cat.get("/console/overview/part")
+        elsewhere = await bob.get("/console/overview/part")
+
+    assert machine in everywhere.text
+    assert "Last checkpoint" in elsewhere.text
+    assert machine not in elsewhere.text
+    assert "Workers" not in elsewhere.text

@@ -38,7 +38,7 @@ class Overview(NamedTuple):
     workers: Sequence[Any] | None
     processes: Sequence[Any]
     is_partial: bool
-    knows_cases: bool
+    sees_all: bool
     trouble: str
 
     def figures(self) -> Figures:
@@ -63,6 +63,8 @@ def overview_of(
     """
     queues = _seen(found.queues, scopes, "automation")
     alarms, rollouts = _seen(found.alarms, scopes, "point"), _seen(found.rollouts, scopes, "point")
+    workers = found.workers if scopes is None else ()  # processes belong to no scope
+    processes = processes if scopes is None else ()
     lately = recent.windows(now_ms, scopes)
     texts = {
         "at": words.utc(found.at_ms),
@@ -72,20 +74,20 @@ def overview_of(
         **_process(windows, scopes),
         **_queue_texts(queues, now_ms, is_cut=found.is_cut),
         **_ledger(found, now_ms),
-        **_worker_texts(found.workers, now_ms),
+        **_worker_texts(workers, now_ms),
         "alarms": WAITS if alarms is None else _most(len(alarms), MOST_ALARMS),
         "rollouts": WAITS if rollouts is None else str(len(rollouts)),
     }
     if found.trouble:
         texts["at"] += " (old)"
-    shape = _shape(found, queues, alarms, rollouts, processes)
+    shape = _shape(found, queues, alarms, rollouts, workers, processes)
     return Overview(
         texts,
         shape,
         queues,
         alarms,
         rollouts,
-        found.workers,
+        workers,
         processes,
         not lately["day"].is_whole,
         scopes is None,
@@ -93,15 +95,17 @@ def overview_of(
     )
 
 
-def _shape(found: Snapshot, queues: Any, alarms: Any, rollouts: Any, processes: Any) -> str:
+def _shape(
+    found: Snapshot, queues: Any, alarms: Any, rollouts: Any, workers: Any, processes: Any
+) -> str:
     """Return a digest of which rows the tables have, whatever stands in those that change."""
     rows = [
         [queue[:2] for queue in queues or ()],
         [alarm.id for alarm in alarms or ()],
         [(run.id, run.step, run.state) for run in rollouts or ()],
-        [worker.id for worker in found.workers or ()],
+        [worker.id for worker in workers or ()],
         [process[:6] for process in processes],
-        [part is None for part in (queues, alarms, rollouts, found.workers, found.cases)],
+        [part is None for part in (queues, alarms, rollouts, workers, found.cases)],
         found.trouble,
     ]
     return hashlib.blake2b(repr(rows).encode(), digest_size=8).hexdigest()
