@@ -8,10 +8,11 @@ from collections.abc import AsyncIterator
 import pytest
 
 from opsrail.app import App
+from opsrail.values.access import SignInLinkRow
 from opsrail.values.cases import WorkerRow
 from opsrail.web.console import board
 from tests.unit.web.conftest import app_of, client_of
-from tests.unit.web.signed import signed_in, user
+from tests.unit.web.signed import browser, key, signed_in, user
 
 ELSEWHERE = "loans"
 MARK = "zzmarkzz"
@@ -63,3 +64,33 @@ async def test_processes_and_their_machines_are_shown_to_those_alone_who_see_eve
     assert "Last checkpoint" in elsewhere.text
     assert machine not in elsewhere.text
     assert "Workers" not in elsewhere.text
+
+
+async def test_keys_that_somebody_gave_out_elsewhere_are_not_named_to_an_admin_of_one_scope(
+    app: App,
+) -> None:
+    await user(app, "root", ("*", "admin"))
+    await user(app, "bob", (ELSEWHERE, "admin"))
+    _, given = await app.access.keys.add(MARK, [("claims-intake", "caller")], by="user:root")
+    async with signed_in(app, "bob") as bob, signed_in(app, "root") as root:
+        elsewhere = await bob.get("/console/people/root")
+        everywhere = await root.get("/console/people/root")
+
+    assert MARK in everywhere.text
+    assert MARK not in elsewhere.text
+    assert given.row.id not in elsewhere.text
+
+
+async def test_a_key_of_one_scope_makes_a_user_there_and_no_link_that_signs_them_in(
+    app: App,
+) -> None:
+    await user(app, "root", ("*", "admin"))
+    headers = await key(app, (ELSEWHERE, "admin"))
+    async with browser(app) as program:
+        wish = {"name": "new", "scope": ELSEWHERE, "role": "reviewer", "csrf": ""}
+        made = await program.post("/console/people", data=wish, headers=headers)
+        asked = await program.post("/v1/users/new/link", json={}, headers=headers)
+
+    assert await app.access.users.get("new")
+    assert (made.status_code, asked.status_code) == (303, 403)
+    assert await app.store.select(SignInLinkRow) == []

@@ -11,7 +11,7 @@ from opsrail.access.users import NAME
 from opsrail.errors import Fault, InvalidInput
 from opsrail.web.console.forms import form_of, see_other
 from opsrail.web.console.pages import Pages, form, page
-from opsrail.web.door import Door, Operation, actor_of, permit, scopes_of
+from opsrail.web.door import KNOWN, Door, Operation, actor_of, permit, scopes_of
 from opsrail.web.people import MANAGE, may_see, name_of, permit_all
 from opsrail.web.reading import query_of
 
@@ -87,7 +87,7 @@ class PeoplePages:
         )
         await self._access.directory.look()
         if not actor_of(request).startswith(
-            "user:"
+            KNOWN
         ):  # who came in unsigned has to sign in from now on
             return await self._with_link(request, name)
         return see_other(f"{PEOPLE}/{name}")
@@ -176,7 +176,7 @@ class PeoplePages:
             here="people",
             user=user.row,
             grants=[one for one in user.grants if scopes is None or one.scope in scopes],
-            keys=user.keys,
+            keys=user.keys if scopes is None else [],
             link=link,
             roles=list(ROLES),
             scopes=self._scopes(request),
