@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 
 import pytest
@@ -10,6 +11,8 @@ import pytest
 from opsrail.app import App
 from opsrail.values.access import SignInLinkRow
 from opsrail.values.cases import WorkerRow
+from opsrail.values.rollouts import GuaranteeRow
+from opsrail.values.rows import Insert
 from opsrail.web.console import board
 from tests.unit.web.conftest import app_of, client_of
 from tests.unit.web.signed import browser, key, signed_in, user
@@ -94,3 +97,26 @@ async def test_a_key_of_one_scope_makes_a_user_there_and_no_link_that_signs_them
     assert await app.access.users.get("new")
     assert (made.status_code, asked.status_code) == (303, 403)
     assert await app.store.select(SignInLinkRow) == []
+
+
+async def test_the_page_of_an_automation_tells_what_stands_at_its_points_to_who_may_know_it(
+    app: App,
+) -> None:
+    await user(app, "bob", ("claims-intake", "viewer"))
+    await user(app, "eve", ("*", "reviewer"))
+    await user(app, "cat", ("*", "viewer"))
+    promise = GuaranteeRow(app.clock.new_id(), "fraud-risk", "{}", "{}", "", 1, None, None, 0)
+    await app.store.commit([Insert(promise)])
+    version = re.compile("fraud-risk/1|Deadline|guarantee")
+    async with (
+        signed_in(app, "bob") as bob,
+        signed_in(app, "cat") as cat,
+        signed_in(app, "eve") as eve,
+    ):
+        pages = [
+            (await one.get("/console/automations/claims-intake")).text for one in (bob, eve, cat)
+        ]
+
+    points = [page[page.index('id="a-points"') : page.index('id="a-versions"')] for page in pages]
+    assert [bool(version.search(one)) for one in points] == [False, False, True]
+    assert all("fraud-risk" in one for one in points)

@@ -39,6 +39,7 @@ class PointSeen(NamedTuple):
     Attributes:
         standing: Versions that stand at a stage, `live` first.
         settings: What holds instead of its code; None: nothing.
+        is_open: Whether who looks may know what stands there and holds.
         deadline_ms: What holds, from settings or code.
     """
 
@@ -50,6 +51,7 @@ class PointSeen(NamedTuple):
     settings: PointSettings | None
     bands: tuple[tuple[str, float], ...]
     guarantees: tuple[tuple[str, bool], ...]
+    is_open: bool = True
 
 
 def definitions_of(

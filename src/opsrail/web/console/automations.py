@@ -9,6 +9,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from opsrail.access.roles import Grants
 from opsrail.cases.definition import NAME, Automation
 from opsrail.errors import NotFound
 from opsrail.values.cases import CaseRow, JournalRow
@@ -22,7 +23,7 @@ from opsrail.web.console.flow import Event, Flow, flow_of
 from opsrail.web.console.flow_picture import picture_of
 from opsrail.web.console.objective import standing_of
 from opsrail.web.console.pages import Pages, page
-from opsrail.web.door import Door, Operation, permit, scopes_of
+from opsrail.web.door import Door, Operation, grants_of, permit, scopes_of
 from opsrail.web.reading import query_of
 
 PATH = "/console/automations"
@@ -99,7 +100,7 @@ class AutomationPages:
             flow=flow,
             picture=picture_of(flow),
             names={node.id: node for node in flow.nodes},
-            points=await self._points(flow),
+            points=await self._points(flow, grants_of(request)),
             queues=[node for node in flow.nodes if node.kind == "review"],
             definitions=definitions_of(automation, cases),
             sizes=SIZES,
@@ -126,22 +127,35 @@ class AutomationPages:
         )
         return [Event(*values) for values in zip(*columns, strict=True)]
 
-    async def _points(self, flow: Flow) -> tuple[PointSeen, ...]:
-        """Return the points that the cases asked; of an automation without cases all that the files define."""
+    async def _points(self, flow: Flow, grants: Grants) -> tuple[PointSeen, ...]:
+        """Return the points that the cases asked; of an automation without cases all that the files define.
+
+        What stands at a point is left out where who asks may not read it there.
+        """
         known = self._door.app.definitions.points
         names = [node.name for node in flow.nodes if node.kind == "decide"] or sorted(known)
         if not names:
             return ()
-        store, of_these = self._door.app.store, Where("point", "in", tuple(names))
-        rollouts = await store.select(RolloutRow, of_these, limit=MOST_ROWS)
-        settings = await store.select(SettingsRow, of_these, limit=MOST_ROWS)
+        store = self._door.app.store
+        of_models = _among(names, grants, "models.read")
+        of_changes = _among(names, grants, "changes.read")
+        rollouts = await store.select(RolloutRow, of_models, limit=MOST_ROWS)
+        settings = await store.select(SettingsRow, of_changes, limit=MOST_ROWS)
         guarantees = await store.select(
             GuaranteeRow,
-            of_these,
+            of_changes,
             Where("ended_at_ms", "null", True),
             descending=True,
             limit=MOST_ROWS,
         )
         return tuple(
-            point_of(name, known.get(name), rollouts, settings, guarantees) for name in names
+            point_of(name, known.get(name), rollouts, settings, guarantees)._replace(
+                is_open=grants.may("models.read", name) and grants.may("changes.read", name)
+            )
+            for name in names
         )
+
+
+def _among(names: Sequence[str], grants: Grants, permission: str) -> Where:
+    """Return what keeps rows to those of points where somebody may read them."""
+    return Where("point", "in", tuple(name for name in names if grants.may(permission, name)))
