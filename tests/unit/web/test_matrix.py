@@ -38,7 +38,8 @@ OF_NO_SCOPE = {"features.read", "features.write", "models.change"}
 ALSO_OF_NO_SCOPE = {
     "models", "model", "model_card", "processes", "stats", "disable_user", "enable_user", "link_user", "add_user",
     "console_disable", "console_enable", "console_link", "console_models", "console_model", "console_model_diff",
-    "console_overview", "console_overview_live", "training_set", "add_training_set",
+    "console_overview", "console_overview_live", "console_model_version",
+    "training_set", "add_training_set",
     "controls", "add_controls", "remove_control", "export_ledger",
 }  # fmt: skip
 

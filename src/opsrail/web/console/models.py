@@ -9,6 +9,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
+from opsrail.access.roles import EVERYWHERE
 from opsrail.clock import epoch_ms
 from opsrail.errors import NotFound
 from opsrail.registry.describing import differences
@@ -18,7 +19,7 @@ from opsrail.values.rows import Where, equals
 from opsrail.web.console import model_view as view
 from opsrail.web.console.pages import Pages, page
 from opsrail.web.console.tones import tone
-from opsrail.web.door import Door, Operation, grants_of, permit, scopes_of
+from opsrail.web.door import Door, Operation, grants_of, permit
 from opsrail.web.reading import query_of
 
 READ = "models.read"
@@ -53,6 +54,7 @@ class ModelPages:
     async def list(self, request: Request) -> Response:
         """Answer with versions, of all models by name or of one, the newest first of each."""
         query = query_of(request, after=AFTER)
+        permit(request, READ, EVERYWHERE)
         name: str | None = request.path_params.get("name")
         if name is not None and not NAME.fullmatch(name):
             raise NotFound(f"there is no model {name[:63]!r}")
@@ -73,12 +75,10 @@ class ModelPages:
             following = f"{request.url.path}?after={shown[-1]['name']}/{shown[-1]['number']}"
         for row in shown:
             row["metrics"] = view.short_metrics(orjson.loads(row["metrics"]))
-        points = scopes_of(request, READ)
         stands = await self._app.store.select(
             RolloutRow,
             *([] if name is None else equals(model_name=name)),
             Where("stage", "!=", "retired"),
-            *([] if points is None else [Where("point", "in", tuple(sorted(points)))]),
             limit=MOST_ROLLOUTS,
         )
         return self._pages.render(
@@ -90,15 +90,11 @@ class ModelPages:
     async def show(self, request: Request) -> Response:
         """Answer with a version: its card with gaps, figures, what it reads, where it stands."""
         query_of(request)
+        permit(request, READ, EVERYWHERE)
         name, number = self._version(request)
         whole = await self._app.describer.whole(name, number)
-        may = grants_of(request).may
-        whole["stands"] = [one for one in whole["stands"] if may(READ, one["point"])]
-        shadows = [
-            one
-            for one in self._app.shadows.stats()
-            if one.model == f"{name}/{number}" and may(READ, one.point)
-        ]
+        model = f"{name}/{number}"
+        shadows = [one for one in self._app.shadows.stats() if one.model == model]
         return self._pages.render(
             request, "model.html", title=f"{name}/{number}", here="models", whole=whole, shadows=shadows, tone=tone,
             parts=view.card_parts(whole["card"], whole["card_missing"]),
@@ -107,6 +103,7 @@ class ModelPages:
     async def compare(self, request: Request) -> Response:
         """Answer with what differs between two versions of a model."""
         query_of(request)
+        permit(request, READ, EVERYWHERE)
         name, number = self._version(request)
         other: str = request.path_params["other"]
         if not NUMBER.fullmatch(other):
@@ -130,7 +127,7 @@ class ModelPages:
             changes = await changes_until(self._app.store, point, at_ms, PAGE_COUNT)
         return self._pages.render(
             request, "history.html", title="What was live when", here="models", point=point, held=held,
-            at_ms=at_ms if at else None,
+            at_ms=at_ms if at else None, sees_models=grants_of(request).may(READ, EVERYWHERE),
             settings=None if held is None or held.settings is None else orjson.loads(held.settings.content),
             changes=[(row, [Stood(**one) for one in orjson.loads(row.standing)]) for row in changes],
             points=sorted(one for one in self._app.definitions.points if grants_of(request).may(READ, one)), tone=tone,

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from opsrail.access.keys import Unauthenticated
+from opsrail.access.roles import EVERYWHERE
 from opsrail.clock import Clock
 from opsrail.errors import Denied, InvalidInput
 from opsrail.telemetry import CORRELATION
@@ -48,12 +49,14 @@ class Place(NamedTuple):
     Attributes:
         here: What a page says to be shown as this entry.
         permission: Who has it nowhere does not see the entry.
+        is_of_no_scope: Who has it in some scopes alone does not see the entry either.
     """
 
     here: str
     path: str
     title: str
     permission: str
+    is_of_no_scope: bool = False
 
 
 HOME = "/console"
@@ -63,7 +66,7 @@ NAVIGATION = (
     Place("cases", "/console/cases", "Cases", "cases.read"),
     Place("decisions", "/console/decisions", "Decisions", "decisions.read"),
     Place("automations", "/console/automations", "Automations", "cases.read"),
-    Place("models", "/console/models", "Models", "models.read"),
+    Place("models", "/console/models", "Models", "models.read", True),
     Place("changes", "/console/changes", "Changes", "changes.read"),
     Place("rollouts", "/console/rollouts", "Rollouts", "models.read"),
     Place("alarms", "/console/alarms", "Alarms", "health.read"),
@@ -137,7 +140,9 @@ class Pages:
         return [
             place
             for place in NAVIGATION
-            if place.path in self.paths and held.may_somewhere(place.permission)
+            if place.path in self.paths
+            and held.may_somewhere(place.permission)
+            and (not place.is_of_no_scope or held.may(place.permission, EVERYWHERE))
         ]
 
     def _first_place(self, request: Request) -> str:
