@@ -117,6 +117,28 @@ async def test_a_skill_that_is_asked_for_is_had_by_who_gets_it(
     assert await desk.next("nobody-known", skills=("german",)) is None  # she holds it
 
 
+async def test_skills_that_somebody_claims_and_lacks_get_no_work_and_make_none(
+    desk: Desk, opened: Any, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store.commit([Insert(user("bob", "english"))])
+    for number in range(30):
+        await opened(Queue("desk", skills=("german",)), f"case-{number}")
+    await opened(Queue("desk", skills=("english",)), "other-0", priority=9)
+    asked = []
+    select = store.select
+
+    async def counted(*what: Any, **how: Any) -> Any:
+        asked.append(what)
+        return await select(*what, **how)
+
+    monkeypatch.setattr(store, "select", counted)
+    got = await desk.next("user:bob", skills=("german", "english"))
+
+    assert got is not None
+    assert got.id == "other-0"
+    assert len(asked) <= 20
+
+
 async def test_a_review_climbs_its_chain_and_expires_into_its_default(
     desk: Desk, opened: Any, store: MemoryStore, clockwork: Clockwork, time: Time
 ) -> None:
