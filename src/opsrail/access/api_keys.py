@@ -20,6 +20,9 @@ PREFIX = "opsrail_"
 SHAPE = re.compile(r"opsrail_([0-9A-HJKMNP-TV-Z]{26})_[A-Za-z0-9_-]{43}")
 ID = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}")
 DAY_MS = 86_400_000
+HOLDER, PERSON = "key:", "user:"
+MOST_HANDS = 8
+"""Keys that gave out keys, looked through for the person at their beginning. Ours."""
 
 
 class Key(NamedTuple):
@@ -121,3 +124,22 @@ class ApiKeys:
         except StaleWrite as lost:
             raise Conflict(f"key {key_id} was revoked before") from lost
         return Key(key.row._replace(revoked_at_ms=now_ms), [])
+
+
+async def person_behind(store: Store, name: str) -> str:
+    """Return whose word it is that somebody gives: a key speaks for the person who gave it out, else a name for itself.
+
+    So who gives a key to themselves is no second pair of eyes.
+
+    Args:
+        name: As records call who acts.
+    """
+    behind = name
+    for _ in range(MOST_HANDS):
+        if not behind.startswith(HOLDER):
+            break
+        row = await store.get(ApiKeyRow, behind.removeprefix(HOLDER))
+        if row is None or not row.made_by.startswith((HOLDER, PERSON)):
+            return name
+        behind = row.made_by
+    return behind

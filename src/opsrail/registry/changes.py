@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from opsrail.access.api_keys import person_behind
 from opsrail.clock import Clock
 from opsrail.errors import Conflict, Denied, StaleWrite
 from opsrail.ledger.entries import entry
@@ -108,7 +109,8 @@ class Changes:
             **dict.fromkeys(("applied_by", "applied_at_ms", "ended_by", "ended_at_ms", "why")),
         )
         if keeps:
-            own = ApprovalRow(change_id, key_of(wish.by), AUTHOR, wish.reason, at_ms)
+            who = key_of(await person_behind(self._store, wish.by))
+            own = ApprovalRow(change_id, who, AUTHOR, wish.reason, at_ms)
             told = noted("planned", row, Deed(wish.by, wish.reason, at_ms))
             await self._store.commit([Insert(row), Insert(own), told])
         return ChangeView(row, plan, ())
@@ -311,9 +313,9 @@ class Changes:
         return await self._registry.version(live.model_name, live.model_number)
 
     async def _speak(self, change_id: str, verdict: str, by: str, reason: str) -> ChangeView:
+        who = key_of(await person_behind(self._store, by.strip()))
         for _ in range(ATTEMPTS):
-            view = await self.get(change_id)
-            deed, who = self._deed(by, reason), key_of(by)
+            view, deed = await self.get(change_id), self._deed(by, reason)
             columns: dict[str, Value]
             if verdict == APPROVE:
                 stands = change.agreed(view.standing, who)

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from opsrail import faults
+from opsrail.access.api_keys import person_behind
 from opsrail.errors import AlreadyRuled, Conflict, Denied, Fault, InvalidInput, OpsrailError
 from opsrail.review.events import event_of
 from opsrail.review.forms import is_same_form
@@ -211,6 +212,10 @@ class Desk(Moving):
             for one in (await self.rulings(row.id) if row.eyes > 1 else [])
             if one.by != wish.by and one.verdict
         ]
+        if others:
+            mind = await person_behind(self._store, wish.by)
+            if mind in [await person_behind(self._store, one.by) for one in others]:
+                raise Denied(f"{mind} has ruled on review {row.id} under another name")
         change = changed_by(row, said, others, now_ms)
         after = row._replace(**change, version=row.version + 1)
         content = {"verdict": said.verdict, "reason": said.reason, "fields": fields}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
+from opsrail.access.api_keys import person_behind
 from opsrail.errors import AlreadyRuled, Denied, StaleWrite
 from opsrail.review.assignment import Person, lacks, may_have, next_for
 from opsrail.review.events import noted
@@ -160,8 +161,23 @@ class Holding(Reading):
         skills = await self._skills(by) if row.skills else None
         if skills is not None and (lacking := lacks(Person(by, skills), row)):
             raise Denied(f"review {row.id} asks for {', '.join(lacking)}, which {by} lacks")
-        if row.eyes > 1 and (said := await self._said(row, by)) is not None and said.verdict:
-            raise Denied(f"{by} has ruled on review {row.id}; the other pair of eyes is another's")
+        behind = await person_behind(self._store, by)
+        if row.requester == behind:
+            raise Denied(f"{behind} handed in what review {row.id} is about, and gave out {by}")
+        await self._refuse_unless_other_eyes(row, by, behind)
+
+    async def _refuse_unless_other_eyes(self, row: ReviewRow, by: str, behind: str) -> None:
+        """Refuse who ruled already, be it by a key that they gave out, where two people must look.
+
+        Args:
+            behind: The person behind `by`.
+        """
+        for one in await self.rulings(row.id) if row.eyes > 1 else ():
+            if one.verdict and (await person_behind(self._store, one.by)) == behind:
+                told = by if one.by == by else f"{behind}, who is behind {by} and {one.by},"
+                raise Denied(
+                    f"{told} has ruled on review {row.id}; the other pair of eyes is another's"
+                )
 
     async def _skills(self, by: str) -> frozenset[str] | None:
         """Return what a person may be asked; None: nobody of that name is known."""
