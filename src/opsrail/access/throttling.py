@@ -11,6 +11,8 @@ Source:
 from __future__ import annotations
 
 from collections import OrderedDict
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Network, ip_address
 
 FREE_TRIES = 5
 """Wrong passwords in a row that cost nothing. Ours: a person mistypes twice, thrice."""
@@ -30,20 +32,39 @@ def lock_s(failures: int) -> int:
     return int(min(LONGEST_LOCK_S, FIRST_LOCK_S * 2 ** min(failures - FREE_TRIES, 30)))
 
 
+NETWORK_BITS = 64
+"""Of an IPv6 address: what a provider gives one customer, who has 2^64 addresses in it. Source: RFC 6177, section 2."""
+
+
+@lru_cache(maxsize=1_000)
+def counted_as(address: str) -> str:
+    """Return what an address is counted as: an IPv6 address as its network, one of IPv4 or none at all as it is."""
+    try:
+        known = ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(known, IPv4Address):
+        return address
+    if known.ipv4_mapped is not None:
+        return str(known.ipv4_mapped)
+    return str(IPv6Network((int(known), NETWORK_BITS), strict=False))
+
+
 class Addresses:
-    """Counts failures by address; those that were quiet for longest are forgotten first."""
+    """Counts failures by address (`counted_as`); those that were quiet for longest are forgotten first."""
 
     def __init__(self) -> None:
         self._seen: OrderedDict[str, tuple[float, int]] = OrderedDict()
 
     def wait_s(self, address: str, now_s: float) -> float:
         """Return how long an address has to wait; 0: it may try."""
-        begun_s, count = self._seen.get(address, (now_s, 0))
+        begun_s, count = self._seen.get(counted_as(address), (now_s, 0))
         left_s = begun_s + ADDRESS_SPAN_S - now_s
         return left_s if count >= ADDRESS_TRIES and left_s > 0 else 0.0
 
     def failed(self, address: str, now_s: float) -> None:
         """Note a failure."""
+        address = counted_as(address)
         begun_s, count = self._seen.pop(address, (now_s, 0))
         if now_s - begun_s >= ADDRESS_SPAN_S:
             begun_s, count = now_s, 0

@@ -16,6 +16,7 @@ from opsrail.access.throttling import (
     LONGEST_LOCK_S,
     MOST_ADDRESSES,
     Addresses,
+    counted_as,
     lock_s,
 )
 
@@ -87,6 +88,19 @@ def test_an_address_waits_after_its_tries_and_may_try_again_later() -> None:
     assert addresses.wait_s("a", 11.0) == pytest.approx(ADDRESS_SPAN_S - 1)
     assert addresses.wait_s("b", 11.0) == 0
     assert addresses.wait_s("a", 10.0 + ADDRESS_SPAN_S) == 0
+
+
+def test_who_has_a_network_of_addresses_has_no_more_tries_than_one_address_has() -> None:
+    addresses = Addresses()
+    for number in range(ADDRESS_TRIES):
+        addresses.failed(f"2001:db8:1:2::{number:x}", 10.0)
+        addresses.failed("::ffff:192.0.2.1", 10.0)
+
+    assert addresses.wait_s("2001:db8:1:2:ffff::1", 11.0) > 0
+    assert addresses.wait_s("192.0.2.1", 11.0) > 0
+    assert addresses.wait_s("2001:db8:1:3::1", 11.0) == 0
+    assert addresses.wait_s("192.0.2.2", 11.0) == 0
+    assert [counted_as(one) for one in ("::1", "", "fe80::1%eth0")] == ["::/64", "", "fe80::/64"]
 
 
 def test_many_addresses_do_not_fill_the_memory() -> None:
