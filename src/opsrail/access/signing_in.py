@@ -19,7 +19,7 @@ from opsrail.errors import Denied, Retryable, StaleWrite
 from opsrail.ledger.entries import entry
 from opsrail.ports import Store
 from opsrail.values.access import SessionRow, SignInLinkRow, UserRow, UserState
-from opsrail.values.rows import Delete, Insert, Update, Value, Where, Write, equals
+from opsrail.values.rows import Delete, Insert, Require, Update, Value, Where, Write, equals
 
 REFUSAL_S = 0.4
 """How long after its begin a refusal is told. Ours: Argon2id and two commits take less, so that no answer tells which of
@@ -86,8 +86,14 @@ class SigningIn:
             SignInRefused: the two sign nobody in, the user is disabled, or locked after too many tries.
             TooManyTries: from this address, or at all.
         """
-        user = await self.confirm(name, password, address=address)
-        return await self._begin(user, instead_of)
+        user = await self._right(name, password, address)
+        relied_on = {"state": UserState.ACTIVE, "password": user.password}
+        try:
+            return await self._begin(
+                user.name, instead_of, Require(UserRow, (user.name,), relied_on)
+            )
+        except StaleWrite as lost:  # disabled, or given another password, a moment ago
+            raise SignInRefused(REFUSED) from lost
 
     async def confirm(self, name: str, password: str, *, address: str) -> str:
         """Return the name of the user whose password it is; their count of wrong ones begins anew.
@@ -95,6 +101,10 @@ class SigningIn:
         Raises:
             SignInRefused, TooManyTries: as `by_password`.
         """
+        return (await self._right(name, password, address)).name
+
+    async def _right(self, name: str, password: str, address: str) -> UserRow:
+        """Return the user whose password it is, as they stood when it was looked at; see `confirm`."""
         begun_s = self._clock.monotonic_s()
         self._refuse_crowd(address, begun_s)
         user = await self._counted(name)
@@ -108,7 +118,7 @@ class SigningIn:
         if user is not None and is_right:
             cleared: dict[str, Value] = {"failures": 0, "locked_until_ms": None}
             await self._store.commit([Update(UserRow, (user.name,), cleared)])
-            return user.name
+            return user
         self._addresses.failed(address, begun_s)
         if user is not None:
             await self._note_lock(user)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
 from opsrail.access.keys import cookie_of
+from opsrail.access.signing_in import Begun, SignInRefused
 from opsrail.access.tokens import digest_of
 from opsrail.app import App
 from opsrail.config import WebConfig
@@ -235,6 +237,27 @@ async def test_a_new_password_ends_the_other_sessions_and_needs_the_old_one(app:
 
     assert (wrong.status_code, weak.status_code, right.status_code) == (403, 422, 303)
     assert (here.status_code, there.status_code) == (200, 303)
+
+
+@pytest.mark.parametrize("change", ["set_password", "disable"])
+async def test_no_session_begins_by_a_password_that_was_taken_away_while_it_was_looked_at(
+    app: App, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    await user(app, "anna", password=PASSWORD)
+    await user(app, "ben", ("*", "admin"))
+    users, signing_in = app.access.users, app.access.signing_in
+    begin = signing_in._begin
+
+    async def later(*what: Any) -> Begun:
+        new = ("nine loud pelicans eat",) if change == "set_password" else ()
+        await getattr(users, change)("anna", *new, by="test")
+        return await begin(*what)
+
+    monkeypatch.setattr(signing_in, "_begin", later)
+    with pytest.raises(SignInRefused):
+        await signing_in.by_password("anna", PASSWORD, address="a")
+
+    assert await app.store.select(SessionRow) == []
 
 
 async def test_signing_out_ends_the_session_and_takes_the_cookie(app: App) -> None:
