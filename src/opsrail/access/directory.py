@@ -10,6 +10,7 @@ import hmac
 import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import NamedTuple
 
 from opsrail.access.api_keys import SHAPE
@@ -101,9 +102,13 @@ class Directory:
         """Look everybody up again: something was changed in this process."""
         self._kept.clear()
 
-    async def of_session(self, token: str) -> Known | None:
-        """Return whose session a cookie's value is; None: nobody's, or it has ended. Raises StoreUnavailable."""
-        return await self._of(digest_of(token), self._session)
+    async def of_session(self, token: str, *, is_use: bool = True) -> Known | None:
+        """Return whose session a cookie's value is; None: nobody's, or it has ended. Raises StoreUnavailable.
+
+        Args:
+            is_use: Whether somebody is at it, so that its idle time begins anew.
+        """
+        return await self._of(digest_of(token), partial(self._session, is_use=is_use))
 
     async def still(self, digest: str) -> Known | None:
         """Return whose session that is, where it has not ended; looking does not use it: an open page keeps none alive.

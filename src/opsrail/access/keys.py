@@ -27,6 +27,8 @@ COOKIE = "opsrail"
 """On this machine, over plain http."""
 SECURE_COOKIE = "__Host-opsrail"
 """Browsers take it over https alone, for this host alone, and from no other (RFC 6265bis, section 4.1.3.2)."""
+UNATTENDED = "x-opsrail-unattended"
+"""What an open page sends of itself with what it asks for while nobody may be at it: that is no use of its session."""
 NO_KEY = (
     "no API key, or a wrong one; send `Authorization: Bearer KEY` (`opsrail keys add` makes one), or sign in at "
     "/console/sign-in"
@@ -156,7 +158,11 @@ class Gate:
                 raise Unauthenticated(NO_KEY)
             return Admitted(Principal(known.name, grants=known.grants))
         cookie = None if given is not None else self._cookie(headers)
-        known = None if cookie is None else await directory.of_session(cookie)
+        known = (
+            None
+            if cookie is None
+            else await directory.of_session(cookie, is_use=UNATTENDED not in headers)
+        )
         if known is not None:
             if method not in SAFE_METHODS:
                 self.refuse_foreign(headers)

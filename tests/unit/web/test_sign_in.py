@@ -192,6 +192,33 @@ async def test_use_keeps_a_session_alive_but_not_past_its_end(app: App) -> None:
     assert after.ends_at_ms == before.ends_at_ms
 
 
+async def test_a_page_that_is_left_open_keeps_no_session_alive_by_what_it_asks_of_itself(
+    app: App,
+) -> None:
+    await user(app, "anna", ("*", "admin"))
+    async with signed_in(app, "anna") as client:
+        digest = digest_of(client.cookies["opsrail"])
+        csrf = await token_of(client)
+        seen_ms = app.clock.now_ms() - 120_000
+        await app.store.commit([Update(SessionRow, (digest,), {"seen_at_ms": seen_ms})])
+        app.access.directory.forget()
+        alone = {"x-opsrail-unattended": "1"}
+        beat = await client.post(
+            "/console/reviews/01K8ZC2V7N3T9D4M6Q0RWXYABC-1/heartbeat", data={"csrf": csrf}, headers=alone
+        )  # fmt: skip
+        part = await client.get("/console/overview/part", headers=alone)
+        after = await app.store.get(SessionRow, digest)
+        scripts = [
+            (await client.get(f"/console/static/{name}.js")).text for name in ("review", "console")
+        ]
+
+    assert (beat.status_code, part.status_code) == (404, 200)
+    assert after is not None
+    assert after.seen_at_ms == seen_ms
+    assert "isAttended ? {} : window.opsrail.unattended" in scripts[0]
+    assert "...unattended" in scripts[1]
+
+
 async def test_who_is_disabled_is_out_at_once_in_this_process(app: App) -> None:
     await user(app, "anna")
     await user(app, "ben", ("*", "admin"))

@@ -25,8 +25,10 @@
 
   // -- parts of pages that are fetched again -------------------------------------------------------------------------
   // The server's own HTML, in which all foreign text is escaped; scripts in it would not run: they have no nonce.
+  // What a page asks for by itself does not keep its session: nobody may be at it.
+  const unattended = { "x-opsrail-unattended": "1" };
   async function refetch(part, address) {
-    const answer = await fetch(address, { headers: { accept: "text/html" }, credentials: "same-origin" });
+    const answer = await fetch(address, { headers: { accept: "text/html", ...unattended }, credentials: "same-origin" });
     if (!answer.ok || answer.redirected) return false;
     const parsed = new DOMParser().parseFromString(policy.createHTML(await answer.text()), "text/html");
     const fresh = parsed.body.querySelector("[data-part]") || parsed.body;
@@ -162,5 +164,5 @@
   for (const each of document.querySelectorAll("form[data-confirm]")) {
     each.addEventListener("submit", (event) => { if (!confirm(each.dataset.confirm)) event.preventDefault(); });
   }
-  window.opsrail = { localise, say, refetch };
+  window.opsrail = { localise, say, refetch, unattended };
 })();

@@ -89,11 +89,18 @@
     isHeld = false;
   }
   let isHeld = form !== null && form.dataset.mine !== undefined;
+  // Who reads or types is there, and their session goes on; a page that is left open keeps the review alone.
+  let isAttended = false;
+  for (const sign of ["keydown", "pointerdown", "pointermove", "wheel"]) {
+    document.addEventListener(sign, () => { isAttended = true; }, { passive: true });
+  }
   async function beat() {
     if (!isHeld || isLeavingByForm) return;
+    const headers = isAttended ? {} : window.opsrail.unattended;
+    isAttended = false;
     let answer;
     try {
-      answer = await fetch(`${form.dataset.review}/heartbeat`, { method: "POST", body: csrf(), credentials: "same-origin", redirect: "manual" });
+      answer = await fetch(`${form.dataset.review}/heartbeat`, { method: "POST", body: csrf(), headers, credentials: "same-origin", redirect: "manual" });
     } catch {
       return;  // the line is down: the next beat tries again
     }
