@@ -24,6 +24,8 @@ PLAIN_NUMBER = re.compile(r"-?\d{1,15}(?:\.\d{1,12})?")
 LONG_CHARACTERS = 200
 """Text that may be longer gets an area of several lines. Ours."""
 DAY = re.compile(r"\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])")
+PLACE = re.compile("[0-9]{1,4}")
+"""The end of the name of a list's item."""
 _SET = r"\[\^?(?:[A-Za-z0-9]-[A-Za-z0-9]|[A-Za-z0-9_ .,:@]|\\[dwsDWS.-])+\]"
 _TOKEN = rf"(?:{_SET}|[A-Za-z0-9_ ,:@-]|\\[dwsDWS.]|\((?:\?:)?|\)|[?*+.]|\{{\d+(?:,\d*)?\}})"
 PLAIN_PATTERN = re.compile(rf"\^({_TOKEN}*)\$")
@@ -162,8 +164,10 @@ class _Maker:
         items = filled(shape, value)
         items = items if isinstance(items, list) else []
         if self._typed is not None:
-            places = (key.removeprefix(f"{name}.") for key in self._typed if key.startswith(name))
-            count = 1 + max((int(place) for place in places if place.isdigit()), default=-1)
+            begin = f"{name}."
+            ends = (key.removeprefix(begin) for key in self._typed if key.startswith(begin))
+            places = [int(end) for end in ends if PLACE.fullmatch(end)]
+            count = min(1 + max(places, default=-1), len(places))  # a browser leaves none out
         else:
             count = len(items) + SPARE_ITEMS
         most = shape.limits.get("maxItems")

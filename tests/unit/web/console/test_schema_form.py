@@ -188,3 +188,17 @@ def test_nothing_is_lost_in_lists_that_are_longer_than_their_limit() -> None:
     (made,) = form_fields(schema, {"it": ["a", "b", "c"]})
 
     assert [part.value for part in made.parts] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("end", ["200000", "9999", "\u00b2", "0" * 5_000 + "1"])
+def test_what_somebody_sends_under_the_name_of_a_far_item_makes_no_items_between(end: str) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"tags": {"type": "array", "items": {"type": "string"}}},
+    }
+    typed = {"fields.tags.0": ["a"], "fields.tags.1": [""], f"fields.tags.{end}": ["z"]}
+
+    (tags,) = form_fields(schema, {"tags": ["a"]}, (), typed)
+
+    assert [part.value for part in tags.parts][:2] == ["a", ""]
+    assert len(tags.parts) <= 3
