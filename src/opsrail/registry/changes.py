@@ -207,15 +207,10 @@ class Changes:
             InvalidInput, NotFound, Conflict, ModelUnavailable: see `Registry.promote`.
         """
         tier = await self._tier(point, version)
-        ranks = ("none", *IMPACTS)
-        is_free = stage == Stage.SHADOW or tier is None
-        is_direct = is_free or ranks.index(tier or "low") <= ranks.index(self._direct_up_to)
+        is_direct = stage == Stage.SHADOW or self._is_direct(tier)
         also: list[Write] = []
         if not is_direct and not breaks_glass:
-            raise Denied(
-                f"{point} is of tier {tier}, where changes need {change.APPROVERS[tier or 'high']} approvals; plan it: "
-                f"`opsrail changes plan {point} --promote {version.name}/{version.number}`, or break the glass and say why"
-            )
+            raise _needs_approvals(point, version, tier, ", or break the glass and say why")
         if not is_direct:
             fields = {"by": by, "reason": reason, "stage": str(stage), "tier": str(tier)}
             fields["model"] = f"{version.name}/{version.number}"
@@ -230,6 +225,16 @@ class Changes:
             revision=revision,
             also=also,
         )
+
+    async def check_direct(self, point: str, version: ModelVersion) -> None:
+        """Check that a version may come to answer without approvals, at once or in steps. Raises Denied."""
+        tier = await self._tier(point, version)
+        if not self._is_direct(tier):
+            raise _needs_approvals(point, version, tier, " --steps SHARE:HOLD,...")
+
+    def _is_direct(self, tier: str | None) -> bool:
+        ranks = ("none", *IMPACTS)
+        return tier is None or ranks.index(tier) <= ranks.index(self._direct_up_to)
 
     async def get(self, change_id: str) -> ChangeView:
         """Return a change. Raises NotFound."""
@@ -335,6 +340,14 @@ class Changes:
                 continue
             return await self.get(change_id)
         raise _too_fast(change_id)
+
+
+def _needs_approvals(point: str, version: ModelVersion, tier: str | None, more: str) -> Denied:
+    count, label = change.APPROVERS[tier or "high"], f"{version.name}/{version.number}"
+    return Denied(
+        f"{point} is of tier {tier}, where changes need {count} approvals; plan it: "
+        f"`opsrail changes plan {point} --promote {label}`{more}"
+    )
 
 
 def _too_fast(change_id: str) -> Conflict:

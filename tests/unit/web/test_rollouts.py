@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import httpx
@@ -60,6 +61,26 @@ async def test_a_rollout_is_begun_shown_and_ended(live: Caller) -> None:
         "/v1/rollouts", params={"point": POINT, "state": "rolled-back", "limit": 5}
     )
     assert [row["id"] for row in listed.json()["rollouts"]] == [told["id"]]
+
+
+@pytest.mark.parametrize("tier", ["impact", "card"])
+async def test_where_a_change_needs_approvals_nobody_begins_a_rollout_without_them(
+    live: Caller, tier: str
+) -> None:
+    first = await live.app.store.get(ModelVersionRow, "fraud-risk", 1)
+    assert first is not None
+    card = json.dumps({"risk_tier": "high"}) if tier == "card" else first.card
+    await live.app.store.commit([Insert(first._replace(number=2, card=card))])
+    if tier == "impact":
+        known = live.app.changes._declared[POINT]
+        live.app.changes._declared = {POINT: known._replace(impact="high")}
+    wish = {"point": POINT, "name": "fraud-risk", "number": 2, "steps": STEPS, **ANN}
+
+    answer = await live.post("/v1/rollouts", wish)
+
+    assert answer.status_code == 403
+    assert "2 approvals" in answer.json()["detail"]
+    assert (await live.get("/v1/rollouts")).json() == {"rollouts": []}
 
 
 async def test_a_rollout_that_nobody_began_is_not_found(live: Caller) -> None:
