@@ -11,7 +11,7 @@ import pytest
 from opsrail.app import App
 from opsrail.values.access import SignInLinkRow
 from opsrail.values.cases import WorkerRow
-from opsrail.values.rollouts import GuaranteeRow
+from opsrail.values.rollouts import AlarmRow, GuaranteeRow
 from opsrail.values.rows import Insert
 from opsrail.web.console import board
 from tests.unit.web.conftest import app_of, client_of
@@ -120,3 +120,19 @@ async def test_the_page_of_an_automation_tells_what_stands_at_its_points_to_who_
     points = [page[page.index('id="a-points"') : page.index('id="a-versions"')] for page in pages]
     assert [bool(version.search(one)) for one in points] == [False, False, True]
     assert all("fraud-risk" in one for one in points)
+
+
+async def test_an_alarm_of_ones_own_point_is_shown_however_many_ring_elsewhere(app: App) -> None:
+    def alarm(point: str, text: str) -> Insert:
+        ringing = (point, "guard", "m/1", text, "{}", 1, None, None)
+        return Insert(AlarmRow(app.clock.new_id(), *ringing))
+
+    own = alarm("fraud-risk", MARK)
+    await app.store.commit([own, *(alarm("loan-risk", "another") for _ in range(60))])
+    await user(app, "bob", ("fraud-risk", "viewer"))
+    async with signed_in(app, "bob") as bob:
+        page = (await bob.get("/console")).text
+
+    assert MARK in page
+    assert "another" not in page
+    assert 'data-figure="alarms">1<' in page

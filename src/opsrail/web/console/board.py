@@ -34,7 +34,8 @@ IN_FLIGHT = (CaseState.READY, CaseState.RUNNING, CaseState.WAITING, CaseState.SE
 WAITING = (ReviewState.OPEN, ReviewState.CLAIMED)
 MOST_WAITING = 10_000
 """Waiting reviews that are looked at, those of the oldest cases. Ours: 45 ms of a reader's thread (SQLite)."""
-MOST_ALARMS = 50
+MOST_ALARMS = 1_000
+"""Ringing alarms that are read, the newest; each reader is shown those of their own points. Ours: nobody reads more."""
 MOST_WORKERS = 100
 AGES_MS = {
     "decisions": 1_000,

@@ -75,7 +75,7 @@ def overview_of(
         **_queue_texts(queues, now_ms, is_cut=found.is_cut),
         **_ledger(found, now_ms),
         **_worker_texts(workers, now_ms),
-        "alarms": WAITS if alarms is None else _most(len(alarms), MOST_ALARMS),
+        "alarms": WAITS if alarms is None else _counted(alarms, found.alarms),
         "rollouts": WAITS if rollouts is None else str(len(rollouts)),
     }
     if found.trouble:
@@ -117,8 +117,9 @@ def _seen(rows: Sequence[Any] | None, scopes: Scopes, name: str) -> list[Any] | 
     return [row for row in rows if scopes is None or getattr(row, name) in scopes]
 
 
-def _most(count: int, most: int) -> str:
-    return f"{count}+" if count == most else str(count)
+def _counted(shown: Sequence[Any], read: Sequence[Any] | None) -> str:
+    """Return how many alarms somebody is shown, with a plus where more ring than were read."""
+    return f"{len(shown)}{'+' if len(read or ()) == MOST_ALARMS else ''}"
 
 
 def _decided(lately: Mapping[str, Lately]) -> dict[str, str]:
