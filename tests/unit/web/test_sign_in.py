@@ -117,6 +117,18 @@ async def test_over_https_the_cookie_has_the_host_prefix_and_elsewhere_nobody_si
     assert "set-cookie" not in plain.headers
 
 
+@pytest.mark.parametrize(
+    ("url", "told"), [("https://opsrail.example", "max-age=31536000"), ("", None)]
+)
+async def test_a_browser_that_came_over_https_keeps_to_it(url: str, told: str | None) -> None:
+    app = app_of(WebConfig(public_url=url))
+    async with app.running(), browser(app) as client:
+        pages = [await client.get(path) for path in ("/console/sign-in", "/console", "/console/no")]
+
+    assert [page.status_code for page in pages] == [200, 200, 404]
+    assert [page.headers.get("strict-transport-security") for page in pages] == [told] * 3
+
+
 async def test_a_sign_in_makes_a_fresh_session_and_ends_the_one_it_came_with(app: App) -> None:
     await user(app, "anna", password=PASSWORD)
     async with signed_in(app, "anna") as client:

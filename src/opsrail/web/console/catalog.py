@@ -40,7 +40,8 @@ PAGES = (
 
 def pages_of(door: Door) -> tuple[Pages, list[Operation]]:
     """Return what renders pages, and what serves them."""
-    pages = Pages(door.app.clock)
+    is_https = door.app.config.web.public_url.lower().startswith("https://")
+    pages = Pages(door.app.clock, is_https=is_https)
     operations = files.operations()
     for each in PAGES:
         operations += each(door, pages).operations()

@@ -34,6 +34,8 @@ POLICY = (
 
 Source: OWASP Content Security Policy Cheat Sheet, strict policy.
 """
+KEEPS_HTTPS = "max-age=31536000"
+"""A year, in which a browser asks this host over https alone. Source: OWASP ASVS 5.0, 3.4.1."""
 NOT_THERE = (
     "There is no such page here. What you look for may have been pruned, or the address was cut."
 )
@@ -80,13 +82,15 @@ class Pages:
 
     Args:
         clock: Draws nonces.
+        is_https: Whether browsers reach this server over https alone, and are to keep to that.
 
     Attributes:
         paths: Which pages there are; the navigation names no others.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, *, is_https: bool = False) -> None:
         self._clock = clock
+        self._is_https = is_https
         self.paths: frozenset[str] = frozenset()
         self._templates = Environment(
             loader=FileSystemLoader(TEMPLATES),
@@ -132,6 +136,8 @@ class Pages:
             "content-security-policy": POLICY.format(nonce=nonce),
             "referrer-policy": "same-origin",  # under `no-referrer` browsers send forms from `Origin: null`
         }
+        if self._is_https:
+            headers["strict-transport-security"] = KEEPS_HTTPS
         return Response(text, status, headers, media_type=HTML)
 
     def _navigation(self, request: Request) -> list[Place]:
