@@ -99,7 +99,9 @@ def path_of(row: NoticeRow) -> str:
     """Return where a person who signs in sees what a notice speaks of."""
     if row.kind.startswith("review."):
         return f"/console/reviews/{row.subject_id}"
-    return f"/console/{'alarms' if row.kind == ALARM else 'changes'}/{row.subject_id}"
+    if row.kind == ALARM:
+        return "/console/alarms"  # they have no pages of their own; those that ring stand there
+    return f"/console/changes/{row.subject_id}"
 
 
 def _follows(write: Write, now_ms: int) -> Iterator[Notice]:

@@ -168,7 +168,7 @@ async def test_a_notice_leads_to_a_page_that_needs_sign_in(opened: Any) -> None:
     await post.after(1, public_url="https://ops.example.com/")
 
     assert sorted(notice.link for notice, _ in post.notifier.sent) == [
-        "https://ops.example.com/console/alarms/alarm-1",
+        "https://ops.example.com/console/alarms",
         "https://ops.example.com/console/changes/change-1",
         f"https://ops.example.com/console/reviews/{review().id}",
     ]
