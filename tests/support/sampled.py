@@ -6,6 +6,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from pydantic import BaseModel
+
 from opsrail.ports import Store
 from opsrail.review.queue import Queue
 from opsrail.review.sampling import Plan, Sampler
@@ -21,8 +23,14 @@ LABELS = {"fraud": {"decline": 1.0, "approve": 0.0}}
 EMPTY: dict[str, Any] = dict.fromkeys(ReviewRow._fields) | ReviewRow._field_defaults
 
 
-def plan(ratio: float, point: str = POINT) -> Plan:
-    return Plan(point, Audit(ratio, QUEUE), "review", LABELS, Queue(QUEUE))
+class Facts(BaseModel):
+    """What those decisions were asked of."""
+
+    amount: int
+
+
+def plan(ratio: float, point: str = POINT, **how: Any) -> Plan:
+    return Plan(point, Audit(ratio, QUEUE, **how), "review", LABELS, Queue(QUEUE), Facts)
 
 
 def decided(at_ms: int, number: int = 0, **columns: Any) -> DecisionRow:

@@ -23,6 +23,7 @@ def sampler_of(config: Config, definitions: Definitions, store: Store, clock: Cl
             point.policy.review,
             point.labels,
             definitions.queues.get(point.audit.queue) or Queue(point.audit.queue),
+            point.request,
         )
         for point in definitions.points.values()
         if point.audit is not None

@@ -33,9 +33,13 @@ def form_text(model: type[BaseModel] | None, values: object) -> str | None:
     """
     if model is None:
         return None
+    return orjson.dumps({"schema": schema_of(model), "values": plain_values(values)}).decode()
+
+
+def plain_values(values: object) -> dict[str, Any]:
+    """Return what stands in a form's fields as plain values; a Decimal is a number."""
     plain = values.model_dump() if isinstance(values, BaseModel) else values
-    given = {} if plain is None else to_jsonable_python(_as_numbers(plain))
-    return orjson.dumps({"schema": schema_of(model), "values": given}).decode()
+    return {} if plain is None else to_jsonable_python(_as_numbers(plain))
 
 
 class FormSchema(GenerateJsonSchema):

@@ -12,13 +12,24 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
+from pydantic import BaseModel
+from pydantic_core import from_json, to_json
+
 from opsrail import faults
 from opsrail.clock import CROCKFORD, Clock, ulid_text
 from opsrail.errors import StaleWrite
 from opsrail.ports import Store
 from opsrail.review.labels import Labels
 from opsrail.review.queue import Queue
-from opsrail.review.unasked import Audit, control, is_drawn, spot_check
+from opsrail.review.unasked import (
+    NOTHING_SHOWN,
+    Audit,
+    Shown,
+    control,
+    is_drawn,
+    shown_by,
+    spot_check,
+)
 from opsrail.values.cases import CaseRow
 from opsrail.values.decisions import DecisionRow
 from opsrail.values.reviews import (
@@ -46,6 +57,7 @@ class Plan(NamedTuple):
         referred: Verdict by which policy sends to a person.
         labels: Which outcomes rulings tell.
         queue: The desk, as declared.
+        request: The model of the point's requests, which the author's functions take.
     """
 
     point: str
@@ -53,6 +65,24 @@ class Plan(NamedTuple):
     referred: str
     labels: Labels
     queue: Queue
+    request: type[BaseModel]
+
+    def shown(self, row: DecisionRow) -> Shown:
+        """Return what the author wants shown of a decision.
+
+        A decision for which that fails is shown without: were it passed by, the sample would speak for no other.
+        """
+        if self.audit.show is None and self.audit.values is None:
+            return NOTHING_SHOWN
+        try:
+            values = from_json(row.record)["features"][0]["values"]
+            return shown_by(self.audit, self.request.model_validate_json(to_json(values)))
+        except Exception as fault:
+            log.warning(
+                "the spot check of decision %s shows nothing beside its input: Audit.show or values of %s raised %s: %s",
+                row.id, self.point, type(fault).__name__, fault,
+            )  # fmt: skip
+            return NOTHING_SHOWN
 
 
 class SamplerStats(NamedTuple):
@@ -185,7 +215,8 @@ class Sampler:
             case = None if row.case_id is None else by_id.get(row.case_id)
             if (row.id,) in known or (row.case_id is not None and case is None):
                 continue
-            writes += spot_check(row, case, plan.audit, plan.labels, model, plan.queue, now_ms)
+            given = (plan.audit, plan.labels, model, plan.queue, now_ms, plan.shown(row))
+            writes += spot_check(row, case, *given)
         return writes
 
     # -- control cases -----------------------------------------------------------------------------------------------

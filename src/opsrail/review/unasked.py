@@ -8,16 +8,18 @@ consistently. That no case stands behind one can only be seen by who may look ca
 from __future__ import annotations
 
 import hashlib
+import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic_core import from_json, to_json
 
 from opsrail.clock import ulid_text
 from opsrail.errors import Fault, InvalidInput
 from opsrail.ledger.entries import entry
+from opsrail.review.forms import plain_values
 from opsrail.review.hours import hours_of
 from opsrail.review.labels import Labels, Sampled, is_ratio
 from opsrail.review.opening import HIDDEN, UNRULED, Asked, requester_of
@@ -57,6 +59,9 @@ class Audit:
     Attributes:
         ratio: Share, in (0, 1]. Drawn by chance, so that it speaks for all.
         queue: Desk that rules on them.
+        show: What `case.review(show=)` would give of such a request, e.g. `lambda facts: facts.receipt`: a plain function to
+            a model or plain values. None: nothing.
+        values: What `case.review(values=)` would give, as `show`. None: what the input has under the form's names.
 
     Raises:
         InvalidInput: all faults at once. Terminal.
@@ -64,6 +69,8 @@ class Audit:
 
     ratio: float
     queue: str
+    show: Callable[[Any], object] | None = None
+    values: Callable[[Any], object] | None = None
 
     def __post_init__(self) -> None:
         found = []
@@ -71,8 +78,39 @@ class Audit:
             found.append(Fault("ratio", f"{self.ratio!r} is no share above 0 and up to 1"))
         if not is_queue(self.queue):
             found.append(Fault("queue", f"{self.queue!r}: 1 to 100 printable ASCII characters"))
+        found += [
+            Fault(name, "is no plain function; write e.g. lambda facts: facts.receipt")
+            for name, given in (("show", self.show), ("values", self.values))
+            if not _is_plain(given)
+        ]
         if found:
             raise InvalidInput("spot checks cannot be defined", found)
+
+
+def _is_plain(given: object) -> bool:
+    """Return whether something may be an author's function here."""
+    return given is None or (callable(given) and not inspect.iscoroutinefunction(given))
+
+
+class Shown(NamedTuple):
+    """What an author's functions give a spot check beside the input, as plain values.
+
+    Attributes:
+        values: Of the form; None: those that the input has.
+    """
+
+    show: object = None
+    values: Mapping[str, Any] | None = None
+
+
+NOTHING_SHOWN = Shown()
+
+
+def shown_by(audit: Audit, facts: object) -> Shown:
+    """Return what the author's functions give of a request. Whatever they raise passes through."""
+    show = None if audit.show is None else from_json(to_json(audit.show(facts)))
+    values = None if audit.values is None else plain_values(audit.values(facts))
+    return Shown(show, values)
 
 
 def is_queue(value: object) -> bool:
@@ -104,6 +142,7 @@ def spot_check(
     model: ReviewRow | None,
     queue: Queue,
     now_ms: int,
+    shown: Shown = NOTHING_SHOWN,
 ) -> list[Write]:
     """Return the writes that put a decision to a person who cannot tell why.
 
@@ -112,6 +151,7 @@ def spot_check(
         labels: Which outcomes its ruling tells, as its point declares.
         model: Some review of that queue that a case asked for; None: there is none yet.
         queue: It, as declared.
+        shown: What its author wants shown beside.
     """
     is_blind = queue.blind if model is None else model.blind
     name = _disguise(f"{decision.id} {decision.salt}", decision.at_ms - 5)
@@ -119,11 +159,11 @@ def spot_check(
     subject = {
         "input": record["features"][0]["values"] if case is None else from_json(case.input),
         "decision": _shown(record, name, is_blind=is_blind),
-        "show": None,
+        "show": shown.show,
     }
     asked_ms = decision.at_ms + round(decision.latency_us / 1000) + 1
     opened_ms = asked_ms if now_ms - asked_ms < NEWEST_MS else now_ms
-    row = _alike(model, queue, name, subject, opened_ms)._replace(
+    row = _alike(model, queue, name, subject, opened_ms, shown.values)._replace(
         automation=_automation(case, model, decision.point),
         decision_id=decision.id,
         purpose=Purpose.AUDIT,
@@ -197,13 +237,13 @@ def _alike(
     name: str,
     subject: Mapping[str, Any],
     opened_ms: int,
+    values: Mapping[str, Any] | None = None,
 ) -> ReviewRow:
     """Return an open review as the queue's others are: as one of them is, or as the queue is declared."""
     if model is not None:
-        subject = {
-            **subject,
-            "input": _in_order(subject["input"], from_json(model.subject)["input"]),
-        }
+        like = from_json(model.subject)
+        alike = {part: _in_order(subject.get(part), like.get(part)) for part in ("input", "show")}
+        subject = {**subject, **alike}
     fresh: dict[str, Any] = {
         **UNRULED, "case_id": None, "decision_id": None, "queue": queue.name,
         "subject": to_json(subject, inf_nan_mode="null").decode(),
@@ -211,13 +251,13 @@ def _alike(
     }  # fmt: skip
     if model is None:
         columns = Asked(queue).columns(opened_ms) | fresh
-        columns["form"] = _form(columns["form"], subject)
+        columns["form"] = _form(columns["form"], subject, values)
         return ReviewRow(id=f"{name}-1", automation="", salt="", **columns)
     terms = _moved(model, opened_ms)
     later: dict[str, Any] = {
         "id": f"{name}-{model.id.rpartition('-')[2]}",
         "due_at_ms": _shifted(model, model.due_at_ms, opened_ms),
-        "form": _form(model.form, subject), "fields": None, "requester": None, "level": 0,
+        "form": _form(model.form, subject, values), "fields": None, "requester": None, "level": 0,
         "terms": terms.text(), "wake_at_ms": terms.wake_ms(0), "delivered_at_ms": None,
     }  # fmt: skip
     return model._replace(**fresh, **later)
@@ -257,11 +297,15 @@ def _shifted(model: ReviewRow, at_ms: int | None, opened_ms: int) -> int | None:
     return hours.after_ms(opened_ms, hours.between_ms(model.opened_at_ms, at_ms))
 
 
-def _form(text: str | None, subject: Mapping[str, Any]) -> str | None:
-    """Return the form of a queue, filled in with what the input has under the same names."""
+def _form(
+    text: str | None, subject: Mapping[str, Any], values: Mapping[str, Any] | None
+) -> str | None:
+    """Return the form of a queue, filled in as its author says, or with what the input has under the same names."""
     if text is None:
         return None
     form, given = from_json(text), subject["input"]
+    if values is not None:
+        return to_json({**form, "values": values}).decode()
     names = form.get("schema", {}).get("properties", {}) if isinstance(given, dict) else {}
     values = {name: given[name] for name in names if name in given}
     return to_json({**form, "values": values}).decode()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -314,6 +315,55 @@ async def test_a_form_is_the_queues_and_holds_nothing_of_another_case(bench: Ben
         "schema": {"properties": {"amount": {}, "why": {}}},
         "values": {"amount": 41},
     }
+
+
+async def test_a_spot_check_shows_what_its_author_shows_of_a_request_in_the_order_of_others(
+    bench: Bench,
+) -> None:
+    checks = plan(
+        1.0,
+        show=lambda facts: {"is_large": facts.amount > 40, "cents": facts.amount * 100},
+        values=lambda facts: {"amount": Decimal(facts.amount) / 2},
+    )
+    sampler = Sampler(bench.store, bench.clock, [checks], late_ms=0)
+    await turned(sampler)
+    at_ms = await bench.wait()
+    like = asked(at_ms, 1)
+    subject = json.loads(like.subject) | {"show": {"cents": 5, "is_large": False}}
+    form = json.dumps({"schema": {"properties": {"amount": {}}}, "values": {"amount": 99}})
+    await put(
+        bench.store, [like._replace(subject=json.dumps(subject), form=form), decided(at_ms, 41)]
+    )
+    await turned(sampler)
+    (row,) = await audits(bench.store)
+
+    assert json.dumps(json.loads(row.subject)["show"]) == '{"cents": 4100, "is_large": true}'
+    assert json.loads(row.form or "")["values"] == {"amount": 20.5}
+
+
+async def test_an_authors_fault_leaves_a_spot_check_bare_but_keeps_it_in_the_sample(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    sampler = Sampler(
+        bench.store, bench.clock, [plan(1.0, show=lambda facts: 1 / facts.amount)], late_ms=0
+    )
+    await turned(sampler)
+    at_ms = await bench.wait()
+    await put(bench.store, [decided(at_ms, 0), decided(at_ms, 4)])
+    await turned(sampler)
+
+    shown = {json.loads(row.subject)["show"] for row in await audits(bench.store)}
+    assert shown == {None, 0.25}
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_what_spot_checks_show_is_made_by_plain_functions() -> None:
+    async def slowly(facts: object) -> None: ...
+
+    slip: Any = "receipt"
+    with pytest.raises(InvalidInput) as refused:
+        Audit(0.1, QUEUE, show=slip, values=slowly)
+    assert [fault.place for fault in refused.value.faults] == ["show", "values"]
 
 
 async def test_control_cases_are_about_the_share_that_was_asked_for_and_each_is_used_as_often_as_allowed(
