@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.browser.conftest import EXAMPLE
+from tests.browser.conftest import EXAMPLE, Visit
 from tests.support.chromium import assert_accessible
 from tests.support.served import Served, serving
 
@@ -73,6 +73,30 @@ async def test_a_reader_who_pauses_the_overview_is_left_in_peace_until_they_go_o
 
     assert int(still) == before
     await expect(waiting).to_have_text(str(before + 1))
+
+
+async def test_the_overview_s_moment_stays_in_the_viewers_zone_while_it_lives(
+    visit: Visit,
+) -> None:
+    page = await visit(timezone_id="Asia/Tokyo", locale="en-GB")
+    await page.goto("/console")
+    moment = page.locator('[data-figure="at"]')
+    first = await moment.inner_text()
+    await expect(moment).not_to_have_text(first)
+    in_zone, in_utc = await moment.inner_text(), await moment.get_attribute("title") or ""
+
+    hours = (int(in_zone[-8:-6]) - int(in_utc[11:13])) % 24
+    assert (hours, in_zone[-5:], in_utc[-3:]) == (9, in_utc[14:19], "UTC")
+
+
+async def test_a_table_s_caption_is_read_whole_on_a_telephone(phone: Page) -> None:
+    await phone.goto("/console/cases")
+    beyond = await phone.evaluate(
+        """() => [...document.querySelectorAll(".scroll caption:not(.unseen)")]
+            .filter(each => each.getBoundingClientRect().right > innerWidth).length"""
+    )
+
+    assert beyond == 0
 
 
 async def test_everything_is_there_without_javascript(no_javascript: Page) -> None:

@@ -40,6 +40,7 @@ from opsrail.values.explanations import Contributions, ReasonCode
 SAME_SCORE = 1e-5
 """How far a score may stand from the recorded one and still be the same: rounding of another machine. Ours."""
 MOST_WAITING = 8
+LONGER = "To search longer, raise decide.explain_ms in the settings"
 SEARCH_SHARE = 0.85
 """Share of the budget after which a search ends with what it found. Ours: the rest is for the model's own pace."""
 
@@ -152,7 +153,7 @@ class Explainer:
             )
             _check_same(decision, told.score)
         except TimeoutError:
-            text = f"it took longer than {self._budget_s:g} s; raise decide.explain_ms"
+            text = f"it took longer than {self._budget_s:g} s. {LONGER}"
             return Explained(None, (), (DeadlinePassed.code, text))
         except (NotExplainable, ModelUnavailable) as fault:
             return Explained(None, (), (fault.code, str(fault)))
@@ -187,7 +188,7 @@ class Explainer:
                 lambda: _turned(turning, decision, towards, pace.is_over), self._budget_s
             )
         except TimeoutError:
-            text = f"it took longer than {self._budget_s:g} s; raise decide.explain_ms"
+            text = f"it took longer than {self._budget_s:g} s. {LONGER}"
             return Nearest(towards, absent=(DeadlinePassed.code, text))
         except (NotExplainable, ModelUnavailable) as fault:
             return Nearest(towards, absent=(fault.code, str(fault)))

@@ -316,7 +316,8 @@ def _absent(turning: Turning, found: Found, *, is_proven: bool) -> tuple[str, st
         return "no-change", f"none was found that turns the verdict to {wanted}; there may be one"
     return (
         "not-found",
-        f"none was found in time that turns the verdict to {wanted}; there may be one (decide.explain_ms)",
+        f"the time was over before one was found that turns the verdict to {wanted}; there may be one. "
+        f"To search longer, raise decide.explain_ms in the settings",
     )
 
 

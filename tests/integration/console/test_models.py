@@ -54,6 +54,14 @@ async def test_a_version_tells_its_card_with_every_gap(console: Console) -> None
         assert told in text
 
 
+async def test_moments_of_a_version_can_be_put_in_the_readers_zone(console: Console) -> None:
+    await console.live(await console.version(b"other"), Stage.SHADOW)
+
+    page = await console.page("/console/models/fraud-risk/2")
+
+    assert page.count("data-ms=") == 2
+
+
 async def test_what_differs_between_two_versions_is_told(console: Console) -> None:
     await console.version(b"other", metrics={"auc": 0.8}, card={"owner": "Ann"})
 

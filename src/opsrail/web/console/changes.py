@@ -102,7 +102,7 @@ class ChangePages:
         permit(request, READ, view.row.point)
         return self._pages.render(
             request, "change.html", title=f"Change {view.row.id} of {view.row.point}", here="changes", view=view,
-            row=view.row, tone=tone, needs_name=not is_named(request),
+            row=view.row, tone=tone, needs_name=not is_named(request), has_rollout=bool(view.plan["to"].get("steps")),
             verbs=[verb for verb in VERBS if _fits(view, verb) and grants_of(request).may(verb.permission, view.row.point)],
         )  # fmt: skip
 

@@ -25,11 +25,13 @@ class Overview(NamedTuple):
     """The page.
 
     Attributes:
+        at_ms: When it was read, epoch ms.
         texts: Every figure that changes, by name.
         shape: Digest of which rows the tables have.
         parts: Rows of the tables; None: not read yet.
     """
 
+    at_ms: int
     texts: Mapping[str, str]
     shape: str
     queues: Sequence[QueueFigures] | None
@@ -68,6 +70,7 @@ def overview_of(
     lately = recent.windows(now_ms, scopes)
     texts = {
         "at": words.utc(found.at_ms),
+        "old": " (old)" if found.trouble else "",
         **_decided(lately),
         **_courses(recent, now_ms, scopes),
         **_cases(found.cases, scopes),
@@ -78,10 +81,9 @@ def overview_of(
         "alarms": WAITS if alarms is None else _counted(alarms, found.alarms),
         "rollouts": WAITS if rollouts is None else str(len(rollouts)),
     }
-    if found.trouble:
-        texts["at"] += " (old)"
     shape = _shape(found, queues, alarms, rollouts, workers, processes)
     return Overview(
+        found.at_ms,
         texts,
         shape,
         queues,

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from opsrail.clock import rfc3339
+from opsrail.clock import epoch_ms, rfc3339
 
 ABSENT = "–"  # noqa: RUF001 - a dash
 SPANS = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1_000, "s"))
@@ -78,8 +78,9 @@ def field(at_ms: int | None) -> str:
     return "" if at_ms is None else rfc3339(at_ms)[:19]
 
 
-FILTERS: Mapping[str, Callable[..., str]] = {
+FILTERS: Mapping[str, Callable[..., str | int]] = {
     "iso": lambda at_ms: "" if at_ms is None else rfc3339(at_ms),
+    "ms": epoch_ms,
     "utc": utc,
     "field": field,
     "span": span,

@@ -16,6 +16,11 @@
       time.textContent = local.format(at);
     }
   }
+  // Returns a moment that came as the server writes it, `2026-05-03 14:03:07 UTC`, in the viewer's zone.
+  function inZone(text) {
+    const at = new Date(`${text.slice(0, 10)}T${text.slice(11, 19)}Z`);
+    return Number.isNaN(at.getTime()) ? text : local.format(at);
+  }
 
   // -- saying something to who does not look -------------------------------------------------------------------------
   function say(text) {
@@ -43,7 +48,10 @@
   function show(part, figures) {
     for (const [name, text] of Object.entries(figures)) {
       for (const figure of part.querySelectorAll(`[data-figure="${CSS.escape(name)}"]`)) {
-        if (figure.textContent !== String(text)) figure.textContent = String(text);
+        const isMoment = figure.matches("time");
+        const shown = isMoment ? inZone(String(text)) : String(text);
+        if (isMoment) figure.title = String(text);
+        if (figure.textContent !== shown) figure.textContent = shown;
       }
       for (const line of part.querySelectorAll(`[data-points="${CSS.escape(name)}"]`)) line.setAttribute("points", text);
     }
