@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from opsrail.access.access import Access
+from opsrail.app.durability import accepted_of
 from opsrail.app.notified import loops_of
 from opsrail.app.pools import pools_of, runtime_options, shadow_pools
 from opsrail.app.sampled import floors_of, sampler_of
@@ -44,7 +45,7 @@ from opsrail.decide.outcomes import Outcomes
 from opsrail.decide.shadow import Shadows
 from opsrail.decide.shadow_store import ShadowStore
 from opsrail.documents.reader import DocumentReader
-from opsrail.errors import Conflict, LedgerBroken, Unavailable, WeakDurability
+from opsrail.errors import Conflict, LedgerBroken, Unavailable
 from opsrail.features.features import Features
 from opsrail.jobs.jobs import Jobs
 from opsrail.ledger.anchor import Anchor, check_anchored
@@ -260,7 +261,7 @@ class App:
             WeakDurability: the database loses commits. Terminal: mend what is listed, or set `store.allow_weak`.
         """
         async with self.opened():
-            await self._check_durability()
+            self.accepted = accepted_of(await self.store.check(), self.config.store.allow_weak)
             try:
                 await self._check_ledger()
             except LedgerBroken as broken:
@@ -381,20 +382,6 @@ class App:
         with suppress(Exception):
             await self.settle_ledger()
             await self.sequencer.resign()
-
-    async def _check_durability(self) -> None:
-        """Say what this database promises less than it should, and refuse one that loses commits."""
-        weak = [finding for finding in await self.store.check() if finding.level != "ok"]
-        for finding in weak:
-            log.warning("%s: %s (see: opsrail doctor)", finding.name, finding.message)
-        failed = [finding for finding in weak if finding.level == "fail"]
-        if failed and not self.config.store.allow_weak:
-            listed = "".join(f"\n  {finding.name}: {finding.message}" for finding in failed)
-            raise WeakDurability(
-                f"this database cannot keep what opsrail promises; nothing was started. Mend it, or set "
-                f"store.allow_weak (OPSRAIL_STORE__ALLOW_WEAK=true) to accept the loss:{listed}"
-            )
-        self.accepted = frozenset(finding.name for finding in failed)
 
     async def _check_ledger(self) -> None:
         """Refuse a database that was rolled back or rewritten."""

@@ -164,4 +164,4 @@ def test_a_moment_too_far_away_to_be_written_is_refused_where_it_is_declared() -
 @pytest.mark.parametrize("due", ["9999999d", "soon"])
 def test_so_is_one_that_a_call_asks_for(due: str) -> None:
     with pytest.raises(AuthorError, match="due"):
-        asked_of("c", {}, "desk", None, due, 5, None, Sampled({}), None, None, ())
+        asked_of("c", {}, "desk", None, due, 5, None, Sampled({}), None, None, (), "")
