@@ -20,9 +20,9 @@ KEEPER = {"name": "keeper", "grants": [{"role": "admin"}]}
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 
 
-def inhabited(serving: Callable[..., Served]) -> Served:
-    """Serve an installation that has a user."""
-    served = serving(**SETTING)
+def inhabited(serving: Callable[..., Served], **more: str) -> Served:
+    """Serve an installation that has a user, with more settings of the environment."""
+    served = serving(**SETTING, **more)
     made = httpx.post(f"{served.url}/v1/users", json=KEEPER, headers=ADMIN, timeout=20)
     assert made.status_code == 201, made.text
     return served
@@ -63,6 +63,20 @@ def test_it_does_so_for_whatever_else_is_asked(
 ) -> None:
     served = inhabited(serving)
     run = asked(served.url, tmp_path, "--max-examples", "30", "--seed", seed, time_limit_s=1_500)
+    status, said = served.stop()
+
+    assert run.returncode == 0, run.stdout[-8000:]
+    assert (status, "Traceback" in said) == (0, False)
+
+
+@pytest.mark.slow
+@pytest.mark.connected
+def test_it_does_so_on_postgresql(
+    serving: Callable[..., Served], tmp_path: Path, database_url: str
+) -> None:
+    store = {"OPSRAIL_STORE__URL": database_url, "OPSRAIL_STORE__ALLOW_WEAK": "true"}
+    served = inhabited(serving, **store)
+    run = asked(served.url, tmp_path, "--max-examples", "10", "--seed", "2", time_limit_s=900)
     status, said = served.stop()
 
     assert run.returncode == 0, run.stdout[-8000:]
