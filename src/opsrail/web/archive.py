@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import zipfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from datetime import datetime
 from typing import IO, cast
 
 ZIP = "application/zip"
 
 
-async def zipped(parts: AsyncIterator[tuple[str, bytes]], at: datetime) -> AsyncIterator[bytes]:
+async def zipped(
+    parts: AsyncIterator[tuple[str, bytes]], at: datetime
+) -> AsyncGenerator[bytes, None]:
     """Yield an archive of files that come piece by piece, one file after another; memory holds one piece.
 
     An archive whose files could not be read to their end has no directory: programs that unpack say that it is broken.

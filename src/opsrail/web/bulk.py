@@ -7,15 +7,15 @@ answers. A row that cannot be decided is answered by its problem, and the next o
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from functools import partial
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any
 
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response, StreamingResponse
-from starlette.types import Message, Receive, Scope, Send
+from starlette.responses import Response
+from starlette.types import Message, Receive
 
 from opsrail.clock import in_time
 from opsrail.decide.decider import LONGEST_KEY
@@ -44,6 +44,7 @@ from opsrail.web.reading import (
     query_of,
 )
 from opsrail.web.standing import Standing
+from opsrail.web.streaming import Streamed
 
 ARROW = "application/vnd.apache.arrow.stream"
 IN_MEMORY_BYTES = 1_000_000
@@ -112,7 +113,7 @@ class Bulk:
                 self._door, request, lambda grants: grants.may("decisions.make", point.name)
             )
             answers = self._answers(file, chosen, asker, standing)
-            return _Streamed(answers, partial(self._let_go, file), chosen)
+            return Streamed(answers, partial(self._let_go, file), chosen.media_type)
 
         return decide
 
@@ -158,24 +159,6 @@ class Bulk:
         if waiting:
             yield chosen.written(waiting)
         yield chosen.end()
-
-
-class _Streamed(StreamingResponse):
-    """An answer that is made while it is sent; whatever ends it, what it held is let go."""
-
-    def __init__(
-        self, content: AsyncGenerator[bytes, None], let_go: Callable[[], None], chosen: Format
-    ) -> None:
-        super().__init__(content, media_type=chosen.media_type)
-        self._content = content
-        self._let_go = let_go
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            async with aclosing(self._content):
-                await super().__call__(scope, receive, send)
-        finally:
-            self._let_go()
 
 
 async def spooled(request: Request, file: IO[bytes], most_bytes: int) -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from opsrail.access.roles import EVERYWHERE
 from opsrail.clock import datetime_of, rfc3339
@@ -30,6 +29,7 @@ from opsrail.web.objects import permit_subject
 from opsrail.web.problems import Malformed
 from opsrail.web.reading import query_of
 from opsrail.web.standing import Standing
+from opsrail.web.streaming import Streamed
 
 MOST_PROOFS = 100
 MOST_EXPORTS = 2
@@ -119,25 +119,23 @@ class Ledger:
         app = self._door.app
         if self._sending >= MOST_EXPORTS:
             raise Overloaded(f"{MOST_EXPORTS} exports are being sent", after_s=5.0)
-        found = await exporting.covered(app.store, app.signer.verifiers)
-        name = f"opsrail-ledger-{found.entries}.zip"
-        headers = {"content-disposition": f'attachment; filename="{name}"'}
         standing = Standing(
             self._door, request, lambda grants: grants.may("ledger.read", EVERYWHERE)
         )
-        packed = self._packed(found.entries, standing)
-        return StreamingResponse(packed, media_type=ZIP, headers=headers)
-
-    async def _packed(self, entries: int, standing: Standing) -> AsyncIterator[bytes]:
-        app = self._door.app
         self._sending += 1
         try:
-            at = datetime_of(app.clock.now_ms())
-            async for piece in zipped(exporting.parts(app.store, entries), at):
-                await standing.confirm()
-                yield piece
-        finally:
-            self._sending -= 1
+            found = await exporting.covered(app.store, app.signer.verifiers)
+        except BaseException:
+            self._sent()
+            raise
+        name = f"opsrail-ledger-{found.entries}.zip"
+        headers = {"content-disposition": f'attachment; filename="{name}"'}
+        files = exporting.parts(app.store, found.entries)
+        packed = standing.confirmed(zipped(files, datetime_of(app.clock.now_ms())))
+        return Streamed(packed, self._sent, ZIP, headers)
+
+    def _sent(self) -> None:
+        self._sending -= 1
 
     async def proof(self, request: Request) -> Response:
         """Answer with a proof of every entry about a subject; 503 while the newest has no place in the tree yet."""

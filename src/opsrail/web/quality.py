@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import suppress
 from typing import Any
 
 import orjson
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from opsrail.access.roles import Grants
 from opsrail.errors import Overloaded
@@ -21,6 +21,7 @@ from opsrail.web.door import REVIEW_ID, Answer, Door, Operation, Parameter, answ
 from opsrail.web.lab import imported
 from opsrail.web.reading import query_of
 from opsrail.web.standing import Standing
+from opsrail.web.streaming import Streamed
 
 DAY_MS = 86_400_000
 DAYS = 30
@@ -114,29 +115,30 @@ class QualityDoor:
         )
         if self._sending >= MOST_EXPORTS:
             raise Overloaded(f"{MOST_EXPORTS} exports are being sent", after_s=5.0)
+        self._sending += 1
         pages = exported(app.store, app.clock, wanted, after=query.get("after"))
         first: list[dict[str, Any]] = []
-        with suppress(
-            StopAsyncIteration
-        ):  # what cannot be exported is refused before the answer begins
-            first = await anext(pages)
-        standing = Standing(self._door, request, lambda grants: reaches(grants, scopes))
-        return StreamingResponse(self._lines(first, pages, standing), media_type=LINES)
-
-    async def _lines(
-        self,
-        first: list[dict[str, Any]],
-        rest: AsyncIterator[list[dict[str, Any]]],
-        standing: Standing,
-    ) -> AsyncIterator[bytes]:
-        self._sending += 1
         try:
-            yield written(first)
-            async for lines in rest:
-                await standing.confirm()
-                yield written(lines)
-        finally:
-            self._sending -= 1
+            with suppress(
+                StopAsyncIteration
+            ):  # what cannot be exported is refused before the answer begins
+                first = await anext(pages)
+        except BaseException:
+            self._sent()
+            raise
+        standing = Standing(self._door, request, lambda grants: reaches(grants, scopes))
+        return Streamed(standing.confirmed(_lines(first, pages)), self._sent, LINES)
+
+    def _sent(self) -> None:
+        self._sending -= 1
+
+
+async def _lines(
+    first: list[dict[str, Any]], rest: AsyncIterator[list[dict[str, Any]]]
+) -> AsyncGenerator[bytes, None]:
+    yield written(first)
+    async for lines in rest:
+        yield written(lines)
 
 
 def reaches(grants: Grants, scopes: frozenset[str] | None) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 
 from starlette.requests import Request
 
@@ -29,6 +30,13 @@ class Standing:
         self._request = request
         self._holds = holds
         self._checked_s = door.app.clock.monotonic_s()
+
+    async def confirmed(self, pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+        """Yield pieces of an answer while who asked may have them. Raises Denied: not any more."""
+        async with aclosing(pieces):
+            async for piece in pieces:
+                await self.confirm()
+                yield piece
 
     async def confirm(self) -> None:
         """Look, if it is time.
