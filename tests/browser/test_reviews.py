@@ -167,6 +167,39 @@ async def test_who_leaves_the_page_gives_the_review_back(served: Served, page: P
     pytest.fail("it is still held")
 
 
+async def test_what_was_passed_to_a_person_stays_theirs_when_they_leave_its_page(
+    served: Served, page: Page
+) -> None:
+    review = let_in(served)
+    passed = {"by": "bob", "person": "http:local"}
+    until = served.ask("POST", f"/v1/reviews/{review}/pass", passed)["lease_until"]
+    beats: list[str] = []
+    page.on("request", lambda asked: beats.append(asked.url) if "heartbeat" in asked.url else None)
+    await page.goto(f"{PATH}/{review}")
+    await expect(page.locator("#lease")).to_be_visible()
+    await page.wait_for_timeout(500)
+
+    await page.goto(PATH)
+    await page.wait_for_timeout(300)
+
+    kept = review_of(served, review)
+    assert (kept["assignee"], kept["lease_until"]) == ("http:local", until)
+    assert len(beats) <= 1
+
+
+async def test_who_asked_or_ruled_alike_is_told_what_became_of_it(
+    served: Served, page: Page
+) -> None:
+    review = let_in(served, desk="four-desk")
+    await taken(page, review)
+    await page.keyboard.press("m")
+    await page.locator("#question").fill("Where is page 2?")
+    await page.locator("#to").fill("jun")
+    await page.get_by_role("button", name="Ask", exact=True).click()
+
+    await expect(page.locator(".last")).to_contain_text("waits for an answer of jun")
+
+
 async def test_fields_and_boxes_light_each_other_up(served: Served, page: Page) -> None:
     review = let_in(served, receipt=str(RECEIPT))
     await taken(page, review)

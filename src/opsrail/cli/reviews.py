@@ -157,6 +157,7 @@ async def records(app: App, rows: list[ReviewRow], viewer: str | None) -> list[d
     """Return reviews as plain JSON values, as a person may see them."""
     from opsrail.review.showing import record_of
 
+    viewer = None if viewer is None else await app.desk.named(viewer)
     seen, now_ms = await app.desk.sees(rows, viewer), app.clock.now_ms()
     return [record_of(row, sees=row.id in seen, now_ms=now_ms, viewer=viewer) for row in rows]
 

@@ -147,9 +147,12 @@ def tier_of(impact: str | None, model_tier: str | None) -> str:
 
 
 def key_of(name: str) -> str:
-    """Return what tells a person from others: names that differ in case, form or space alone are one person's."""
+    """Return what tells a person from others: names that differ in case, form or space alone are one person's.
+
+    So are `user:ann`, who signed in, and `ann`, whom somebody named on the command line.
+    """
     folded = unicodedata.normalize("NFKC", name).casefold()
-    return " ".join(unicodedata.normalize("NFKC", folded).split())
+    return " ".join(unicodedata.normalize("NFKC", folded).split()).removeprefix("user:")
 
 
 def diagram(table: Mapping[tuple[ChangeState, ChangeEvent], ChangeState] = TRANSITIONS) -> str:

@@ -63,7 +63,7 @@ class Desk(Moving):
             AlreadyRuled: it has its ruling, or another person holds it, or they said theirs already. Conflict.
             Denied: they handed it in, or lack a skill.
         """
-        row, now_ms = await self.get(review_id), self._clock.now_ms()
+        by, row, now_ms = await self._opened(review_id, by)
         self._refuse_unless_free(row, by, Event.SAY, now_ms)
         if not row.blind:
             raise Conflict(f"review {row.id} is not of a blind queue: rule on it at once")
@@ -108,8 +108,9 @@ class Desk(Moving):
             AlreadyRuled: it has its ruling, or another person holds it. Conflict: nothing changed.
             Denied: they handed it in, ruled on it already, or lack a skill.
         """
-        row, wish = await self.get(review_id), Wish(verdict, by, reason, fields)
-        self._refuse_unless_free(row, by, Event.RULE, self._clock.now_ms())
+        by, row, now_ms = await self._opened(review_id, by)
+        wish = Wish(verdict, by, reason, fields)
+        self._refuse_unless_free(row, by, Event.RULE, now_ms)
         mine = await self._said(row, by)
         if mine is not None and mine.verdict:
             raise Denied(f"{by} has ruled on review {row.id}; the other pair of eyes is another's")
@@ -135,7 +136,7 @@ class Desk(Moving):
             AlreadyRuled: they said nothing yet, the ruling went to its case, or one that is not theirs is held. Conflict.
             InvalidInput, Denied: as `rule`.
         """
-        row, now_ms = await self.get(review_id), self._clock.now_ms()
+        by, row, now_ms = await self._opened(review_id, by)
         standing = refuse_unless(row, Event.RECONSIDER, now_ms)
         mine = await self._said(row, by)
         if mine is None:
@@ -153,7 +154,7 @@ class Desk(Moving):
             AlreadyRuled: it went out, or somebody else looks at the review now. Conflict.
             Denied: it is another's ruling.
         """
-        row, now_ms = await self.get(review_id), self._clock.now_ms()
+        by, row, now_ms = await self._opened(review_id, by)
         standing = refuse_unless(row, Event.UNDO, now_ms)
         mine = await self._said(row, by)
         if mine is None or not mine.verdict:

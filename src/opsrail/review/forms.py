@@ -6,6 +6,7 @@ outside itself.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from functools import lru_cache
@@ -21,6 +22,7 @@ from pydantic_core import core_schema, to_jsonable_python
 from opsrail.errors import Fault
 
 MOST_FAULTS = 50
+NUMBER = re.compile(r"-?\d{1,30}(\.\d{1,30})?")
 FIELDS_BYTES = 64_000
 """What a ruling's fields may come to as JSON. Ours: a form is filled in by hand."""
 
@@ -33,13 +35,32 @@ def form_text(model: type[BaseModel] | None, values: object) -> str | None:
     """
     if model is None:
         return None
-    return orjson.dumps({"schema": schema_of(model), "values": plain_values(values)}).decode()
+    schema = schema_of(model)
+    return orjson.dumps({"schema": schema, "values": plain_values(values, schema)}).decode()
 
 
-def plain_values(values: object) -> dict[str, Any]:
-    """Return what stands in a form's fields as plain values; a Decimal is a number."""
+def plain_values(values: object, schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what stands in a form's fields as plain values.
+
+    A Decimal is a number; so is a text that writes one where the form wants a number, or whoever rules without a look at the
+    field would be refused.
+    """
     plain = values.model_dump() if isinstance(values, BaseModel) else values
-    return {} if plain is None else to_jsonable_python(_as_numbers(plain))
+    if plain is None:
+        return {}
+    made: dict[str, Any] = to_jsonable_python(_as_numbers(plain))
+    fields = schema.get("properties", {})
+    return {
+        name: _as_numbers(Decimal(value)) if _is_number(value, fields.get(name, {})) else value
+        for name, value in made.items()
+    }
+
+
+def _is_number(value: object, field: Mapping[str, Any]) -> bool:
+    """Return whether a text writes the number that a field wants."""
+    kinds = [one.get("type") for one in (field, *field.get("anyOf", ()))]
+    wants = "string" not in kinds and ("number" in kinds or "integer" in kinds)
+    return wants and isinstance(value, str) and NUMBER.fullmatch(value) is not None
 
 
 class FormSchema(GenerateJsonSchema):

@@ -35,7 +35,7 @@ class Holding(Reading):
             AlreadyRuled: it has its ruling, or another person holds it. Conflict.
             Denied: they handed it in, ruled on it already, or lack a skill.
         """
-        row, now_ms = await self.get(review_id), self._clock.now_ms()
+        by, row, now_ms = await self._opened(review_id, by)
         standing = self._refuse_unless_free(row, by, Event.CLAIM, now_ms)
         lease_ms = terms_of(row.terms).lease_ms if lease_ms is None else lease_ms
         until = {"lease_until_ms": now_ms + lease_ms}
@@ -46,14 +46,15 @@ class Holding(Reading):
         return await self._step(row, "claimed", by, held, {}, now_ms)
 
     async def heartbeat(self, review_id: str, by: str) -> ReviewRow:
-        """Give a sign of life: the lease begins anew.
+        """Give a sign of life: the lease begins anew. One that lasts longer, as after `pass_on`, stays.
 
         Raises:
             AlreadyRuled: `by` does not hold it any more. Conflict.
         """
-        row, now_ms = await self.get(review_id), self._clock.now_ms()
+        by, row, now_ms = await self._opened(review_id, by)
         self._refuse_unless_held(row, by, now_ms)
-        return await self._renewed(row, {"lease_until_ms": now_ms + terms_of(row.terms).lease_ms})
+        until_ms = now_ms + terms_of(row.terms).lease_ms
+        return await self._renewed(row, {"lease_until_ms": max(until_ms, row.lease_until_ms or 0)})
 
     async def release(self, review_id: str, by: str) -> ReviewRow:
         """Give a held review back to its queue.
@@ -61,7 +62,7 @@ class Holding(Reading):
         Raises:
             AlreadyRuled: `by` does not hold it. Conflict.
         """
-        row, now_ms = await self.get(review_id), self._clock.now_ms()
+        by, row, now_ms = await self._opened(review_id, by)
         self._refuse_unless_held(row, by, now_ms)
         return await self._step(row, "released", by, dict(FREE), {}, now_ms)
 
@@ -83,6 +84,7 @@ class Holding(Reading):
         Returns:
             What they hold already, else the most urgent one that they may rule on; None: there is none.
         """
+        by = await self.named(by)
         known = await self._skills(by)
         if skills is None:
             skills = known or ()
@@ -96,6 +98,10 @@ class Holding(Reading):
         return None
 
     # -- how it works ------------------------------------------------------------------------------------
+
+    async def _opened(self, review_id: str, by: str) -> tuple[str, ReviewRow, int]:
+        """Return who acts, as records name them, on which review, and when."""
+        return await self.named(by), await self.get(review_id), self._clock.now_ms()
 
     async def _step(
         self,

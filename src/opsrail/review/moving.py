@@ -16,6 +16,7 @@ from opsrail.review.machine import Event, Standing, refuse_unless, standing_of
 from opsrail.review.queue import NAME
 from opsrail.review.ruling import FREE, REASON_CHARACTERS, escalated, is_override, moved, sent
 from opsrail.review.terms import terms_of
+from opsrail.values.access import UserRow
 from opsrail.values.reviews import EXPIRY, ReviewEventRow, ReviewRow, ReviewState
 from opsrail.values.rows import Insert, Update, equals
 
@@ -41,9 +42,9 @@ class Moving(Holding):
             AlreadyRuled: it has its ruling, or another person holds it. Conflict.
             Denied: they would ask themselves.
         """
-        row, now_ms = await self.get(review_id), self._clock.now_ms()
+        by, row, now_ms = await self._opened(review_id, by)
         self._refuse_unless_free(row, by, Event.ASK, now_ms)
-        asked = row.requester if to is None else to
+        asked = row.requester if to is None else await self.named(to)
         found = _text_faults("question", question) + _name_faults("to", asked)
         if asked is None:
             raise Conflict(f"review {row.id}: who handed it in is not known; say whom to ask")
@@ -65,7 +66,7 @@ class Moving(Holding):
             AlreadyRuled: it waits for none. Conflict.
             Denied: they asked themselves.
         """
-        row, now_ms = await self.get(review_id), self._clock.now_ms()
+        by, row, now_ms = await self._opened(review_id, by)
         if standing_of(row, now_ms) != Standing.ASKED:
             refuse_unless(row, Event.ANSWER, now_ms)
         if found := _text_faults("answer", answer):
@@ -88,18 +89,20 @@ class Moving(Holding):
     ) -> ReviewRow:
         """Give a review to another queue, to a person, or to a person of another queue.
 
-        A person has it for a working day; then it is anybody's again.
+        A person has it for a working day; then it is anybody's again. Where there are users, it is one of them.
 
         Raises:
             InvalidInput: neither is named, or wrongly, or there is no such queue; all faults at once. Terminal.
             AlreadyRuled: it has its ruling, or another person holds it. Conflict.
             Denied: the person handed it in, ruled on it already, or lacks a skill.
         """
-        row, now_ms = await self.get(review_id), self._clock.now_ms()
+        by, row, now_ms = await self._opened(review_id, by)
         standing = refuse_unless(row, Event.HAND_ON, now_ms)
         if standing == Standing.CLAIMED and row.assignee != by:
             raise AlreadyRuled(f"review {row.id} is held by {row.assignee}")
+        person = None if person is None else await self.named(person)
         found = _long_faults("reason", reason) + _name_faults("person", person)
+        found += await self._stranger_faults(person)
         if queue is None and person is None:
             found.append(Fault("queue", "name a queue or a person"))
         if queue is not None and not NAME.fullmatch(queue):
@@ -128,7 +131,7 @@ class Moving(Holding):
             Conflict: its queue has no chain, or it is at the end.
             AlreadyRuled: it has its ruling, or another person holds it. Conflict.
         """
-        row, now_ms = await self.get(review_id), self._clock.now_ms()
+        by, row, now_ms = await self._opened(review_id, by)
         standing = refuse_unless(row, Event.ESCALATE, now_ms)
         if standing == Standing.CLAIMED and row.assignee != by:
             raise AlreadyRuled(f"review {row.id} is held by {row.assignee}")
@@ -224,6 +227,12 @@ class Moving(Holding):
     def _near(self, row: ReviewRow) -> frozenset[str]:
         """Return the queues that are known beside a review: the declared ones, and those of its chain."""
         return self._declared | {step.to for step in terms_of(row.terms).escalate}
+
+    async def _stranger_faults(self, person: str | None) -> list[Fault]:
+        """Return that nobody of a name could ever rule: people sign in here, and it is no user's."""
+        if person is None or ":" in person or not await self._store.select(UserRow, limit=1):
+            return []
+        return [Fault("person", f"there is no user {person[:80]!r}")]
 
     @staticmethod
     def _kept_for(person: str, now_ms: int) -> dict[str, Any]:

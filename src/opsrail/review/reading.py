@@ -13,6 +13,7 @@ from opsrail.errors import NotFound
 from opsrail.ports import Store
 from opsrail.review import known
 from opsrail.review.queue import Queue
+from opsrail.values.access import UserRow
 from opsrail.values.reviews import (
     UNRULED_STATES,
     ReviewEventRow,
@@ -74,6 +75,18 @@ class Reading:
             raise NotFound(f"no review {review_id}; list them with `opsrail reviews list`")
         return row
 
+    async def named(self, name: str) -> str:
+        """Return what records call a person: a user is `user:NAME`, by whatever door their name comes in.
+
+        Otherwise who signs in and types their name elsewhere would be two people: two pairs of eyes, and neither would hold
+        what is passed to the other.
+        """
+        bare = name.strip().lower()
+        if ":" in bare:
+            return name
+        user = await self._store.get(UserRow, bare)
+        return name if user is None else f"user:{user.name}"
+
     async def waiting(self, queue: str | None = None, *, limit: int = 100) -> list[ReviewRow]:
         """Return reviews without a ruling, most urgent first: by priority, then age."""
         of_queue = () if queue is None else equals(queue=queue)
@@ -105,7 +118,7 @@ class Reading:
         """
         where: list[Where] = [Where("state", "in", UNRULED_STATES if state is None else (state,))]
         where += () if queue is None else equals(queue=queue)
-        where += () if mine is None else equals(assignee=mine)
+        where += () if mine is None else equals(assignee=await self.named(mine))
         if automations is not None:
             where.append(Where("automation", "in", tuple(sorted(automations))))
         if state in (ReviewState.RULED, ReviewState.WITHDRAWN):
@@ -182,6 +195,7 @@ class Reading:
         seen = {row.id for row in rows if is_plain(row)}
         blind = tuple(row.id for row in rows if row.id not in seen)
         if blind and viewer is not None:
+            viewer = await self.named(viewer)
             said = await self._store.select(
                 RulingRow, Where("review_id", "in", blind), *equals(by=viewer), limit=len(blind)
             )
@@ -200,7 +214,7 @@ class Reading:
         events = await self._store.select(
             ReviewEventRow, *equals(review_id=review_id), order=("seq",), limit=MOST_EVENTS
         )
-        return told_to(row, events, viewer)
+        return told_to(row, events, None if viewer is None else await self.named(viewer))
 
 
 def told_to(

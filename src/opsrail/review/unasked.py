@@ -93,7 +93,7 @@ def _is_plain(given: object) -> bool:
 
 
 class Shown(NamedTuple):
-    """What an author's functions give a spot check beside the input, as plain values.
+    """What an author's functions give a spot check beside the input.
 
     Attributes:
         values: Of the form; None: those that the input has.
@@ -109,7 +109,7 @@ NOTHING_SHOWN = Shown()
 def shown_by(audit: Audit, facts: object) -> Shown:
     """Return what the author's functions give of a request. Whatever they raise passes through."""
     show = None if audit.show is None else from_json(to_json(audit.show(facts)))
-    values = None if audit.values is None else plain_values(audit.values(facts))
+    values = None if audit.values is None else plain_values(audit.values(facts), {})
     return Shown(show, values)
 
 
@@ -237,7 +237,7 @@ def _alike(
     name: str,
     subject: Mapping[str, Any],
     opened_ms: int,
-    values: Mapping[str, Any] | None = None,
+    values: object = None,
 ) -> ReviewRow:
     """Return an open review as the queue's others are: as one of them is, or as the queue is declared."""
     if model is not None:
@@ -297,15 +297,14 @@ def _shifted(model: ReviewRow, at_ms: int | None, opened_ms: int) -> int | None:
     return hours.after_ms(opened_ms, hours.between_ms(model.opened_at_ms, at_ms))
 
 
-def _form(
-    text: str | None, subject: Mapping[str, Any], values: Mapping[str, Any] | None
-) -> str | None:
+def _form(text: str | None, subject: Mapping[str, Any], values: object) -> str | None:
     """Return the form of a queue, filled in as its author says, or with what the input has under the same names."""
     if text is None:
         return None
     form, given = from_json(text), subject["input"]
     if values is not None:
-        return to_json({**form, "values": values}).decode()
+        filled = plain_values(values, form.get("schema", {}))
+        return to_json({**form, "values": filled}).decode()
     names = form.get("schema", {}).get("properties", {}) if isinstance(given, dict) else {}
     values = {name: given[name] for name in names if name in given}
     return to_json({**form, "values": values}).decode()

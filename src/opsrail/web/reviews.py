@@ -224,7 +224,7 @@ async def records_of(
     Args:
         by: Who acted; None: who asks.
     """
-    viewer = actor_of(request) if by is None else by
+    viewer = actor_of(request) if by is None else await door.app.desk.named(by)
     seen = await door.app.desk.sees(rows, viewer)
     now_ms = door.app.clock.now_ms()
     return [record_of(row, sees=row.id in seen, now_ms=now_ms, viewer=viewer) for row in rows]

@@ -334,3 +334,40 @@ async def test_who_claims_more_skills_than_they_have_is_not_offered_one_after_th
 
     assert got is not None
     assert tries == ["motor-0"]
+
+
+async def test_one_person_is_one_by_whatever_door_they_come(
+    desk: Desk, store: MemoryStore, opened: Any
+) -> None:
+    await store.commit([Insert(user("ann", "")), Insert(user("bob", ""))])
+    await opened(Queue("desk", eyes=2))
+    await desk.rule("case-0", "decline", by="user:ann")
+    for spelling in ("ann", " Ann", "user:ann"):
+        with pytest.raises(Denied, match="user:ann has ruled"):
+            await desk.rule("case-0", "decline", by=spelling)
+    await desk.rule("case-0", "decline", by="bob")
+
+    assert [ruling.by for ruling in await desk.rulings("case-0")] == ["user:ann", "user:bob"]
+
+
+async def test_what_is_passed_to_a_name_is_the_users_who_bears_it(
+    desk: Desk, store: MemoryStore, opened: Any
+) -> None:
+    await store.commit([Insert(user("ann", ""))])
+    await opened(PLAIN)
+    with pytest.raises(InvalidInput, match="there is no user 'anne'"):
+        await desk.pass_on("case-0", by="bob", person="anne")
+    await desk.pass_on("case-0", by="bob", person="ann")
+
+    assert [row.id for row in await desk.page(mine="user:ann")] == ["case-0"]
+    assert (await desk.rule("case-0", "decline", by="user:ann")).ruled_by == "user:ann"
+
+
+async def test_a_sign_of_life_shortens_nothing_that_a_person_was_given(
+    desk: Desk, opened: Any
+) -> None:
+    row = await opened(PLAIN)
+    await desk.pass_on("case-0", by="bob", person="ann")
+    kept = await desk.heartbeat("case-0", "ann")
+
+    assert kept.lease_until_ms == row.opened_at_ms + PASSED_LEASE_MS

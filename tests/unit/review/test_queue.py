@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -27,6 +28,11 @@ class Correction(BaseModel):
 
     amount_usd: Decimal = Field(ge=0, max_digits=9, decimal_places=2)
     paid_on: date | None = None
+
+
+class Noted(BaseModel):
+    amount_usd: Decimal
+    note: str
 
 
 def test_all_faults_of_a_queue_are_told_at_once() -> None:
@@ -165,3 +171,11 @@ def test_a_moment_too_far_away_to_be_written_is_refused_where_it_is_declared() -
 def test_so_is_one_that_a_call_asks_for(due: str) -> None:
     with pytest.raises(AuthorError, match="due"):
         asked_of("c", {}, "desk", None, due, 5, None, Sampled({}), None, None, (), "")
+
+
+def test_a_number_that_an_author_wrote_as_text_stands_in_the_form_as_one() -> None:
+    values = {"amount_usd": "12.50", "note": "12.50"}
+    form = json.loads(form_text(Noted, values) or "")
+
+    assert form["values"] == {"amount_usd": 12.5, "note": "12.50"}
+    assert list(fields_faults(form_text(Noted, values) or "", form["values"])) == []

@@ -26,6 +26,7 @@ from opsrail.errors import (
 )
 from opsrail.review.desk import Desk
 from opsrail.review.showing import name_of
+from opsrail.review.terms import terms_of
 from opsrail.values.reviews import ReviewRow
 from opsrail.web.console import review_search as search
 from opsrail.web.console.forms import Form, form_of, see_other
@@ -37,7 +38,16 @@ from opsrail.web.console.review_documents import (
     shown,
 )
 from opsrail.web.console.review_view import ReviewView, Undo, undo_of, view_of
-from opsrail.web.console.reviews import ID, PATH, QUEUE, address_of, onward, queried
+from opsrail.web.console.reviews import (
+    ID,
+    PATH,
+    QUEUE,
+    address_of,
+    moved_of,
+    onward,
+    queried,
+    titles_of,
+)
 from opsrail.web.console.schema_form import PREFIX, form_fields, unplaced
 from opsrail.web.console.schema_values import read_fields
 from opsrail.web.door import Door, Operation, actor_of, answer, grants_of, permit
@@ -129,7 +139,9 @@ class ReviewPage:
             trouble=trouble,
             queue=queue,
             may_rule=view.may_rule,
+            titles=titles_of(app),
             undo=view.undo or last_undo(whole, by, now_ms),
+            **moved_of(whole.last, request, now_ms),
             beat_ms=self._beat_ms(view),
             now_ms=now_ms,
         )
@@ -162,10 +174,9 @@ class ReviewPage:
     @staticmethod
     def _beat_ms(view: ReviewView) -> int:
         """Return how often the page says that somebody looks at it; 0: nobody holds it."""
-        row = view.row
-        if not view.is_mine or row.claimed_at_ms is None or row.lease_until_ms is None:
+        if not view.is_mine:
             return 0
-        return max(1_000, min(60_000, (row.lease_until_ms - row.claimed_at_ms) // BEAT))
+        return max(1_000, min(60_000, terms_of(view.row.terms).lease_ms // BEAT))
 
     async def _documents(
         self, review_id: str, documents: Sequence[ReadDocument]

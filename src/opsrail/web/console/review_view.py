@@ -18,7 +18,8 @@ from opsrail.review.ruling import escalated
 from opsrail.review.showing import question_of, without_paths
 from opsrail.review.terms import terms_of
 from opsrail.values.decisions import Decision
-from opsrail.values.reviews import ReviewEventRow, ReviewRow, RulingRow
+from opsrail.values.reviews import EXPIRY, ReviewEventRow, ReviewRow, RulingRow
+from opsrail.web.console.words import who
 
 PLAIN_VERDICTS = ("approve", "decline")
 """What a queue offers that names no verdicts of its own; any other may be typed. Ours."""
@@ -28,21 +29,22 @@ TAKEN_KEYS = frozenset("bcefjklmnpru?")
 MOST_SHOWN = 200
 NO_ROLE = "You may look at it; your roles do not let you rule here."
 EVENTS = {
-    "opened": "put to the queue",
-    "claimed": "taken",
-    "released": "given back",
-    "said": "said blind",
-    "ruled": "ruled",
-    "reconsidered": "reconsidered",
-    "undone": "taken back",
-    "asked": "asked for more",
-    "answered": "answered",
-    "passed": "passed on",
-    "escalated": "escalated",
-    "expired": "expired",
-    "delivered": "sent to the case",
-    "withdrawn": "withdrawn",
+    "opened": "The review was put to the queue",
+    "claimed": "The review was taken",
+    "released": "The review was given back",
+    "said": "A first verdict was said blind",
+    "ruled": "The review was ruled on",
+    "reconsidered": "The verdict was reconsidered",
+    "undone": "The ruling was taken back",
+    "asked": "More was asked for",
+    "answered": "The question was answered",
+    "passed": "The review was passed on",
+    "escalated": "The review was escalated",
+    "expired": "The review expired, as nobody ruled in time",
+    "delivered": "The ruling went to the case",
+    "withdrawn": "The review was withdrawn",
 }
+"""What happened, as a sentence that a name may end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,15 +203,17 @@ def refusal(row: ReviewRow, by: str, now_ms: int, said: RulingRow | None) -> str
     if standing == Standing.WITHDRAWN:
         return "It was withdrawn: its case ended without it."
     if standing in (Standing.RULED, Standing.HELD):
-        return "You ruled on it." if row.ruled_by == by else f"It was ruled by {row.ruled_by}."
+        if row.ruled_by == EXPIRY:
+            return "Nobody ruled in time, so the verdict that its queue states holds."
+        return "You ruled on it." if row.ruled_by == by else f"It was ruled by {who(row.ruled_by)}."
     if row.requester is not None and row.requester == by:
         return "You handed this case in, so somebody else rules on it."
     if said is not None and said.verdict:
         return "You ruled on it already. This queue wants two different people to look."
     if standing == Standing.CLAIMED and row.assignee != by:
-        return f"{row.assignee} holds it now."
+        return f"{who(row.assignee)} holds it now."
     if standing == Standing.ASKED:
-        return f"It waits for an answer of {row.assignee}."
+        return f"It waits for an answer of {who(row.assignee)}."
     return ""
 
 
@@ -222,6 +226,20 @@ def undo_of(row: ReviewRow, rulings: Sequence[RulingRow], by: str, now_ms: int) 
     if standing == Standing.HELD:
         return Undo(row.id, mine.verdict, row.wake_at_ms) if row.ruled_by == by else None
     return Undo(row.id, mine.verdict, None)
+
+
+def whereabouts(row: ReviewRow, by: str, now_ms: int) -> str:
+    """Return where the review is that a person looked at just before, in words; empty: nothing is to be said."""
+    standing = standing_of(row, now_ms)
+    if standing == Standing.ASKED:
+        return f"waits for an answer of {who(row.assignee)}"
+    if standing == Standing.CLAIMED and row.assignee != by:
+        return f"is with {who(row.assignee)} now"
+    if standing == Standing.OPEN:
+        return f"waits in {row.queue} now"
+    if standing == Standing.RULED and row.ruled_by == by:
+        return f"was ruled {row.ruling} by you, and has gone to its case"
+    return ""
 
 
 def is_overdue(row: ReviewRow, now_ms: int) -> bool:
@@ -312,13 +330,18 @@ def _history(row: ReviewRow, events: Sequence[ReviewEventRow]) -> Iterator[Happe
     if not events:
         found.append(Happening(row.opened_at_ms, f"The review was put to the queue {row.queue}"))
     for event in events:
-        word = EVENTS.get(event.kind, event.kind)
+        what = EVENTS.get(event.kind, event.kind)
         note = _note(from_json(event.content))
-        found.append(Happening(event.at_ms, f"The review was {word}", event.by or "", note))
+        found.append(Happening(event.at_ms, what, who(event.by) if event.by else "", note))
     yield from sorted(found, key=lambda each: each.at_ms)[-MOST_SHOWN:]
 
 
 def _note(content: Mapping[str, Any]) -> str:
     """Return what an event says, in a line."""
     told = ("verdict", "queue", "to", "person", "question", "answer", "reason")
-    return " · ".join(str(content[name]) for name in told if content.get(name))
+    parts = [
+        f"to {who(str(content[name]))}" if name in ("to", "person") else str(content[name])
+        for name in told
+        if content.get(name)
+    ]
+    return " · ".join(parts)

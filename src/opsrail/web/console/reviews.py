@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from opsrail.app import App
-from opsrail.errors import Fault, InvalidInput
+from opsrail.errors import Fault, InvalidInput, OpsrailError
 from opsrail.review.desk import MOST_ALIKE
 from opsrail.review.machine import standing_of
 from opsrail.review.showing import without_paths
@@ -26,10 +26,10 @@ from opsrail.web.console.review_view import (
     PLAIN_VERDICTS,
     STANDINGS,
     Choice,
-    Undo,
     choices_of,
     is_overdue,
     undo_of,
+    whereabouts,
 )
 from opsrail.web.door import REVIEW_ID, Door, Operation, actor_of, grants_of, permit, scopes_of
 from opsrail.web.reading import query_of
@@ -83,9 +83,10 @@ class ReviewPages:
             title="Reviews",
             here="reviews",
             queues=figures,
+            titles=titles_of(app),
             is_cut=is_cut,
             mine=[(row, STANDINGS[standing_of(row, now_ms)], summary(row)) for row in held],
-            undo=await self._undo(request, query, now_ms),
+            **await self._before(request, query, now_ms),
             is_empty="none" in query,
             may_rule=grants_of(request).may_somewhere("reviews.rule"),
             has_quality=grants_of(request).may_somewhere("reviews.manage"),
@@ -96,16 +97,18 @@ class ReviewPages:
         self,
         request: Request,
         query: Mapping[str, str],
-        failed: Mapping[str, Any] | None = None,
+        failed: Mapping[str, str] | None = None,
         status: int = 200,
+        reason: str = "",
     ) -> Response:
         """Return the page of one queue.
 
         Args:
             failed: Review id -> why it was not ruled with the others.
+            reason: What was typed for all.
         """
-        app, by, now_ms = self._door.app, actor_of(request), self._door.app.clock.now_ms()
-        queue, word = query["queue"], query.get("state", "waiting")
+        app, by = self._door.app, actor_of(request)
+        now_ms, queue, word = app.clock.now_ms(), query["queue"], query.get("state", "waiting")
         rows = await app.desk.page(
             state=STATES[word],
             queue=queue,
@@ -114,29 +117,16 @@ class ReviewPages:
             after=query.get("after"),
             limit=PAGE_ROWS + 1,
         )
-        shown = rows[:PAGE_ROWS]
+        shown, titles = rows[:PAGE_ROWS], titles_of(app)
         first, following = turns(query, rows)
         return self._pages.render(
-            request,
-            "review_queue.html",
-            title=queue,
-            here="reviews",
-            status=status,
-            queue=queue,
-            state=word,
-            states=tuple(STATES),
-            is_mine="mine" in query,
-            rows=[line_of(row, by, now_ms) for row in shown],
-            first=first,
-            next=following,
-            is_empty="none" in query,
-            may_rule=grants_of(request).may_somewhere("reviews.rule"),
-            undo=await self._undo(request, query, now_ms),
-            ruled=int(query.get("ruled", "0")),
-            failed=failed or {},
-            choices=self._alike(request, shown),
-            now_ms=now_ms,
-        )
+            request, "review_queue.html", title=titles.get(queue, queue), here="reviews", status=status, queue=queue,
+            titles=titles, state=word, states=tuple(STATES), is_mine="mine" in query, first=first, next=following,
+            rows=[line_of(row, by, now_ms) for row in shown], is_empty="none" in query,
+            may_rule=grants_of(request).may_somewhere("reviews.rule"), ruled=int(query.get("ruled", "0")),
+            failed=failed or {}, reason=reason, choices=self._alike(request, shown), now_ms=now_ms,
+            **await self._before(request, query, now_ms),
+        )  # fmt: skip
 
     @staticmethod
     def _alike(request: Request, rows: Sequence[ReviewRow]) -> tuple[Choice, ...]:
@@ -149,14 +139,17 @@ class ReviewPages:
             return ()
         return choices_of(terms_of(fit[0].terms).verdicts or PLAIN_VERDICTS, None)
 
-    async def _undo(self, request: Request, query: Mapping[str, str], now_ms: int) -> Undo | None:
-        """Return the ruling of just now, if it may still be taken back."""
+    async def _before(
+        self, request: Request, query: Mapping[str, str], now_ms: int
+    ) -> Mapping[str, Any]:
+        """Return what became of the review that was looked at just before, and what of it may be taken back."""
         row = await self._door.app.store.get(ReviewRow, query["last"]) if "last" in query else None
-        if row is None:
-            return None
+        told = moved_of(row, request, now_ms)
+        if row is None or not told["last"]:
+            return {**told, "undo": None}
         by = actor_of(request)
         said = await self._door.app.store.select(RulingRow, *equals(review_id=row.id, by=by))
-        return undo_of(row, said, by, now_ms)
+        return {**told, "undo": undo_of(row, said, by, now_ms)}
 
     async def next(self, request: Request) -> Response:
         """Take the next review that this person may rule on, and show it."""
@@ -173,23 +166,32 @@ class ReviewPages:
                 "nothing was ruled", [Fault("queue", "say which queue's page it is")]
             )
         query = queried(wish["queue"], state="waiting")
+        reason = wish.get("reason", "").strip()
         ids = [each for each in wish.getlist("id") if ID.fullmatch(each)][: MOST_ALIKE + 1]
         for review_id in ids:
             permit(request, "reviews.rule", (await app.desk.get(review_id)).automation)
+        if not ids:
+            told = {"": "no review was ticked; tick those that you mean"}
+            return await self._queue(request, query, told, 422, reason)
         try:
             batch = await app.desk.rule_alike(
-                ids,
-                wish.get("verdict", ""),
-                by=actor_of(request),
-                reason=wish.get("reason", "").strip(),
+                ids, wish.get("verdict", ""), by=actor_of(request), reason=reason
             )
         except InvalidInput as wrong:
             told = {fault.place or "": fault.message for fault in wrong.faults}
-            return await self._queue(request, query, told or {"": str(wrong)}, 422)
+            return await self._queue(request, query, told or {"": str(wrong)}, 422, reason)
         if batch.failed:
             query |= {"ruled": str(len(batch.ruled))}
-            return await self._queue(request, query, batch.failed, 409)
+            told = {review_id: _why(refused) for review_id, refused in batch.failed.items()}
+            return await self._queue(request, query, told, 409, reason)
         return see_other(f"{PATH}?{urlencode({**query, 'ruled': len(batch.ruled)})}")
+
+
+def _why(refused: OpsrailError) -> str:
+    """Return why one review of several was not ruled, in a line."""
+    faults = refused.faults if isinstance(refused, InvalidInput) else ()
+    told = [f"{fault.place}: {fault.message}" if fault.place else fault.message for fault in faults]
+    return "; ".join(told) or str(refused)
 
 
 async def onward(app: App, request: Request, queue: str | None, last: str = "") -> str:
@@ -229,6 +231,18 @@ def turns(query: Mapping[str, str], rows: Sequence[ReviewRow]) -> tuple[str, str
     if len(rows) <= PAGE_ROWS:
         return first, ""
     return first, f"{PATH}?{urlencode({**around, 'after': rows[PAGE_ROWS - 1].id})}"
+
+
+def moved_of(row: ReviewRow | None, request: Request, now_ms: int) -> dict[str, str]:
+    """Return what became of the review that was looked at just before, to who may see that one."""
+    if row is None or not grants_of(request).may("reviews.read", row.automation):
+        return {"moved": "", "last": ""}
+    return {"moved": whereabouts(row, actor_of(request), now_ms), "last": row.id}
+
+
+def titles_of(app: App) -> Mapping[str, str]:
+    """Return what people call queues, as far as this process knows their declarations."""
+    return {name: queue.shown for name, queue in app.definitions.queues.items()}
 
 
 def may_tick(row: ReviewRow, by: str) -> bool:

@@ -73,6 +73,11 @@ def _short(value: float) -> str:
     return f"{value:.0f}" if value >= 10 else f"{value:.1f}".removesuffix(".0")
 
 
+def who(name: str | None) -> str:
+    """Return whom a record names, as people call them: `anna` for `user:anna`."""
+    return ABSENT if name is None else name.removeprefix("user:")
+
+
 def field(at_ms: int | None) -> str:
     """Return a moment as a field of type `datetime-local` holds it, UTC; empty where there is none."""
     return "" if at_ms is None else rfc3339(at_ms)[:19]
@@ -83,6 +88,7 @@ FILTERS: Mapping[str, Callable[..., str | int]] = {
     "ms": epoch_ms,
     "utc": utc,
     "field": field,
+    "who": who,
     "span": span,
     "share": share,
     "number": number,

@@ -122,6 +122,7 @@
   const beating = isHeld ? setInterval(beat, Number(form.dataset.beatMs)) : 0;
   document.addEventListener("visibilitychange", () => { if (document.visibilityState === "visible") beat(); });
   window.addEventListener("pagehide", () => {
-    if (isHeld && !isLeavingByForm) navigator.sendBeacon(`${form.dataset.review}/release`, csrf());
+    // What was passed to this person waits for them, whether or not they looked.
+    if (isHeld && form.dataset.kept === undefined && !isLeavingByForm) navigator.sendBeacon(`${form.dataset.review}/release`, csrf());
   });
 })();
