@@ -160,6 +160,34 @@ class MissingExtra(Terminal):
         self.extra = extra
 
 
+EXTRA_OF = {
+    "cv2": "documents",
+    "duckdb": "lab",
+    "grpc": "grpc",
+    "httpx": "remote",
+    "numpy": "lab",
+    "onnxruntime": "models",
+    "PIL": "documents",
+    "psycopg": "postgres",
+    "pyarrow": "lab",
+    "scipy": "lab",
+    "yaml": "lab",
+}
+"""The extra that brings a package, for those that a part asks for without having looked whether it is there."""
+
+
+def missing_extra(error: Exception, what: str) -> MissingExtra | None:
+    """Return what an import that failed means; None: it is no package of an extra, so it is a fault of its own.
+
+    Args:
+        what: Who needs it.
+    """
+    if not isinstance(error, ModuleNotFoundError):
+        return None
+    extra = EXTRA_OF.get((error.name or "").partition(".")[0])
+    return None if extra is None else MissingExtra(what, extra)
+
+
 class AuthorError(Terminal):
     """The automation's own code breaks a rule of the road. Terminal: the case is set aside until the code is fixed."""
 

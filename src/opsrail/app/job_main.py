@@ -26,7 +26,7 @@ from opsrail.app.work import Bench, Made
 from opsrail.cases.loader import Definitions, load_file
 from opsrail.clock import SystemClock
 from opsrail.config import Config
-from opsrail.errors import OpsrailError
+from opsrail.errors import OpsrailError, missing_extra
 from opsrail.jobs.child import NICE
 from opsrail.jobs.jobs import PROBLEM, PROGRESS, RESULT
 
@@ -54,10 +54,12 @@ def main() -> None:
         told = asyncio.run(_done(order, lambda line: out.write(orjson.dumps(line) + b"\n")))
     except OpsrailError as error:
         told = {PROBLEM: problem_of(error)}
-    except Exception:
+    except Exception as error:
         log.exception("job %s failed", order["job"]["id"])
         detail = "Something went wrong inside opsrail; its log has it."
         told = {PROBLEM: {"code": "internal", "detail": detail, "faults": []}}
+        if (missing := missing_extra(error, "This job")) is not None:
+            told = {PROBLEM: problem_of(missing)}
     out.write(orjson.dumps(told) + b"\n")
 
 

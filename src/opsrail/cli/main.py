@@ -13,7 +13,7 @@ import click
 
 from opsrail import __version__
 from opsrail.cli.options import Invocation
-from opsrail.errors import OpsrailError
+from opsrail.errors import OpsrailError, missing_extra
 
 OK, FAULTS, USAGE, INTERRUPTED = 0, 1, 2, 130
 COMMANDS: Mapping[str, tuple[str, str]] = {
@@ -110,7 +110,12 @@ def main(args: Sequence[str] | None = None) -> int:
             invocation,
         )
     except Exception as error:
-        return _bug(error, invocation)
+        missing = None if invocation.is_debug else missing_extra(error, "This")
+        return (
+            _bug(error, invocation)
+            if missing is None
+            else _failed(missing.code, missing, invocation)
+        )
 
 
 def _usage(wrong: click.UsageError, *, is_json: bool) -> int:

@@ -1,7 +1,7 @@
 """Errors as HTTP answers: the one table of status codes, and problem details after RFC 9457.
 
 Below 500 the error's own text is told: it is about the request. From 500 on the text is generic, and the correlation id
-leads to the log; what went wrong inside is nobody's business outside.
+leads to the log; what went wrong inside is nobody's business outside. Which packages are missing is.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ PROBLEMS: Mapping[type[Exception], Row] = {
     errors.Contradictory: Row(409, "The parts contradict each other"),
     errors.NotFound: Row(404, "Not found"),
     errors.ConfigInvalid: _INTERNAL,
-    errors.MissingExtra: _INTERNAL,
+    errors.MissingExtra: Row(500, "Packages are not installed"),
     errors.AuthorError: _INTERNAL,
     errors.SwallowedSuspension: _INTERNAL,
     errors.NondeterministicJournal: _INTERNAL,
@@ -166,6 +166,7 @@ def respond(error: Exception, path: str = "") -> Response:
 
 def problem_of(error: Exception) -> tuple[dict[str, Any], dict[str, str]]:
     """Return what is told of an error: problem details, and the headers that go with them."""
+    error = errors.missing_extra(error, "This") or error
     row = row_of(type(error))
     code = (
         error.code

@@ -83,7 +83,7 @@ class QualityDoor:
     async def quality(self, request: Request) -> Response:
         """Answer with figures."""
         query = query_of(request, queue=QUEUE, days=SPAN)
-        await imported("rulings", "Figures of quality")
+        await imported("rulings", "The quality of rulings")
         from opsrail.lab.rulings import quality
 
         app = self._door.app

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from opsrail.values.decisions import DecisionRow
@@ -69,3 +71,13 @@ async def test_queue_and_span_stand_in_the_address(console: Console) -> None:
     assert "Of 11 rulings" in one
     assert wrong.status_code == 400
     assert PATH in (await console.get("/console/reviews")).text
+
+
+async def test_without_the_extra_the_page_says_what_to_install(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "opsrail.lab.rulings", None)
+    page = await console.get(PATH)
+
+    assert page.status_code == 500
+    assert "pip install 'opsrail[lab]'" in text_of(page)

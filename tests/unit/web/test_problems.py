@@ -118,3 +118,23 @@ def test_a_problem_leads_to_what_it_means(error: type[Exception]) -> None:
 
     assert answer.headers["link"] == f'</v1/problems#/problems/{code}>; rel="describedby"'
     assert catalogue()[code]["status"] == answer.status_code
+
+
+@pytest.mark.parametrize(
+    ("package", "extra"),
+    [("pyarrow.parquet", "lab"), ("psycopg", "postgres"), ("PIL", "documents")],
+)
+def test_a_package_that_is_not_installed_is_told_with_the_line_that_installs_it(
+    package: str, extra: str
+) -> None:
+    answer = respond(ModuleNotFoundError(f"No module named {package!r}", name=package))
+    told = json.loads(bytes(answer.body))
+
+    assert (answer.status_code, told["code"]) == (500, "missing-extra")
+    assert f"pip install 'opsrail[{extra}]'" in told["detail"]
+
+
+def test_a_module_of_our_own_that_is_missing_is_a_fault_of_ours() -> None:
+    missing = ModuleNotFoundError("No module named 'opsrail.gone'", name="opsrail.gone")
+
+    assert json.loads(bytes(respond(missing).body))["code"] == "internal"

@@ -42,7 +42,7 @@ class QualityPage:
         """Show figures of a span of time, of all queues or of one."""
         query = query_of(request, queue=ANY_QUEUE, since=SINCE)
         queue, since = query.get("queue") or None, query.get("since", "30d")
-        await imported("rulings", "Figures of quality")
+        await imported("rulings", "This page")
         from opsrail.lab.rulings import MOST_NEWEST, quality_of_newest
 
         app = self._door.app
