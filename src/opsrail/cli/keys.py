@@ -36,7 +36,7 @@ def keys() -> None:
     default=("caller",),
     show_default=True,
     type=click.Choice(ROLES),
-    help="What it may do; several: repeat it.",
+    help="What it may do; may be repeated.",
 )
 @click.option(
     "--scope",
@@ -45,7 +45,7 @@ def keys() -> None:
     default=("*",),
     show_default=True,
     metavar="NAME",
-    help="Automation or decision point that it holds for; several: repeat it.",
+    help="Automation or decision point that it holds for; may be repeated.",
 )
 @click.option(
     "--days",

@@ -34,7 +34,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "rollouts": ("opsrail.cli.rollouts:rollouts", "Carry a version to live in steps, watched."),
     "alarms": ("opsrail.cli.alarms:alarms", "See what rings, and close what was seen to."),
     "features": ("opsrail.cli.features:features", "Read features, make training sets."),
-    "jobs": ("opsrail.cli.jobs:jobs", "See and cancel long work that was asked for over HTTP."),
+    "jobs": ("opsrail.cli.jobs:jobs", "See, fetch and cancel long work asked for over HTTP."),
     "lab": ("opsrail.cli.lab:lab", "Compare, tune, replay, try policies on history, simulate."),
     "users": ("opsrail.cli.users:users", "Let people sign in, and say what they may do."),
     "keys": ("opsrail.cli.keys:keys", "Give programs keys of their own, and take them back."),

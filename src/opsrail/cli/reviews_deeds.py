@@ -30,7 +30,13 @@ field_option = click.option(
 
 @reviews.command("next", epilog=examples("opsrail reviews next --queue claims-desk --by ana"))
 @click.option("--queue", "queues", multiple=True, metavar="NAME", help="Only of this desk.")
-@click.option("--skill", "skills", multiple=True, metavar="WORD", help="What you may be asked.")
+@click.option(
+    "--skill",
+    "skills",
+    multiple=True,
+    metavar="WORD",
+    help="What you can judge; may be repeated. [default: as opsrail users says]",
+)
 @operator
 @common
 def next_(

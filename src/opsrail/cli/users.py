@@ -46,13 +46,22 @@ def users() -> None:
     "roles",
     multiple=True,
     type=click.Choice(ROLES),
-    help="What they may do; several: repeat it.",
+    help="What they may do; may be repeated.",
 )
 @scope_option
 @click.option("--shown", default="", help="Name for people to read. [default: NAME]")
 @click.option("--address", help="Where notices go, e.g. a mail address.")
-@click.option("--skills", default="", help="What they may be asked, words.")
-@click.option("--zone", default="UTC", show_default=True, help="Time zone, e.g. Europe/Berlin.")
+@click.option(
+    "--skills",
+    default="",
+    help="What they can judge, words with spaces between; queues may ask for them.",
+)
+@click.option(
+    "--zone",
+    default="UTC",
+    show_default=True,
+    help="Time zone of their quiet hours, e.g. Europe/Berlin.",
+)
 @click.option("--quiet", help="When no notice is sent, e.g. 18:00-08:00.")
 @click.option(
     "--password-stdin", "reads", is_flag=True, help="Read a password from standard input."
@@ -142,7 +151,7 @@ def show(invocation: Invocation, name: str) -> None:
 @operator
 @common
 def grant(invocation: Invocation, name: str, role: str, scope: str, by: str) -> None:
-    """Give a user a role."""
+    """Give a user a role; a running server heeds it within two seconds."""
 
     async def work(app: App) -> User:
         return await app.access.users.grant(name, scope, role, by=by)
@@ -230,15 +239,21 @@ def password(invocation: Invocation, name: str, reads: bool, by: str) -> None:
 @click.option(
     "--url",
     metavar="URL",
-    help="How browsers reach the server. [default: web.public_url, else its own address]",
+    help="How browsers reach the server. [default: web.public_url, else web.host and web.port of the settings]",
 )
 @operator
 @common
 def link(invocation: Invocation, name: str, url: str | None, by: str) -> None:
-    """Print a link that signs a user in, once."""
+    """Print a link that signs a user in, once.
+
+    Where `opsrail serve --port` said another port than the settings, name it with --url.
+    """
     from opsrail.access.links import link_of
     from opsrail.cli.render import moment, print_json
     from opsrail.cli.session import on_app
+
+    if url is not None and not url.startswith(("http://", "https://")):
+        raise click.UsageError(f"--url: {url!r} begins with neither http:// nor https://")
 
     async def work(app: App) -> tuple[str, str | None]:
         token, row = await app.access.users.link(name, by=by)
