@@ -168,7 +168,11 @@ def _faults(one: Given) -> Iterator[Fault]:
             Decision.from_record(spoken(record))
         except InvalidInput as wrong:
             yield from (
-                Fault(f"{one.place} subject.decision", fault.message) for fault in wrong.faults
+                Fault(
+                    f"{one.place} subject.decision",
+                    f"is no decision as `opsrail reviews show --json` writes one: {fault.message}",
+                )
+                for fault in wrong.faults
             )
 
 

@@ -24,9 +24,12 @@ UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, OverflowError, Re
 
 def unreadable(wrong: Exception) -> InvalidInput:
     """Return what a decision's record that cannot be read is refused with."""
+    told = f"{type(wrong).__name__}: {wrong}"
+    if isinstance(wrong, KeyError):
+        told = f"{wrong.args[0]!r} is missing"
     return InvalidInput(
         "a decision's record cannot be read; compare it with docs/decisions.md",
-        [Fault("record", f"{type(wrong).__name__}: {wrong}")],
+        [Fault("record", told)],
     )
 
 
