@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from opsrail.notices.announcing import Announcing
-from opsrail.notices.subscriptions import Channel
 from opsrail.ports import Store
 from opsrail.values.changes import ChangeRow, ChangeState
 from opsrail.values.notices import Notice
@@ -54,7 +52,3 @@ def event(review_id: str, kind: str, queue: str) -> ReviewEventRow:
 
 async def notices(store: Store) -> list[NoticeRow]:
     return await store.select(NoticeRow, limit=10_000)
-
-
-def telling(store: Store, clock: Any, *channels: Channel) -> Announcing:
-    return Announcing(store, clock, channels)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from opsrail import faults
-from opsrail.app.notified import announced
+from opsrail.app.notified import announced_by
 from opsrail.app.wired import NOTHING, App
 from opsrail.cases.loader import Definitions
 from opsrail.clock import Clock, SystemClock
@@ -45,10 +45,10 @@ def build(
     if named := crash_points():
         faults.arm_from(named)
     data.mkdir(parents=True, exist_ok=True)
+    chain, follow = WriterChain(clock), announced_by(config, clock)
     store, alone = open_store(
-        config.store.url, data / DATABASE, WriterChain(clock), clock, exclusive=runs
+        config.store.url, data / DATABASE, chain, clock, exclusive=runs, follow=follow
     )
-    store = announced(store, clock, config)
     signer = load_or_create_signer(data / KEY_FILE, clock, config.ledger.origin)
     app = App(
         config, definitions, store, signer, clock, anchor=Anchor(data / ANCHOR_FILE), alone=alone

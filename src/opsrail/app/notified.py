@@ -8,11 +8,10 @@ from typing import Any
 from opsrail.clock import Clock, SystemClock
 from opsrail.config import ChannelConfig, Config, resolved
 from opsrail.errors import ConfigInvalid, Fault, InvalidInput, MissingExtra
-from opsrail.notices.announcing import Announcing
 from opsrail.notices.quiet import quiet_until
 from opsrail.notices.sending import Sender
-from opsrail.notices.subscriptions import Channel
-from opsrail.ports import Notifier, Store
+from opsrail.notices.subscriptions import Channel, notices_of
+from opsrail.ports import Follow, Notifier, Store
 from opsrail.review.sampling import Sampler
 from opsrail.values.notices import KINDS
 
@@ -21,14 +20,19 @@ LEASE_TIMEOUTS = 6
 """An attempt takes three times the time of one answer at most; twice that, and another process may try."""
 
 
-def announced(store: Store, clock: Clock, config: Config) -> Store:
-    """Return a store whose commits tell what channels want to know; the same one without channels.
+def announced_by(config: Config, clock: Clock) -> Follow | None:
+    """Return what has each commit tell what channels want to know of it; None without channels.
+
+    Whoever opens a review, raises an alarm or plans a change, in a server or on the command line, so tells it in the very
+    commit.
 
     Raises:
         ConfigInvalid: a channel's kinds or quiet hours; all faults at once. Terminal.
     """
-    channels = channels_of(config)
-    return Announcing(store, clock, [*channels.values()]) if channels else store
+    channels = [*channels_of(config).values()]
+    if not channels:
+        return None
+    return lambda writes: notices_of(writes, channels, clock.now_ms(), clock.new_id)
 
 
 def channels_of(config: Config) -> dict[str, Channel]:

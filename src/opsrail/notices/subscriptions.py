@@ -23,6 +23,8 @@ from opsrail.values.reviews import NoticeRow, ReviewEventRow, ReviewRow
 from opsrail.values.rollouts import AlarmRow
 from opsrail.values.rows import Insert, Update, Write
 
+TOLD = frozenset((ReviewRow, ReviewEventRow, AlarmRow, ChangeRow))
+"""Rows that are told when they are new; most commits have none, and then cost little."""
 EVERY = "*"
 
 
@@ -61,12 +63,18 @@ def notices_of(
     """Return the rows of all notices that follow from a commit's writes."""
     rows: list[Write] = []
     for write in writes:
-        for notice in _follows(write, now_ms):
-            rows += [
-                Insert(row)
-                for channel in channels
-                for row in rows_of(notice, channel, now_ms, new_id)
-            ]
+        if isinstance(write, Insert):
+            told = _told(write.row, now_ms) if type(write.row) in TOLD else iter(())
+        elif isinstance(write, Update) and write.table is ReviewRow and "queue" in write.set:
+            told = _moved(write, now_ms)
+        else:
+            continue
+        rows += [
+            Insert(row)
+            for notice in told
+            for channel in channels
+            for row in rows_of(notice, channel, now_ms, new_id)
+        ]
     return rows
 
 
@@ -104,19 +112,16 @@ def path_of(row: NoticeRow) -> str:
     return f"/console/changes/{row.subject_id}"
 
 
-def _follows(write: Write, now_ms: int) -> Iterator[Notice]:
-    """Yield what a write is told as; of a change: a queue has a review that it did not have, for whatever reason."""
-    if isinstance(write, Insert):
-        yield from _told(write.row, now_ms)
-    elif isinstance(write, Update) and write.table is ReviewRow and "queue" in write.set:
-        review_id, queue, due_ms = (
-            str(write.key[0]),
-            str(write.set["queue"]),
-            write.set.get("due_at_ms"),
-        )
-        yield Notice("", ESCALATED, review_id, queue, now_ms)
-        if isinstance(due_ms, int) and due_ms > now_ms:
-            yield Notice("", DUE, review_id, queue, now_ms, due_ms)
+def _moved(write: Update, now_ms: int) -> Iterator[Notice]:
+    """Yield what is told when a queue has a review that it did not have, for whatever reason."""
+    review_id, queue, due_ms = (
+        str(write.key[0]),
+        str(write.set["queue"]),
+        write.set.get("due_at_ms"),
+    )
+    yield Notice("", ESCALATED, review_id, queue, now_ms)
+    if isinstance(due_ms, int) and due_ms > now_ms:
+        yield Notice("", DUE, review_id, queue, now_ms, due_ms)
 
 
 def _told(row: tuple[object, ...], now_ms: int) -> Iterator[Notice]:

@@ -6,11 +6,17 @@ from pathlib import Path
 
 from opsrail.clock import Clock
 from opsrail.errors import ConfigInvalid
-from opsrail.ports import EntryChain, Store
+from opsrail.ports import EntryChain, Follow, Store
 
 
 def open_store(
-    url: str, file: Path, chain: EntryChain, clock: Clock, *, exclusive: bool
+    url: str,
+    file: Path,
+    chain: EntryChain,
+    clock: Clock,
+    *,
+    exclusive: bool,
+    follow: Follow | None = None,
 ) -> tuple[Store, bool]:
     """Return the store, not yet opened, and whether no other process can carry cases on it.
 
@@ -24,11 +30,12 @@ def open_store(
     if not url:
         from opsrail.store.sqlite import SqliteStore
 
-        return SqliteStore(file, chain=chain, exclusive=exclusive, clock=clock), exclusive
+        store = SqliteStore(file, chain=chain, follow=follow, exclusive=exclusive, clock=clock)
+        return store, exclusive
     if url.startswith(("postgresql://", "postgres://")):
         from opsrail.store.postgres import PostgresStore
 
-        return PostgresStore(url, chain=chain, clock=clock), False
+        return PostgresStore(url, chain=chain, follow=follow, clock=clock), False
     raise ConfigInvalid(
         "store.url names no known store; use postgresql://user@host/database, or leave it empty for SQLite"
     )

@@ -11,7 +11,7 @@ from typing import Any, Generic, Protocol, TypeVar, cast
 
 from opsrail.clock import Clock
 from opsrail.errors import StoreUnavailable
-from opsrail.ports import EntryChain, Finding
+from opsrail.ports import EntryChain, Finding, Follow
 from opsrail.store.forms import Forms
 from opsrail.store.group import Driver, GroupWriter, Refused, TryAgain
 from opsrail.store.page_sql import Page, page
@@ -58,13 +58,19 @@ class DatabaseStore(ABC, Generic[AnyReader]):
     """What the two databases share; see `ports.Store` for the promises."""
 
     def __init__(
-        self, chain: EntryChain | None, clock: Clock, *, tick_s: float, readers: int
+        self,
+        chain: EntryChain | None,
+        follow: Follow | None,
+        clock: Clock,
+        *,
+        tick_s: float,
+        readers: int,
     ) -> None:
         self._chain = chain
         self._clock = clock
         self._tick_s = tick_s
         self._reader_count = readers
-        self._forms = Forms()
+        self._forms = Forms(follow)
         self._events = {row_type: asyncio.Event() for row_type in SHAPES}
         self._writer: GroupWriter | None = None
         self._threads: ThreadPoolExecutor | None = None

@@ -11,6 +11,7 @@ from enum import IntEnum
 from typing import Any, NamedTuple
 
 from opsrail.errors import Fenced, InvalidInput, OpsrailError, StaleWrite
+from opsrail.ports import Follow
 from opsrail.store.shapes import Admission, Column, Shape, Values, shape_of
 from opsrail.values.ledger import LedgerEntryRow
 from opsrail.values.rows import Append, Delete, Insert, Require, Update, Write
@@ -103,7 +104,8 @@ class Commit(NamedTuple):
 class Forms:
     """All forms one store has seen; belongs to that store."""
 
-    def __init__(self) -> None:
+    def __init__(self, follow: Follow | None = None) -> None:
+        self._follow = follow
         self._forms: dict[object, Form] = {}
         shape = shape_of(LedgerEntryRow)
         self._entry = Admission(shape, map(shape.column, ("kind", "subject_id", "at_ms", "body")))
@@ -111,7 +113,7 @@ class Forms:
         self._last_required: tuple[Op, int] | None = None
 
     def commit(self, writes: Sequence[Write]) -> Commit:
-        """Return the writes, checked.
+        """Return the writes and what follows from them, checked.
 
         Raises:
             TypeError: an unknown table or column, or a value of the wrong type. A programming error; nothing was written.
@@ -120,6 +122,8 @@ class Forms:
         ops: list[Op] = []
         appends: list[Append] = []
         size = 0
+        if self._follow is not None and (more_writes := self._follow(writes)):
+            writes = [*writes, *more_writes]
         for write in writes:  # the commonest first: this is on the road of every step
             if isinstance(write, Insert):
                 op, more = self._insert(write.row)

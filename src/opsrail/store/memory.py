@@ -12,7 +12,7 @@ from typing import Any, cast
 from opsrail import faults
 from opsrail.clock import Clock, SystemClock
 from opsrail.errors import StoreUnavailable
-from opsrail.ports import EntryChain, Finding
+from opsrail.ports import EntryChain, Finding, Follow
 from opsrail.store.forms import Forms, Kind, Op
 from opsrail.store.page_sql import page, turned
 from opsrail.store.queries import Condition, Query, query, take
@@ -26,10 +26,16 @@ Rows = dict[Values, tuple[Any, ...]]
 class MemoryStore:
     """Rows in dicts by primary key; gone with the process. See `ports.Store` for the promises."""
 
-    def __init__(self, chain: EntryChain | None = None, *, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        chain: EntryChain | None = None,
+        *,
+        follow: Follow | None = None,
+        clock: Clock | None = None,
+    ) -> None:
         self._chain = chain
         self._clock = clock or SystemClock()
-        self._forms = Forms()
+        self._forms = Forms(follow)
         self._tables: dict[Shape, Rows] = {}
         self._events = {row_type: asyncio.Event() for row_type in SHAPES}
         self._is_open = False

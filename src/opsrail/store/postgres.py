@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict
 
 from opsrail.clock import Clock
-from opsrail.errors import ConfigInvalid, InvalidInput, StoreUnavailable
-from opsrail.ports import EntryChain, Finding
+from opsrail.errors import StoreUnavailable
+from opsrail.ports import EntryChain, Finding, Follow
 from opsrail.store import postgres_check, schema
 from opsrail.store.database import DatabaseStore
 from opsrail.store.group import OutcomeUnknown, Refused, Touched, TryAgain
 from opsrail.store.page_sql import Page, turned
-from opsrail.store.postgres_network import CONNECTION, SilentSessions
 from opsrail.store.postgres_network import SESSION as NETWORK_SESSION
+from opsrail.store.postgres_network import SilentSessions
+from opsrail.store.postgres_server import PREPARED, Server, first_line
 from opsrail.store.postgres_sql import (
     batches,
     columns_sql,
@@ -51,8 +51,6 @@ WRITER = {
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
 }
-PREPARED = 500
-"""Statements kept prepared. Ours: more than all forms that the trades use."""
 BACKOFF_S = (0.05, 0.1, 0.2, 0.5)
 """Seconds between attempts to reach a lost server; the last repeats. Ours: F6 asks for at most 5 s beyond the downtime."""
 NOW_SQL = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint"
@@ -63,25 +61,28 @@ SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('sync
 CHANNEL = "opsrail_changed"
 QUIET = frozenset((JournalRow, KeyRow, WorkerRow))
 """Tables that no other process waits for, and every group writes."""
-TRY_AGAIN = frozenset(("40001", "40P01"))
-"""Serialization failure and deadlock. Source: PostgreSQL manual, Appendix A."""
 UNKNOWN = frozenset(("08", "57", "XX"))
 """Classes of errors after which a COMMIT may have happened: lost connection, operator's intervention, internal error."""
-TOO_LARGE = "54"
-"""Class of errors for a value past a limit, e.g. a key longer than an index page takes."""
 
 
 class PostgresStore(DatabaseStore["_PostgresReader"]):
     """Rows in one PostgreSQL database."""
 
-    def __init__(self, url: str, *, chain: EntryChain | None = None, clock: Clock) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        chain: EntryChain | None = None,
+        follow: Follow | None = None,
+        clock: Clock,
+    ) -> None:
         """Args: url: `postgresql://user:password@host:port/database`; appears in no message.
 
         Raises:
             ConfigInvalid: the URL cannot be read. Terminal.
         """
-        super().__init__(chain, clock, tick_s=TICK_S, readers=READERS)
-        self._server = _Server(url)
+        super().__init__(chain, follow, clock, tick_s=TICK_S, readers=READERS)
+        self._server = Server(url)
 
     async def now_ms(self) -> int:
         return await self._read(_PostgresReader.now_ms)
@@ -99,52 +100,6 @@ class PostgresStore(DatabaseStore["_PostgresReader"]):
         return _PostgresReader(self._server)
 
 
-class _Server:
-    """Where the server is, and how to get there; the password stays inside."""
-
-    def __init__(self, url: str) -> None:
-        try:
-            self._parameters: Mapping[str, Any] = CONNECTION | conninfo_to_dict(url)
-        except psycopg.ProgrammingError:
-            raise ConfigInvalid(
-                "store.url cannot be read; use postgresql://user@host:port/database"
-            ) from None
-        host, port, name = (self._parameters.get(part, "") for part in ("host", "port", "dbname"))
-        self.place = f"PostgreSQL {name or 'default'} at {host or 'local'}:{port or 5432}"
-
-    def connect(self, settings: Mapping[str, str]) -> psycopg.Connection:
-        """Return a connection with its session set up."""
-        with self.errors():
-            connection = psycopg.connect(**self._parameters, autocommit=True)
-            try:
-                connection.prepared_max = PREPARED
-                calls = ", ".join(["set_config(%s, %s, false)"] * len(settings))
-                pairs = [part for setting in settings.items() for part in setting]
-                connection.execute(f"SELECT {calls}".encode(), pairs)
-            except BaseException:
-                connection.close()
-                raise
-        return connection
-
-    @contextmanager
-    def errors(self) -> Iterator[None]:
-        """Turn the server's errors into ours, by what the caller can do about them."""
-        try:
-            yield
-        except psycopg.IntegrityError as cause:
-            raise Refused from cause
-        except psycopg.Error as cause:
-            state = cause.sqlstate or ""
-            if isinstance(cause, psycopg.DataError) or state.startswith(TOO_LARGE):
-                message = f"{self.place} cannot store a value of this commit: {_first_line(cause)}; nothing was written"
-                raise Refused(InvalidInput(message)) from cause
-            if state in TRY_AGAIN:
-                raise TryAgain(_first_line(cause)) from cause
-            raise StoreUnavailable(
-                f"{self.place} cannot be used now ({_first_line(cause)}); nothing was written, try again"
-            ) from cause
-
-
 class _PostgresDriver:
     """The writer's connection.
 
@@ -153,7 +108,7 @@ class _PostgresDriver:
     row FOR SHARE until the end. Nothing is decided on a row that was merely read.
     """
 
-    def __init__(self, server: _Server, clock: Clock) -> None:
+    def __init__(self, server: Server, clock: Clock) -> None:
         self._server = server
         self._clock = clock
         self._connection: psycopg.Connection | None = self._connect()
@@ -260,7 +215,7 @@ class _PostgresDriver:
             cursor = connection.execute("COMMIT")
         except psycopg.Error as cause:
             if connection.closed or (cause.sqlstate or "08")[:2] in UNKNOWN:
-                raise OutcomeUnknown(_first_line(cause)) from cause
+                raise OutcomeUnknown(first_line(cause)) from cause
             with self._server.errors():
                 raise
         if cursor.statusmessage != "COMMIT":
@@ -334,7 +289,7 @@ class _PostgresDriver:
 class _PostgresReader:
     """One connection that reads; used by one thread at a time."""
 
-    def __init__(self, server: _Server) -> None:
+    def __init__(self, server: Server) -> None:
         self._server = server
         self._connection = server.connect({**SESSION, "default_transaction_read_only": "on"})
 
@@ -389,7 +344,3 @@ def _pipeline(connection: psycopg.Connection) -> Iterator[None]:
         first = first or cause
     if first is not None:
         raise first
-
-
-def _first_line(cause: psycopg.Error) -> str:
-    return (str(cause).strip() or type(cause).__name__).splitlines()[0]

@@ -13,7 +13,7 @@ from typing import Any
 
 from opsrail.clock import Clock
 from opsrail.errors import DataDirInUse, InvalidInput, SchemaMismatch, StoreUnavailable
-from opsrail.ports import EntryChain, Finding
+from opsrail.ports import EntryChain, Finding, Follow
 from opsrail.store import schema, sqlite_check
 from opsrail.store.database import DatabaseStore
 from opsrail.store.group import OutcomeUnknown, Refused, Touched
@@ -57,11 +57,12 @@ class SqliteStore(DatabaseStore["_SqliteReader"]):
         path: str | os.PathLike[str],
         *,
         chain: EntryChain | None = None,
+        follow: Follow | None = None,
         exclusive: bool = False,
         clock: Clock,
     ) -> None:
         """Args: exclusive: Hold the folder as the one runner; a second one gets DataDirInUse."""
-        super().__init__(chain, clock, tick_s=POLL_S, readers=READERS)
+        super().__init__(chain, follow, clock, tick_s=POLL_S, readers=READERS)
         self._path = Path(path)
         self._exclusive = exclusive
         self._lock: int | None = None

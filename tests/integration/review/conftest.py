@@ -24,12 +24,14 @@ def fresh_url(postgres_url: str) -> Iterator[str]:
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.connected)])
-def new_store(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Store]:
+def new_store(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., Store]:
     """Return what makes one more store on the same database, as another process would."""
     if request.param == "sqlite":
-        return lambda: SqliteStore(tmp_path / "rows.db", chain=WriterChain(CLOCK), clock=CLOCK)
+        return lambda **how: SqliteStore(
+            tmp_path / "rows.db", chain=WriterChain(CLOCK), clock=CLOCK, **how
+        )
     url = request.getfixturevalue("fresh_url")
-    return lambda: PostgresStore(url, chain=WriterChain(CLOCK), clock=CLOCK)
+    return lambda **how: PostgresStore(url, chain=WriterChain(CLOCK), clock=CLOCK, **how)
 
 
 @pytest.fixture

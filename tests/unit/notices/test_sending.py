@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
@@ -12,9 +12,8 @@ import pytest
 from opsrail.clock import MANUAL_START_MS, ManualClock
 from opsrail.errors import InvalidInput, NotFound, StaleWrite, Unavailable
 from opsrail.ledger.chain import WriterChain
-from opsrail.notices.announcing import Announcing
 from opsrail.notices.sending import AT_ONCE, Notices, Sender
-from opsrail.notices.subscriptions import Channel, notice_of
+from opsrail.notices.subscriptions import Channel, notice_of, notices_of
 from opsrail.review.desk import Desk
 from opsrail.review.terms import Expires, Step, Terms
 from opsrail.store.memory import MemoryStore
@@ -23,8 +22,8 @@ from opsrail.values.changes import ChangeRow, ChangeState
 from opsrail.values.notices import KINDS
 from opsrail.values.reviews import NoticeRow, ReviewEventRow, ReviewRow, ReviewState
 from opsrail.values.rollouts import AlarmRow
-from opsrail.values.rows import Insert, Require, Update
-from tests.support.notified import Remembering, alarm, change, event, notices, telling
+from opsrail.values.rows import Insert, Require, Update, Write
+from tests.support.notified import Remembering, alarm, change, event, notices
 from tests.support.sampled import QUEUE, asked
 from tests.unit.review.conftest import Time
 
@@ -39,14 +38,17 @@ class Post:
         self.time = Time()
         self.clock = ManualClock(self.time.read)
         self.channels = channels or (Channel("ops"),)
-        self.inner = MemoryStore(WriterChain(self.clock), clock=self.clock)
-        self.store: Announcing = telling(self.inner, self.clock, *self.channels)
+        chain = WriterChain(self.clock)
+        self.store = MemoryStore(chain, follow=self.notices, clock=self.clock)
         self.notifier = Remembering()
+
+    def notices(self, writes: Sequence[Write]) -> list[Write]:
+        return notices_of(writes, self.channels, self.clock.now_ms(), self.clock.new_id)
 
     def sender(self, **how: Any) -> Sender:
         by_name = {channel.name: channel for channel in self.channels}
         notifiers = dict.fromkeys(by_name, self.notifier)
-        return Sender(self.inner, self.clock, by_name, notifiers, **how)
+        return Sender(self.store, self.clock, by_name, notifiers, **how)
 
     async def after(self, seconds: float, **how: Any) -> list[str]:
         """Let time pass, take a turn, and return the kinds that were sent so far."""
@@ -78,10 +80,10 @@ async def test_a_commit_tells_in_itself_or_not_at_all(opened: Any) -> None:
     gone = Require(ReviewRow, ("nothing",), {"version": 0})
     with pytest.raises(StaleWrite):
         await post.store.commit([Insert(review()), gone])
-    assert await notices(post.inner) == []
+    assert await notices(post.store) == []
     await post.store.commit([Insert(review()), Insert(alarm()), Insert(change())])
 
-    assert sorted(row.kind for row in await notices(post.inner)) == [
+    assert sorted(row.kind for row in await notices(post.store)) == [
         "alarm.raised", "change.awaits", "review.due", "review.opened",
     ]  # fmt: skip
 
@@ -102,7 +104,7 @@ async def test_a_channel_is_told_of_its_queues_and_kinds_alone_and_each_address_
         ]
     )
     await post.store.commit([Update(ReviewRow, (review().id,), {"queue": "other"})])
-    told = sorted((row.channel, row.kind, row.address) for row in await notices(post.inner))
+    told = sorted((row.channel, row.kind, row.address) for row in await notices(post.store))
 
     assert told == [
         ("desk", "review.opened", ""),
@@ -117,7 +119,7 @@ async def test_no_notice_holds_what_a_case_is_about(opened: Any) -> None:
     post = await opened()
     secret = {"input": {"name": "Erika Mustermann"}, "decision": None, "show": "IBAN"}
     await post.store.commit([Insert(review(subject=json.dumps(secret), requester="user:req"))])
-    rows = await notices(post.inner)
+    rows = await notices(post.store)
     told = "".join(row.content for row in rows) + str([notice_of(row) for row in rows])
 
     assert not {"Erika", "IBAN", "user:req"} & set(told.replace('"', " ").split())
@@ -129,18 +131,18 @@ async def test_a_due_review_is_told_before_its_time_and_not_when_it_was_ruled(op
     await post.store.commit([Insert(review(1)), Insert(review(2))])
     assert await post.after(3_000 - 1) == []
     ruled = review(2).id
-    await post.inner.commit([Update(ReviewRow, (ruled,), {"state": ReviewState.RULED})])
+    await post.store.commit([Update(ReviewRow, (ruled,), {"state": ReviewState.RULED})])
 
     assert await post.after(1) == ["review.due"]
     assert post.notifier.sent[0][0].subject_id == review(1).id
-    assert [row.state for row in await notices(post.inner)] == ["sent"]
+    assert [row.state for row in await notices(post.store)] == ["sent"]
 
 
 async def test_a_due_time_that_moved_is_told_later(opened: Any) -> None:
     post = await opened(Channel("ops", kinds=("review.due",), soon_ms=600_000))
     await post.store.commit([Insert(review())])
     later = {"due_at_ms": START_MS + 2 * HOUR_MS}
-    await post.inner.commit([Update(ReviewRow, (review().id,), later)])
+    await post.store.commit([Update(ReviewRow, (review().id,), later)])
 
     assert await post.after(3_600) == []
     assert await post.after(3_000) == ["review.due"]
@@ -156,10 +158,10 @@ async def test_what_is_over_is_not_told(opened: Any, what: str) -> None:
         "alarm": (AlarmRow, {"ended_at_ms": 1}),
         "change": (ChangeRow, {"state": ChangeState.APPROVED}),
     }[what]
-    await post.inner.commit([Update(over[0], (row.id,), over[1])])
+    await post.store.commit([Update(over[0], (row.id,), over[1])])
 
     assert await post.after(HOUR_MS / 1000) == []
-    assert await notices(post.inner) == []
+    assert await notices(post.store) == []
 
 
 async def test_a_notice_leads_to_a_page_that_needs_sign_in(opened: Any) -> None:
@@ -183,7 +185,7 @@ async def test_quiet_hours_hold_back_all_but_what_is_urgent(opened: Any) -> None
     assert await post.after(1) == ["alarm.raised"]
     assert await post.after(3 * 3_600 - 2) == ["alarm.raised"]
     assert await post.after(1) == ["alarm.raised", "change.awaits"]
-    assert {row.attempts for row in await notices(post.inner)} == {1}
+    assert {row.attempts for row in await notices(post.store)} == {1}
 
 
 async def test_a_persons_own_quiet_hours_and_address_hold(opened: Any) -> None:
@@ -204,10 +206,10 @@ async def test_a_persons_own_quiet_hours_and_address_hold(opened: Any) -> None:
         "created_by": "x",
         "created_at_ms": 0,
     }
-    await post.inner.commit([Insert(UserRow(**{**empty, **given, **more}))])
+    await post.store.commit([Insert(UserRow(**{**empty, **given, **more}))])
     await post.store.commit([Insert(change())])
     await post.after(1)  # 10:00 in Berlin
-    states = {row.address: row.state for row in await notices(post.inner)}
+    states = {row.address: row.state for row in await notices(post.store)}
     await post.after(2 * 3_600)
 
     assert states == {"user:bo": "due", "user:gone": "dead"}
@@ -221,7 +223,7 @@ async def test_what_fails_is_tried_again_with_longer_pauses_until_it_is_dead(ope
     for _ in range(4):
         post.notifier.failures = [Unavailable("it is down")]
         await post.after(0, attempts=4)
-        (row,) = await notices(post.inner)
+        (row,) = await notices(post.store)
         waits.append((row.due_at_ms - post.clock.now_ms()) / 1000)
         post.time.seconds += waits[-1]
     assert [low <= wait <= 1.5 * low for low, wait in zip((4, 8, 16), waits, strict=False)] == [
@@ -231,10 +233,10 @@ async def test_what_fails_is_tried_again_with_longer_pauses_until_it_is_dead(ope
     assert await post.after(100_000) == []
 
     with pytest.raises(NotFound):
-        await Notices(post.inner, post.clock).retry(["nothing"])
-    await Notices(post.inner, post.clock).retry()
+        await Notices(post.store, post.clock).retry(["nothing"])
+    await Notices(post.store, post.clock).retry()
     assert await post.after(1) == ["alarm.raised"]
-    assert [row.state for row in await Notices(post.inner, post.clock).listed(state="sent")] == [
+    assert [row.state for row in await Notices(post.store, post.clock).listed(state="sent")] == [
         "sent"
     ]
 
@@ -245,7 +247,7 @@ async def test_what_will_never_be_taken_is_dead_at_once_and_holds_nobody_up(open
     post.notifier.failures = [InvalidInput("gone"), RuntimeError("a bug")]
     await post.after(1)
     await post.after(1)
-    states = [row.state for row in await notices(post.inner)]
+    states = [row.state for row in await notices(post.store)]
 
     assert (states.count("dead"), states.count("due"), states.count("sent")) == (1, 1, AT_ONCE + 1)
 
@@ -258,20 +260,20 @@ async def test_what_was_sent_long_ago_is_forgotten_and_what_is_dead_is_not(opene
     sender = post.sender()
     post.time.seconds += 29 * 86_400
     await sender.turn()
-    kept = len(await notices(post.inner))
+    kept = len(await notices(post.store))
     post.time.seconds += 2 * 86_400
     await sender.turn()
 
     assert kept == 2
-    assert [row.state for row in await notices(post.inner)] == ["dead"]
+    assert [row.state for row in await notices(post.store)] == ["dead"]
 
 
 async def test_an_id_stays_the_same_however_often_a_notice_is_sent(opened: Any) -> None:
     post = await opened(Channel("ops", kinds=("alarm.raised",)))
     await post.store.commit([Insert(alarm())])
     await post.after(1)
-    (row,) = await notices(post.inner)
-    await post.inner.commit([Update(NoticeRow, (row.id,), {"state": "due", "due_at_ms": 0})])
+    (row,) = await notices(post.store)
+    await post.store.commit([Update(NoticeRow, (row.id,), {"state": "due", "due_at_ms": 0})])
     await post.after(1)
 
     assert [notice.id for notice, _ in post.notifier.sent] == [row.id] * 2
@@ -296,7 +298,7 @@ async def test_what_a_desk_does_by_itself_is_told_of_the_queue_that_has_to_know(
     escalated = await desk.wake(row)
     post.time.seconds = 2.0
     await desk.wake(escalated)
-    told = sorted((one.channel, one.kind) for one in await notices(post.inner))
+    told = sorted((one.channel, one.kind) for one in await notices(post.store))
 
     assert told == [("chief", f"review.{kind}") for kind in ("due", "escalated", "expired")]
     assert await post.after(0) == ["review.expired"]  # that it was escalated is over by now
@@ -310,14 +312,14 @@ async def test_a_queue_is_told_of_a_review_that_two_people_disagree_on_or_that_i
     )
     terms = Terms(escalate=(Step(START_MS + HOUR_MS, "chief"),))
     await post.store.commit([Insert(review(terms=terms.text(), eyes=2, case_id=None))])
-    desk, (row,) = Desk(post.store, post.clock), await post.inner.select(ReviewRow)
+    desk, (row,) = Desk(post.store, post.clock), await post.store.select(ReviewRow)
     await desk.rule(row.id, "decline", by="ann", reason="so")
     await desk.rule(row.id, "approve", by="bo", reason="so")
-    first = [(one.channel, one.kind) for one in await notices(post.inner) if one.channel != "all"]
+    first = [(one.channel, one.kind) for one in await notices(post.store) if one.channel != "all"]
     await desk.pass_on(row.id, by="ann", queue="night")
     await desk.pass_on(row.id, by="ann", queue="night")
     every = sorted(
-        (one.channel, one.kind) for one in await notices(post.inner) if one.channel != "all"
+        (one.channel, one.kind) for one in await notices(post.store) if one.channel != "all"
     )
 
     assert first == [("chief", "review.escalated"), ("chief", "review.due")]
@@ -355,7 +357,7 @@ async def test_a_channel_that_takes_nothing_is_a_fault_until_it_takes_something(
 async def test_a_database_that_is_away_is_told_as_what_keeps_notices(opened: Any) -> None:
     post = await opened()
     sender = post.sender(poll_s=0.01)
-    await post.inner.close()
+    await post.store.close()
     running = asyncio.create_task(sender.run())
     for _ in range(20):
         await asyncio.sleep(0)

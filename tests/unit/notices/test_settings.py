@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from opsrail.app.notified import announced, channels_of, sender_of
+from opsrail.app.notified import announced_by, channels_of, sender_of
 from opsrail.clock import SystemClock
 from opsrail.config import ChannelConfig, Config, load
 from opsrail.errors import ConfigInvalid
 from opsrail.ledger.chain import WriterChain
-from opsrail.notices.announcing import Announcing
 from opsrail.store.memory import MemoryStore
 from opsrail.values.notices import KINDS, URGENT
-from tests.support.notified import SECRET
+from opsrail.values.rollouts import AlarmRow
+from opsrail.values.rows import Insert, Update
+from tests.support.notified import SECRET, alarm, event
 
 CLOCK = SystemClock()
 
@@ -36,11 +37,13 @@ def test_a_channel_is_read_from_settings_and_environment() -> None:
     assert channels_of(config_of(url="https://x.org"))["ops"].urgent == URGENT
 
 
-def test_without_channels_a_store_stays_as_it_is() -> None:
-    store = MemoryStore(WriterChain(CLOCK), clock=CLOCK)
+def test_without_channels_nothing_follows_from_a_commit() -> None:
+    follow = announced_by(config_of(url="https://x.org"), CLOCK)
 
-    assert announced(store, CLOCK, Config()) is store
-    assert isinstance(announced(store, CLOCK, config_of(url="https://x.org")), Announcing)
+    assert announced_by(Config(), CLOCK) is None
+    assert follow is not None
+    assert [type(write) for write in follow([Insert(alarm())])] == [Insert]
+    assert follow([Insert(event("review-1", "seen", "desk")), Update(AlarmRow, ("a",), {})]) == []
 
 
 @pytest.mark.parametrize(
