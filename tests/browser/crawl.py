@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from playwright.async_api import Page, ViewportSize
+from playwright.async_api import Error, Page, ViewportSize
 
 from bench.page_links import Led, led
 from tests.support.chromium import page_faults
@@ -64,6 +65,7 @@ class Crawl:
     """A walk through the console.
 
     Args:
+        pages: Tabs of one browser, which walk beside each other.
         most: Pages of one kind that are looked at; of what a query asks for, one.
         closely: Whether the first of each kind is looked at by axe-core and in a narrow window.
 
@@ -72,32 +74,49 @@ class Crawl:
         files: Links that lead to something else than a page, with their status.
     """
 
-    def __init__(self, page: Page, *, most: int = 2, closely: bool = True) -> None:
-        self._page = page
+    def __init__(self, *pages: Page, most: int = 2, closely: bool = True) -> None:
+        self._pages = pages
         self._closely = closely
         self._most = most
         self.seen: list[Seen] = []
         self.files: dict[str, int] = {}
         self._counts: dict[str, int] = {}
+        self._begun: set[str] = set()
         self._known: dict[str, bool] = {}
         self._waiting: deque[str] = deque()
 
     async def walk(self, start: str = START) -> None:
         """Follow links until nothing new of a kind is left."""
         self._meet([start])
-        while self._waiting:
-            address = self._waiting.popleft()
-            kind = kind_of(address)
-            if self._counts.get(kind, 0) >= (1 if "?" in kind else self._most):
-                continue
-            self._counts[kind] = self._counts.get(kind, 0) + 1
-            answer = await self._page.request.head(address, max_redirects=0)
-            if "text/html" in answer.headers.get("content-type", "") or answer.status == 303:
-                found = await self.look(address, closely=self._closely)
-                self._meet(found.led.links)
-                self._meet(found.led.asks, are_links=False)
-            else:
-                self.files[address] = answer.status
+        under_way: dict[asyncio.Task[None], Page] = {}
+        idle = list(self._pages)
+        while self._waiting or under_way:
+            while self._waiting and idle:
+                if self._is_wanted(address := self._waiting.popleft()):
+                    page = idle.pop()
+                    under_way[asyncio.create_task(self._step(page, address))] = page
+            if under_way:
+                done, _ = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    idle.append(under_way.pop(task))
+                    task.result()
+
+    def _is_wanted(self, address: str) -> bool:
+        kind = kind_of(address)
+        count = self._counts[kind] = self._counts.get(kind, 0) + 1
+        return count <= (1 if "?" in kind else self._most)
+
+    async def _step(self, page: Page, address: str) -> None:
+        try:
+            found = await self.look(address, page, closely=self._closely)
+        except Error as refused:
+            if "Download is starting" not in refused.message:
+                raise
+            answer = await page.request.head(address, max_redirects=0)
+            self.files[address] = answer.status
+            return
+        self._meet(found.led.links)
+        self._meet(found.led.asks, are_links=False)
 
     def _meet(self, addresses: Sequence[str], *, are_links: bool = True) -> None:
         for address in addresses:
@@ -105,36 +124,41 @@ class Crawl:
                 self._known[address] = are_links
                 self._waiting.append(address)
 
-    async def look(self, address: str, *, closely: bool = True) -> Seen:
+    async def look(self, address: str, page: Page | None = None, *, closely: bool = True) -> Seen:
         """Open a page and look at it.
 
         Args:
+            page: A tab; None: the first.
             closely: Whether the first of its kind is looked at by axe-core and in a narrow window.
         """
-        page = self._page
+        page = page or self._pages[0]
+        kind = kind_of(address)
+        is_new = kind not in self._begun
+        self._begun.add(kind)
         answer = await page.goto(address)
         assert answer is not None
-        kind = kind_of(address)
-        is_new = all(one.kind != kind for one in self.seen)
         content = led(await page.content(), address)
         found = Seen(address, kind, answer.status, content, await harm_in(page))
         found.is_linked = self._known.get(address, False)
         # What a query asks for is another choice of the same parts.
         if closely and is_new and "?" not in kind:
-            found.faults = await self._accessible()
+            found.faults = await _accessible(page)
             await page.set_viewport_size(NARROW)
             found.wide = await page.evaluate(WIDE)
             await page.set_viewport_size({"width": 1280, "height": 800})
-        self.seen.append(found)
+        if "text/html" in answer.headers.get("content-type", ""):
+            self.seen.append(found)
+        else:
+            self.files[address] = answer.status
         return found
 
-    async def _accessible(self) -> list[str]:
-        await self._page.emulate_media(color_scheme="light")
-        faults = await page_faults(self._page)
-        await self._page.emulate_media(color_scheme="dark")
-        dark = await page_faults(self._page, only=("color-contrast", "link-in-text-block"))
-        await self._page.emulate_media(color_scheme="light")
-        return [*faults, *(f"dark: {line}" for line in dark)]
+
+async def _accessible(page: Page) -> list[str]:
+    faults = await page_faults(page)
+    await page.emulate_media(color_scheme="dark")
+    dark = await page_faults(page, only=("color-contrast", "link-in-text-block"))
+    await page.emulate_media(color_scheme="light")
+    return [*faults, *(f"dark: {line}" for line in dark)]
 
 
 def heading_faults(levels: Sequence[int]) -> list[str]:

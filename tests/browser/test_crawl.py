@@ -37,6 +37,8 @@ NOT_BY_LINKS = frozenset(
 )
 """Who is signed in is not led to the first; the second is an image, of reviews that have a document of their own; the third
 is fetched when rows come or go, which may not be while one looks."""
+BESIDE = 2
+"""Tabs beside the first. Ours: while one waits for the server another is looked at."""
 IN_FILTERS = ("script", "double quote", "attribute", "url", "template", "bidi", "long word")
 
 
@@ -65,13 +67,15 @@ class Walked:
 async def walked(
     browser: Browser, served: Served, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Walked]:
-    context = await browser.new_context(base_url=served.url, reduced_motion="reduce")
+    context = await browser.new_context(
+        base_url=served.url, color_scheme="light", reduced_motion="reduce"
+    )
     watch, asked = Watch(served.url), set[str]()
     await watch.over(context)
     context.on("request", lambda one: asked.add(one.url.removeprefix(served.url).partition("?")[0]))
     page = await context.new_page()
     await sign_in(page, await served.link("admin", "admin"))
-    crawl = Crawl(page)
+    crawl = Crawl(page, *[await context.new_page() for _ in range(BESIDE)])
     await crawl.walk()
     yield Walked(crawl, watch, asked)
     await context.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -11,13 +10,12 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Page, expect
 
-from tests.browser.conftest import Visit
+from tests.browser.conftest import SignIn
 from tests.support.chromium import Watch
 from tests.support.served import ROOT, Served
 
 PATH = "/console/reviews"
 NUMBERS = count(1)
-PEOPLE = ("anna", "bob")
 
 
 @pytest.fixture(scope="module")
@@ -25,53 +23,34 @@ def automation() -> Path:
     return ROOT / "tests" / "support" / "desks.py"
 
 
-@pytest.fixture(scope="module")
-def key(served: Served) -> str:
-    """A program's key; there are two reviewers, so the interface needs one."""
-    for name in PEOPLE:
-        served.run("users", "add", name, "--role", "reviewer")
-    made = served.run("keys", "add", "tests", "--role", "admin")
-    return str(made["secret"])
-
-
 @pytest_asyncio.fixture(loop_scope="session")
-async def people(served: Served, key: str, visit: Visit) -> AsyncIterator[tuple[Page, Page]]:
+async def people(signed_in: SignIn) -> tuple[Page, Page]:
     """Two browsers in which two people signed in."""
-    pages = []
-    for name in PEOPLE:
-        page = await visit()
-        link = served.run("users", "link", name)["link"]
-        await page.goto("/" + link.partition("://")[2].partition("/")[2])
-        await page.get_by_role("button", name="Sign in").click()
-        await page.wait_for_url(lambda address: "sign-in" not in address)
-        pages.append(page)
-    anna, bob = pages
-    yield anna, bob
+    anna, bob = [await signed_in("reviewer", name) for name in ("anna", "bob")]
+    return anna, bob
 
 
 class Desk:
-    """Asks the interface with the key."""
+    """Asks the interface, with a program's key once there are people."""
 
-    def __init__(self, served: Served, key: str) -> None:
+    def __init__(self, served: Served) -> None:
         self._served = served
-        self._headers = {"authorization": f"Bearer {key}"}
 
     def let_in(self, **claim: Any) -> str:
         """Let a claim in and return the id of its review."""
         case = self._served.ask(
-            "POST", "/v1/cases/desk-claims", {"number": next(NUMBERS), **claim}, prefer="wait=20",
-            **self._headers,
-        )  # fmt: skip
-        whole = self._served.ask("GET", f"/v1/cases/{case['id']}", **self._headers)
+            "POST", "/v1/cases/desk-claims", {"number": next(NUMBERS), **claim}, prefer="wait=20"
+        )
+        whole = self._served.ask("GET", f"/v1/cases/{case['id']}")
         return str(whole["reviews"][0]["id"])
 
     def review(self, review_id: str) -> Any:
-        return self._served.ask("GET", f"/v1/reviews/{review_id}", **self._headers)
+        return self._served.ask("GET", f"/v1/reviews/{review_id}")
 
 
 @pytest.fixture
-def desk(served: Served, key: str) -> Desk:
-    return Desk(served, key)
+def desk(served: Served) -> Desk:
+    return Desk(served)
 
 
 async def test_four_eyes_are_those_of_two_people(desk: Desk, people: tuple[Page, Page]) -> None:
