@@ -7,12 +7,15 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.support.forking import Forking, forking
 
 LIMIT_S = 120
 AUTOMATION = """
@@ -69,12 +72,20 @@ class Shell:
         folder: The working folder.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, forking: Forking | None = None) -> None:
         self.folder = folder
+        self._forking = forking
         self._begun: list[subprocess.Popen[str]] = []
 
     def __call__(self, *args: str, env: Mapping[str, str] | None = None) -> Ended:
         """Call `opsrail` and wait for its end."""
+        forks, plain = self._forking, all(name.startswith("OPSRAIL_") for name in env or ())
+        if forks is not None and plain and forks.lock.acquire(blocking=False):
+            try:
+                environ = {**os.environ, **(env or {})}
+                return Ended(*forks.call(args, self.folder, environ, LIMIT_S))
+            finally:
+                forks.lock.release()
         process = self.begin(*args, env=env)
         out, err = process.communicate(timeout=LIMIT_S)
         return Ended(process.returncode, out, err)
@@ -92,6 +103,16 @@ class Shell:
         )
         self._begun.append(process)
         return process
+
+    def reviews(self, count: int) -> list[dict[str, Any]]:
+        """Return the reviews, as soon as there are so many."""
+        until_s = time.monotonic() + LIMIT_S
+        while time.monotonic() < until_s:
+            found: list[dict[str, Any]] = self("reviews", "list", "--json").json.get("reviews", [])
+            if len(found) >= count:
+                return found
+            time.sleep(0.1)
+        raise TimeoutError(f"there are no {count} reviews")
 
     def write(self, name: str, text: str | bytes) -> Path:
         """Write a file into the folder."""
@@ -122,10 +143,17 @@ class Shell:
             process.communicate(timeout=LIMIT_S)
 
 
+@pytest.fixture(scope="session")
+def forks() -> Iterator[Forking]:
+    """What most calls of the run come from."""
+    with forking() as process:
+        yield process
+
+
 @pytest.fixture
-def shell(tmp_path: Path) -> Iterator[Shell]:
+def shell(tmp_path: Path, forks: Forking) -> Iterator[Shell]:
     """A folder with an automation that pays orders, and asks a person about those above 500."""
-    shell = Shell(tmp_path)
+    shell = Shell(tmp_path, forks)
     shell.write("automation.py", AUTOMATION)
     yield shell
     shell.close()

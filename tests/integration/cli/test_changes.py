@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.integration.cli.conftest import Shell
+from tests.support.forking import Forking
 
 AUTOMATION = """
 from pydantic import BaseModel
@@ -84,9 +85,9 @@ class Served:
 
 
 @pytest.fixture(scope="module")
-def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
+def shell(tmp_path_factory: pytest.TempPathFactory, forks: Forking) -> Iterator[Shell]:
     """One folder for all tests here: starting a server and importing models takes seconds."""
-    shell = Shell(tmp_path_factory.mktemp("loans"))
+    shell = Shell(tmp_path_factory.mktemp("loans"), forks)
     shell.write("automation.py", AUTOMATION)
     yield shell
     shell.close()

@@ -177,12 +177,7 @@ def test_waiting_runs_on_while_another_process_rules(shell: Shell) -> None:
     shell.orders(2, amount=900)
     running = shell.begin("run", "automation.py", "--input", "orders.csv", "--json", "--wait")
 
-    reviews = []
-    for _ in range(60):
-        listed = shell("reviews", "list", "--json")
-        reviews = listed.json.get("reviews", [])
-        if len(reviews) == 2:
-            break
+    reviews = shell.reviews(2)
     ruled = [shell("reviews", "rule", one["id"], "approve", "--by", "ana") for one in reviews]
     out, _ = running.communicate(timeout=60)
 

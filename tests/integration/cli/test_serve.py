@@ -20,9 +20,7 @@ def test_a_served_case_is_waited_for_ruled_and_settled_from_other_processes(shel
         case = json.load(response)["id"]
 
     reviews = []
-    for _ in range(60):
-        if reviews := shell("reviews", "list", "--json").json["reviews"]:
-            break
+    reviews = shell.reviews(1)
     ruled = shell("reviews", "rule", reviews[0]["id"], "approve", "--by", "ana")
     waited = shell("cases", "wait", case, "--timeout", "60s", "--json")
     server.send_signal(signal.SIGTERM)

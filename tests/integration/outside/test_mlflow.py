@@ -21,6 +21,7 @@ from opsrail.values.columns import Number
 from opsrail.values.exchange import outside_name
 from opsrail.values.models import ModelVersion
 from tests.integration.cli.conftest import Shell
+from tests.integration.cli.conftest import forks as forks  # the fixture
 from tests.integration.cli.conftest import shell as shell  # the fixture
 from tests.integration.web.test_inference import free_port
 from tests.support.outside import program, said, server
