@@ -246,6 +246,11 @@ def rfc3339(moment_ms: int) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment_ms % 1000:03d}Z"
 
 
+def rfc3339_or_none(moment_ms: int | None) -> str | None:
+    """Return a moment that may not have come as `rfc3339` does; None where it has not."""
+    return None if moment_ms is None else rfc3339(moment_ms)
+
+
 def datetime_of(moment_ms: int) -> datetime:
     """Return epoch milliseconds as an aware moment in UTC."""
     return datetime.fromtimestamp(moment_ms / 1000, UTC)

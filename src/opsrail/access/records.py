@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from opsrail.access.api_keys import Key
-from opsrail.clock import rfc3339
+from opsrail.clock import rfc3339, rfc3339_or_none
 from opsrail.values.access import ApiKeyRow, GrantRow, SessionRow, UserRow
 
 
@@ -21,7 +21,7 @@ def user_record(row: UserRow, grants: Iterable[GrantRow]) -> dict[str, Any]:
         "skills": row.skills.split(),
         "zone": row.zone,
         "quiet": row.quiet,
-        "locked_until": _moment(row.locked_until_ms),
+        "locked_until": rfc3339_or_none(row.locked_until_ms),
         "created_by": row.created_by,
         "created_at": rfc3339(row.created_at_ms),
         "grants": grant_records(grants),
@@ -40,9 +40,9 @@ def bare_key_record(row: ApiKeyRow) -> dict[str, Any]:
         "title": row.title,
         "made_by": row.made_by,
         "made_at": rfc3339(row.made_at_ms),
-        "ends_at": _moment(row.ends_at_ms),
-        "used_at": _moment(row.used_at_ms),
-        "revoked_at": _moment(row.revoked_at_ms),
+        "ends_at": rfc3339_or_none(row.ends_at_ms),
+        "used_at": rfc3339_or_none(row.used_at_ms),
+        "revoked_at": rfc3339_or_none(row.revoked_at_ms),
     }
 
 
@@ -67,7 +67,3 @@ def grant_records(grants: Iterable[GrantRow]) -> list[dict[str, Any]]:
         }
         for one in grants
     ]
-
-
-def _moment(at_ms: int | None) -> str | None:
-    return None if at_ms is None else rfc3339(at_ms)

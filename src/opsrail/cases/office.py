@@ -14,7 +14,7 @@ from pydantic_core import from_json
 
 from opsrail.cases.machine import CaseEvent, next_state
 from opsrail.cases.runner import CANCEL_TOPIC, Runner, cancel_case
-from opsrail.clock import Clock, rfc3339
+from opsrail.clock import Clock, rfc3339_or_none
 from opsrail.errors import Conflict, Fault, InvalidInput, NotFound, StaleWrite
 from opsrail.ledger.commitment import record_commitment
 from opsrail.ledger.entries import entry
@@ -294,10 +294,10 @@ def case_record(row: CaseRow) -> dict[str, Any]:
         "failures": row.failures,
         "priority": row.priority,
         "correlation_id": row.correlation_id,
-        "due_at": _moment(row.due_at_ms),
-        "accepted_at": _moment(row.accepted_at_ms),
-        "updated_at": _moment(row.updated_at_ms),
-        "settled_at": _moment(row.settled_at_ms),
+        "due_at": rfc3339_or_none(row.due_at_ms),
+        "accepted_at": rfc3339_or_none(row.accepted_at_ms),
+        "updated_at": rfc3339_or_none(row.updated_at_ms),
+        "settled_at": rfc3339_or_none(row.settled_at_ms),
     }
 
 
@@ -308,7 +308,7 @@ def journal_record(row: JournalRow) -> dict[str, Any]:
         "kind": row.kind,
         "name": row.name,
         "attempts": row.attempts,
-        "at": _moment(row.at_ms),
+        "at": rfc3339_or_none(row.at_ms),
     }
 
 
@@ -322,11 +322,7 @@ def action_record(row: OutboxRow) -> dict[str, Any]:
         "state": str(row.state),
         "attempts": row.attempts,
         "last_error": row.last_error,
-        "due_at": _moment(row.due_at_ms),
-        "created_at": _moment(row.created_at_ms),
-        "sent_at": _moment(row.sent_at_ms),
+        "due_at": rfc3339_or_none(row.due_at_ms),
+        "created_at": rfc3339_or_none(row.created_at_ms),
+        "sent_at": rfc3339_or_none(row.sent_at_ms),
     }
-
-
-def _moment(at_ms: int | None) -> str | None:
-    return None if at_ms is None else rfc3339(at_ms)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from opsrail.cli.options import Invocation, common, examples, operator
+from opsrail.cli.options import Invocation, common, examples, limited, operator
 
 if TYPE_CHECKING:
     from opsrail.app import App
@@ -23,13 +23,7 @@ def alarms() -> None:
 @alarms.command("list", epilog=examples("opsrail alarms list", "opsrail alarms list --all --json"))
 @click.option("--point", metavar="NAME", help="Only of this decision point.")
 @click.option("--all", "is_all", is_flag=True, help="Those that were closed, too.")
-@click.option(
-    "--limit",
-    default=50,
-    show_default=True,
-    type=click.IntRange(1, 10_000),
-    help="At most so many.",
-)
+@limited()
 @common
 def list_(invocation: Invocation, point: str | None, is_all: bool, limit: int) -> None:
     """List alarms, newest first; without --all those that ring."""

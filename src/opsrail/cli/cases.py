@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from opsrail.cli.options import Invocation, common, examples, operator
+from opsrail.cli.options import Invocation, common, examples, limited, operator
 
 if TYPE_CHECKING:
     from opsrail.app import App
@@ -27,13 +27,7 @@ def cases() -> None:
 )
 @click.option("--state", type=click.Choice(STATES), help="Only cases in this state.")
 @click.option("--automation", metavar="NAME", help="Only cases of this automation.")
-@click.option(
-    "--limit",
-    default=50,
-    show_default=True,
-    type=click.IntRange(1, 10_000),
-    help="At most so many.",
-)
+@limited()
 @click.option("--after", metavar="ID", help="Go on below this case: the last of the page before.")
 @common
 def list_(

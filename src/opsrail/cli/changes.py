@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from opsrail.cli.changes_asked import FILE, asked_of, asking, json_of
-from opsrail.cli.options import Invocation, common, examples, operator
+from opsrail.cli.options import Invocation, common, examples, limited, operator
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -131,13 +131,7 @@ def show(invocation: Invocation, change_id: str) -> None:
 )
 @click.option("--point", metavar="NAME", help="Only of this decision point.")
 @click.option("--state", type=click.Choice(STATES), help="Only those.")
-@click.option(
-    "--limit",
-    default=50,
-    show_default=True,
-    type=click.IntRange(1, 10_000),
-    help="At most so many.",
-)
+@limited()
 @click.option("--after", metavar="ID", help="Those before this one.")
 @common
 def list_(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from opsrail.cli.options import Invocation, common, examples, operator
+from opsrail.cli.options import Invocation, common, examples, limited, operator
 
 if TYPE_CHECKING:
     from opsrail.app import App
@@ -22,13 +22,7 @@ def jobs() -> None:
 
 
 @jobs.command("list", epilog=examples("opsrail jobs list", "opsrail jobs list --json"))
-@click.option(
-    "--limit",
-    default=50,
-    show_default=True,
-    type=click.IntRange(1, 10_000),
-    help="At most so many.",
-)
+@limited()
 @common
 def list_(invocation: Invocation, limit: int) -> None:
     """List jobs, newest first."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from opsrail.cli.options import Invocation, common, examples, operator
+from opsrail.cli.options import Invocation, common, examples, limited, operator
 from opsrail.cli.users import ROLES
 
 if TYPE_CHECKING:
@@ -84,13 +84,7 @@ def add(
 
 
 @keys.command("list", epilog=examples("opsrail keys list", "opsrail keys list --json"))
-@click.option(
-    "--limit",
-    default=100,
-    show_default=True,
-    type=click.IntRange(1, 10_000),
-    help="At most so many.",
-)
+@limited(100)
 @click.option("--after", metavar="ID", help="Only those older than this key.")
 @common
 def list_(invocation: Invocation, limit: int, after: str | None) -> None:

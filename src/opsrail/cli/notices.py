@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from opsrail.cli.options import Invocation, common, examples
+from opsrail.cli.options import Invocation, common, examples, limited
 
 if TYPE_CHECKING:
     from opsrail.values.reviews import NoticeRow
@@ -24,13 +24,7 @@ def notices() -> None:
 )
 @click.option("--state", type=click.Choice(["due", "sent", "dead"]), help="Only these.")
 @click.option("--about", metavar="ID", help="Only about this review, alarm or change.")
-@click.option(
-    "--limit",
-    default=100,
-    show_default=True,
-    type=click.IntRange(1, 10_000),
-    help="At most so many.",
-)
+@limited(100)
 @common
 def list_(invocation: Invocation, state: str | None, about: str | None, limit: int) -> None:
     """List notices, newest first."""

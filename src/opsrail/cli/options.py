@@ -79,6 +79,17 @@ def operator(function: F) -> F:
     )(function)
 
 
+def limited(count: int = 50) -> Callable[[F], F]:
+    """Give a command that lists `--limit`."""
+    return click.option(
+        "--limit",
+        default=count,
+        show_default=True,
+        type=click.IntRange(1, 10_000),
+        help="At most so many.",
+    )
+
+
 def code_file(function: F) -> F:
     """Give a command `--file`: the code of views that are folded, or were never served."""
     return click.option(

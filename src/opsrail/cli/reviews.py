@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from opsrail.cli.options import Invocation, common, examples, operator
+from opsrail.cli.options import Invocation, common, examples, limited, operator
 from opsrail.cli.reviews_controls import controls
 from opsrail.cli.reviews_quality import export, quality
 
@@ -34,13 +34,7 @@ for command in (controls, quality, export):
 @click.option("--queue", metavar="NAME", help="Only this desk's.")
 @click.option("--state", type=click.Choice(STATES), help="Only these. [default: all that wait]")
 @click.option("--mine", metavar="NAME", help="Only what this person holds, was asked or ruled.")
-@click.option(
-    "--limit",
-    default=50,
-    show_default=True,
-    type=click.IntRange(1, 10_000),
-    help="At most so many.",
-)
+@limited()
 @common
 def list_(
     invocation: Invocation, queue: str | None, state: str | None, mine: str | None, limit: int

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from opsrail.cli.options import Invocation, common, examples, operator
+from opsrail.cli.options import Invocation, common, examples, limited, operator
 
 if TYPE_CHECKING:
     from opsrail.app import App
@@ -49,13 +49,7 @@ def add(invocation: Invocation, file: Path, by: str) -> None:
 @controls.command("list", epilog=examples("opsrail reviews controls list --queue claims-desk"))
 @click.option("--queue", metavar="NAME", help="Only this desk's.")
 @click.option("--after", default="", metavar="ID", help="From behind this one.")
-@click.option(
-    "--limit",
-    default=100,
-    show_default=True,
-    type=click.IntRange(1, 10_000),
-    help="At most so many.",
-)
+@limited(100)
 @common
 def list_(invocation: Invocation, queue: str | None, after: str, limit: int) -> None:
     """List control cases, with how often each was put to somebody."""

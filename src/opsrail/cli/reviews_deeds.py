@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,17 +15,41 @@ if TYPE_CHECKING:
     from opsrail.review.desk import Desk
     from opsrail.values.reviews import ReviewRow
 
-review_argument = click.argument("review_id", metavar="ID")
-reason_option = click.option(
+verdict_argument = click.argument("verdict")
+reason_option = click.option("--reason", default="", help="Why.")
+overruling_option = click.option(
     "--reason", default="", help="Why; needed where you overrule the policy."
 )
-field_option = click.option(
-    "--field",
-    "fields",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="A field of the form; VALUE is JSON, or text as it is. Fields left out stay as they stand.",
+RULING = (
+    verdict_argument,
+    overruling_option,
+    click.option(
+        "--field",
+        "fields",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="A field of the form; VALUE is JSON, or text as it is. Fields left out stay as they stand.",
+    ),
 )
+"""What a ruling takes."""
+
+
+def deed(
+    name: str, *shown: str, takes: Sequence[Callable[[Any], Any]] = ()
+) -> Callable[[Callable[..., None]], click.Command]:
+    """Make a command of something that one person does with one review.
+
+    Args:
+        shown: Examples.
+        takes: Arguments and options of its own.
+    """
+
+    def command(work: Any) -> click.Command:
+        for part in (common, operator, *reversed(takes), click.argument("review_id", metavar="ID")):
+            work = part(work)
+        return reviews.command(name, epilog=examples(*shown))(work)
+
+    return command
 
 
 @reviews.command("next", epilog=examples("opsrail reviews next --queue claims-desk --by ana"))
@@ -63,70 +87,40 @@ def next_(
         click.echo(f"Look at it with: opsrail reviews show {record['id']}")
 
 
-@reviews.command("claim", epilog=examples(f"opsrail reviews claim {ID} --by ana"))
-@review_argument
-@operator
-@common
+@deed("claim", f"opsrail reviews claim {ID} --by ana")
 def claim(invocation: Invocation, review_id: str, by: str) -> None:
     """Hold a review, so that nobody else rules meanwhile; claiming again renews."""
     record = _done(invocation, by, lambda desk: desk.claim(review_id, by))
     _tell(invocation, record, f"{review_id} is held by {by} until {record['lease_until']}.")
 
 
-@reviews.command("release", epilog=examples(f"opsrail reviews release {ID} --by ana"))
-@review_argument
-@operator
-@common
+@deed("release", f"opsrail reviews release {ID} --by ana")
 def release(invocation: Invocation, review_id: str, by: str) -> None:
     """Give a held review back to its queue."""
     record = _done(invocation, by, lambda desk: desk.release(review_id, by))
     _tell(invocation, record, f"{review_id} is open again.")
 
 
-@reviews.command("say", epilog=examples(f"opsrail reviews say {ID} decline --by ana"))
-@review_argument
-@click.argument("verdict")
-@operator
-@common
+@deed("say", f"opsrail reviews say {ID} decline --by ana", takes=(verdict_argument,))
 def say(invocation: Invocation, review_id: str, verdict: str, by: str) -> None:
     """Say your own verdict on a review of a blind queue; then you see what the machine said, and rule."""
     record = _done(invocation, by, lambda desk: desk.say(review_id, verdict, by=by))
     _tell(invocation, record, f"{review_id}: you said {verdict}. Look at it again, then rule.")
 
 
-@reviews.command(
+@deed(
     "rule",
-    epilog=examples(
-        f"opsrail reviews rule {ID} approve",
-        f"opsrail reviews rule {ID} decline --reason 'receipt is a copy'",
-        f"opsrail reviews rule {ID} approve --field amount_usd=120.50",
-    ),
+    f"opsrail reviews rule {ID} approve",
+    f"opsrail reviews rule {ID} decline --reason 'receipt is a copy'",
+    f"opsrail reviews rule {ID} approve --field amount_usd=120.50",
+    takes=RULING,
 )
-@review_argument
-@click.argument("verdict")
-@reason_option
-@field_option
-@operator
-@common
-def rule(
-    invocation: Invocation,
-    review_id: str,
-    verdict: str,
-    reason: str,
-    fields: tuple[str, ...],
-    by: str,
-) -> None:
+def rule(invocation: Invocation, review_id: str, verdict: str, **given: Any) -> None:
     """Give the ruling; the case goes on with it, at once or once its queue lets nobody take it back any more.
 
     A running `opsrail serve` or `opsrail run` carries the case on; without one, the next does.
     """
-
-    async def act(desk: Desk) -> ReviewRow:
-        filled = await _filled(desk, review_id, fields)
-        return await desk.rule(review_id, verdict, by=by, reason=reason, fields=filled)
-
-    record = _done(invocation, by, act)
-    _tell(invocation, record, _ruled(record, verdict))
+    _rule(invocation, review_id, verdict, **given)
 
 
 @reviews.command(
@@ -138,7 +132,7 @@ def rule(
 )
 @click.argument("verdict")
 @click.argument("review_ids", metavar="ID...", nargs=-1, required=True)
-@reason_option
+@overruling_option
 @click.option(
     "--field",
     "fields",
@@ -187,79 +181,52 @@ def rule_alike(
         raise click.exceptions.Exit(1)
 
 
-@reviews.command(
-    "reconsider",
-    epilog=examples(f"opsrail reviews reconsider {ID} approve --reason 'I misread it'"),
+@deed(
+    "reconsider", f"opsrail reviews reconsider {ID} approve --reason 'I misread it'", takes=RULING
 )
-@review_argument
-@click.argument("verdict")
-@reason_option
-@field_option
-@operator
-@common
-def reconsider(
-    invocation: Invocation,
-    review_id: str,
-    verdict: str,
-    reason: str,
-    fields: tuple[str, ...],
-    by: str,
-) -> None:
+def reconsider(invocation: Invocation, review_id: str, verdict: str, **given: Any) -> None:
     """Change what you said or ruled, while the ruling has not gone to its case; both are kept."""
-
-    async def act(desk: Desk) -> ReviewRow:
-        filled = await _filled(desk, review_id, fields)
-        return await desk.reconsider(review_id, verdict, by=by, reason=reason, fields=filled)
-
-    record = _done(invocation, by, act)
-    _tell(invocation, record, _ruled(record, verdict))
+    _rule(invocation, review_id, verdict, **given, again=True)
 
 
-@reviews.command("undo", epilog=examples(f"opsrail reviews undo {ID} --by ana"))
-@review_argument
-@operator
-@common
+@deed("undo", f"opsrail reviews undo {ID} --by ana")
 def undo(invocation: Invocation, review_id: str, by: str) -> None:
     """Take your ruling back before it goes to its case; you hold the review again."""
     record = _done(invocation, by, lambda desk: desk.undo(review_id, by=by))
     _tell(invocation, record, f"{review_id} is yours again; the ruling is taken back.")
 
 
-@reviews.command("ask", epilog=examples(f"opsrail reviews ask {ID} 'Where is page 2?' --to bob"))
-@review_argument
-@click.argument("question")
-@click.option("--to", metavar="NAME", help="Whom. [default: who handed the case in]")
-@operator
-@common
+@deed(
+    "ask",
+    f"opsrail reviews ask {ID} 'Where is page 2?' --to bob",
+    takes=(
+        click.argument("question"),
+        click.option("--to", metavar="NAME", help="Whom. [default: who handed the case in]"),
+    ),
+)
 def ask(invocation: Invocation, review_id: str, question: str, to: str | None, by: str) -> None:
     """Ask for more; the review waits for the answer, then it is yours again."""
     record = _done(invocation, by, lambda desk: desk.ask(review_id, question, by=by, to=to))
     _tell(invocation, record, f"{review_id} waits for an answer of {record['assignee']}.")
 
 
-@reviews.command("answer", epilog=examples(f"opsrail reviews answer {ID} 'It is there now.'"))
-@review_argument
-@click.argument("text")
-@operator
-@common
+@deed("answer", f"opsrail reviews answer {ID} 'It is there now.'", takes=(click.argument("text"),))
 def answer(invocation: Invocation, review_id: str, text: str, by: str) -> None:
     """Answer what was asked of a review."""
     record = _done(invocation, by, lambda desk: desk.answer(review_id, text, by=by))
     _tell(invocation, record, f"{review_id} is with {record['assignee']} again.")
 
 
-@reviews.command(
+@deed(
     "pass",
-    epilog=examples(
-        f"opsrail reviews pass {ID} --queue seniors", f"opsrail reviews pass {ID} --person bob"
+    f"opsrail reviews pass {ID} --queue seniors",
+    f"opsrail reviews pass {ID} --person bob",
+    takes=(
+        click.option("--queue", metavar="NAME", help="Queue that has it then."),
+        click.option("--person", metavar="NAME", help="Person who has it then, for a working day."),
+        reason_option,
     ),
 )
-@review_argument
-@click.option("--queue", metavar="NAME", help="Queue that has it then.")
-@click.option("--person", metavar="NAME", help="Person who has it then, for a working day.")
-@click.option("--reason", default="", help="Why.")
-@operator
-@common
 def pass_(
     invocation: Invocation,
     review_id: str,
@@ -277,15 +244,30 @@ def pass_(
     _tell(invocation, record, f"{review_id} is with {record['assignee'] or record['queue']}.")
 
 
-@reviews.command("escalate", epilog=examples(f"opsrail reviews escalate {ID} --reason 'too large'"))
-@review_argument
-@click.option("--reason", default="", help="Why.")
-@operator
-@common
+@deed("escalate", f"opsrail reviews escalate {ID} --reason 'too large'", takes=(reason_option,))
 def escalate(invocation: Invocation, review_id: str, reason: str, by: str) -> None:
     """Send a review to the next queue of its chain."""
     record = _done(invocation, by, lambda desk: desk.escalate(review_id, by=by, reason=reason))
     _tell(invocation, record, f"{review_id} is with {record['queue']}.")
+
+
+def _rule(
+    invocation: Invocation,
+    review_id: str,
+    verdict: str,
+    *,
+    by: str,
+    reason: str,
+    fields: tuple[str, ...],
+    again: bool = False,
+) -> None:
+    async def act(desk: Desk) -> ReviewRow:
+        filled = await _filled(desk, review_id, fields)
+        give = desk.reconsider if again else desk.rule
+        return await give(review_id, verdict, by=by, reason=reason, fields=filled)
+
+    record = _done(invocation, by, act)
+    _tell(invocation, record, _ruled(record, verdict))
 
 
 def _done(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from opsrail.cli.options import Invocation, common, examples, operator, version_argument
+from opsrail.cli.options import Invocation, common, examples, limited, operator, version_argument
 
 if TYPE_CHECKING:
     from opsrail.app import App
@@ -82,13 +82,7 @@ def begin(
 )
 @click.option("--point", metavar="NAME", help="Only of this decision point.")
 @click.option("--state", type=click.Choice(STATES), help="Only rollouts in this state.")
-@click.option(
-    "--limit",
-    default=50,
-    show_default=True,
-    type=click.IntRange(1, 10_000),
-    help="At most so many.",
-)
+@limited()
 @common
 def list_(invocation: Invocation, point: str | None, state: str | None, limit: int) -> None:
     """List rollouts, newest first."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from opsrail.cli.options import Invocation, common, examples, operator
+from opsrail.cli.options import Invocation, common, examples, limited, operator
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -99,13 +99,7 @@ def add(
 
 
 @users.command("list", epilog=examples("opsrail users list", "opsrail users list --json"))
-@click.option(
-    "--limit",
-    default=100,
-    show_default=True,
-    type=click.IntRange(1, 10_000),
-    help="At most so many.",
-)
+@limited(100)
 @click.option("--after", metavar="NAME", help="Only those after this name.")
 @common
 def list_(invocation: Invocation, limit: int, after: str | None) -> None:

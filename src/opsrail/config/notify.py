@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from opsrail.config.part import Part
+from opsrail.config.part import Part, hidden
 
 
 class NotifyConfig(Part):
@@ -45,35 +45,21 @@ class ChannelConfig(Part):
     to: str = Field(
         "", description="mail: addresses, or `user:NAME` for that person's own; commas between"
     )
-    url: str = Field(
-        "",
-        repr=False,
-        description="slack, webhook: where to; a reference `env:NAME` or `file:PATH`",
-    )
-    secret: str = Field(
-        "",
-        repr=False,
-        description="webhook: `whsec_...` that signs; a reference `env:NAME` or `file:PATH`",
-    )
+    url: str = hidden("slack, webhook: where to")
+    secret: str = hidden("webhook: `whsec_...` that signs")
     second_secret: str = Field(
         "",
         repr=False,
         description="webhook: another that signs along while one is changed for the other",
     )
-    private_key: str = Field(
-        "",
-        repr=False,
-        description="webhook: Ed25519 key `whsk_...` for signatures `v1a`; a reference",
-    )
+    private_key: str = hidden("webhook: Ed25519 key `whsk_...` for signatures `v1a`")
     host: str = Field("", description="mail: server that takes it")
     port: int = Field(587, ge=1, le=65535, description="mail: its port")
     tls: Literal["starttls", "tls", "none"] = Field(
         "starttls", description="mail: `none` only for a server on this machine"
     )
     user: str = Field("", description="mail: who signs in there; empty: nobody")
-    password: str = Field(
-        "", repr=False, description="mail: the password; a reference `env:NAME` or `file:PATH`"
-    )
+    password: str = hidden("mail: the password")
     sender: str = Field("", description="mail: address that it comes from")
 
     @model_validator(mode="after")

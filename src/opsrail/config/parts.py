@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from opsrail.config.notify import ChannelConfig as ChannelConfig
 from opsrail.config.notify import NotifyConfig as NotifyConfig
 from opsrail.config.part import Part as Part
+from opsrail.config.part import hidden
 
 POOL_NAME = "^[a-z][a-z0-9-]{0,62}$"
 
@@ -188,11 +189,7 @@ class ModelsConfig(Part):
     tracking_uri: str = Field(
         "", description="MLflow server that versions come from and go to, http://HOST:PORT"
     )
-    tracking_secret: str = Field(
-        "",
-        repr=False,
-        description="its token, or user:password; a reference `env:NAME` or `file:PATH`; sent to tracking_uri alone",
-    )
+    tracking_secret: str = hidden("its token, or user:password, sent to tracking_uri alone")
     tracking_timeout_s: float = Field(
         30.0, ge=0.1, le=3600, description="time one call of it may take; a file ten times as long"
     )
@@ -317,11 +314,7 @@ class WebConfig(Part):
         "127.0.0.1", description="address to listen on; anything but loopback needs an API key"
     )
     port: int = Field(8321, ge=0, le=65535, description="0: any free port")
-    api_key: str = Field(
-        "",
-        repr=False,
-        description="key for `Authorization: Bearer`; a reference `env:NAME` or `file:PATH`",
-    )
+    api_key: str = hidden("key for `Authorization: Bearer`")
     grpc_port: int = Field(
         0,
         ge=0,

@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 
+from opsrail.connect.booster_runtime import LARGEST_BOOSTER_BYTES
 from opsrail.connect.lightgbm import FORM as LIGHTGBM
-from opsrail.connect.lightgbm import LARGEST_BOOSTER_BYTES, LightgbmRuntime
+from opsrail.connect.lightgbm import LightgbmRuntime
 from opsrail.connect.onnx import OnnxRuntime
 from opsrail.connect.onnx_guard import check_artifact
 from opsrail.connect.skops import FORM as SKOPS

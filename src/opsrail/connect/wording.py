@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from opsrail.clock import rfc3339
+from opsrail.clock import rfc3339, rfc3339_or_none
 from opsrail.values.notices import Notice
 
 
@@ -29,7 +29,7 @@ def record_of(notice: Notice) -> dict[str, Any]:
             "id": notice.subject_id,
             "place": notice.place,
             "title": notice.title,
-            "due_at": None if notice.due_at_ms is None else rfc3339(notice.due_at_ms),
+            "due_at": rfc3339_or_none(notice.due_at_ms),
             "link": notice.link or None,
         },
     }

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from opsrail.clock import Clock, rfc3339
+from opsrail.clock import Clock, rfc3339_or_none
 from opsrail.errors import Conflict, NotFound, Overloaded, StaleWrite, Unavailable
 from opsrail.jobs.child import working
 from opsrail.jobs.machine import ENDED, JobEvent, next_state
@@ -347,7 +347,7 @@ class Jobs:
 def job_record(row: JobRow) -> dict[str, Any]:
     """Return a job as plain JSON values."""
     at = {
-        name: None if moment is None else rfc3339(moment)
+        name: rfc3339_or_none(moment)
         for name, moment in (
             ("created_at", row.created_at_ms), ("begun_at", row.begun_at_ms), ("ended_at", row.ended_at_ms),
         )

@@ -17,7 +17,7 @@ from opsrail.values.ledger import (
     LedgerTileRow,
     LedgerWriterRow,
 )
-from opsrail.values.rows import Where, equals
+from opsrail.values.rows import R, Where, equals
 
 LEADER = "sequencer"
 """Key of the one leader row."""
@@ -178,32 +178,16 @@ async def waiting_counts(store: Store) -> dict[str, int]:
     """Return how many entries of each writer wait for a place."""
     counts: dict[str, int] = {}
     for (writer,) in await store.count(LedgerPendingRow, by=("writer",)):
-        after = -1
-        while rows := await store.select(
-            LedgerPendingRow,
-            Where("writer", "=", writer),
-            Where("first_seq", ">", after),
-            order=("first_seq",),
-            limit=PAGE_COUNT,
-        ):
-            counts[writer] = counts.get(writer, 0) + sum(row.entry_count for row in rows)
-            after = rows[-1].first_seq
+        async for row in _each(store, LedgerPendingRow, "first_seq", -1, *equals(writer=writer)):
+            counts[writer] = counts.get(writer, 0) + row.entry_count
     return counts
 
 
 async def runs_below(store: Store, size: int) -> AsyncIterator[LedgerRunRow]:
     """Yield the runs of the first `size` places, by index."""
-    after = -1
-    while rows := await store.select(
-        LedgerRunRow,
-        Where("first_index", ">", after),
-        Where("first_index", "<", size),
-        order=("first_index",),
-        limit=PAGE_COUNT,
-    ):
-        for row in rows:
-            yield row
-        after = rows[-1].first_index
+    below = Where("first_index", "<", size)
+    async for row in _each(store, LedgerRunRow, "first_index", -1, below):
+        yield row
 
 
 async def snapshot(store: Store) -> tuple[int, int]:
@@ -220,28 +204,26 @@ async def snapshot(store: Store) -> tuple[int, int]:
 
 async def checkpoints(store: Store, largest: int) -> AsyncIterator[CheckpointRow]:
     """Yield the checkpoints of at most `largest` entries, by size."""
-    after = -1
-    while rows := await store.select(
-        CheckpointRow,
-        Where("size", ">", after),
-        Where("size", "<=", largest),
-        order=("size",),
-        limit=PAGE_COUNT,
-    ):
-        for row in rows:
-            yield row
-        after = rows[-1].size
+    async for row in _each(store, CheckpointRow, "size", -1, Where("size", "<=", largest)):
+        yield row
 
 
 async def writers(store: Store) -> AsyncIterator[LedgerWriterRow]:
     """Yield all writers, by id."""
-    after = ""
+    async for row in _each(store, LedgerWriterRow, "writer", ""):
+        yield row
+
+
+async def _each(
+    store: Store, table: type[R], column: str, after: str | int, *where: Where
+) -> AsyncIterator[R]:
+    """Yield all rows that meet the conditions, by a column that tells them apart, from above `after` on."""
     while rows := await store.select(
-        LedgerWriterRow, Where("writer", ">", after), order=("writer",), limit=PAGE_COUNT
+        table, *where, Where(column, ">", after), order=(column,), limit=PAGE_COUNT
     ):
         for row in rows:
             yield row
-        after = rows[-1].writer
+        after = getattr(rows[-1], column)
 
 
 async def _edge_hashes(store: Store, level: int, start: int, end: int) -> list[bytes]:

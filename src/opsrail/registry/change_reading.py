@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from opsrail.clock import rfc3339
+from opsrail.clock import rfc3339, rfc3339_or_none
 from opsrail.errors import NotFound
 from opsrail.ledger.entries import entry
 from opsrail.ports import Store
@@ -80,15 +80,11 @@ def change_record(row: ChangeRow) -> dict[str, Any]:
         "base_revision": row.base_revision,
         "created_at": rfc3339(row.created_at_ms),
         "applied_by": row.applied_by,
-        "applied_at": _moment(row.applied_at_ms),
+        "applied_at": rfc3339_or_none(row.applied_at_ms),
         "ended_by": row.ended_by,
-        "ended_at": _moment(row.ended_at_ms),
+        "ended_at": rfc3339_or_none(row.ended_at_ms),
         "why": row.why,
     }
-
-
-def _moment(at_ms: int | None) -> str | None:
-    return None if at_ms is None else rfc3339(at_ms)
 
 
 async def view_of(store: Store, change_id: str) -> ChangeView:

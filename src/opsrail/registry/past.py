@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from opsrail.clock import rfc3339
+from opsrail.clock import rfc3339, rfc3339_or_none
 from opsrail.errors import NotFound
 from opsrail.ports import Store
 from opsrail.values.changes import SettingsChangeRow
@@ -74,7 +74,7 @@ class Held:
         return {
             "point": self.point,
             "at": rfc3339(self.at_ms),
-            "until": None if self.until_ms is None else rfc3339(self.until_ms),
+            "until": rfc3339_or_none(self.until_ms),
             "revision": 0 if self.change is None else self.change.revision,
             "live": live[0].record() if live else None,
             "canary": canary[0].record() if canary else None,

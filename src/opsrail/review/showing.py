@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from opsrail.clock import rfc3339
+from opsrail.clock import rfc3339, rfc3339_or_none
 from opsrail.review.machine import Standing, standing_of
 from opsrail.review.opening import HIDDEN
 from opsrail.review.reading import content_of, shows_ruling, untold
@@ -130,4 +130,4 @@ def event_record(event: ReviewEventRow) -> dict[str, Any]:
 
 def _moment(row: ReviewRow, name: str) -> str | None:
     at_ms: int | None = getattr(row, f"{name}_ms" if name == "lease_until" else f"{name}_at_ms")
-    return None if at_ms is None else rfc3339(at_ms)
+    return rfc3339_or_none(at_ms)

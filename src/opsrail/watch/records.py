@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from opsrail.clock import rfc3339
+from opsrail.clock import rfc3339, rfc3339_or_none
 from opsrail.errors import InvalidInput
 from opsrail.values.rollouts import AlarmRow, GuaranteeRow, RolloutRunRow
 from opsrail.watch.guarantees import standing_of
@@ -31,7 +31,7 @@ def run_record(row: RolloutRunRow) -> dict[str, Any]:
         "why": row.why,
         "started_at": rfc3339(row.started_at_ms),
         "entered_at": rfc3339(row.entered_at_ms),
-        "ended_at": _moment(row.ended_at_ms),
+        "ended_at": rfc3339_or_none(row.ended_at_ms),
     }
     try:
         run = Run(row)
@@ -69,7 +69,7 @@ def alarm_record(row: AlarmRow) -> dict[str, Any]:
         "text": row.text,
         "figures": orjson.loads(row.content),
         "at": rfc3339(row.at_ms),
-        "ended_at": _moment(row.ended_at_ms),
+        "ended_at": rfc3339_or_none(row.ended_at_ms),
         "ended_by": row.ended_by,
     }
 
@@ -80,8 +80,8 @@ def guarantee_record(row: GuaranteeRow) -> dict[str, Any]:
         "id": row.id,
         "point": row.point,
         "made_at": rfc3339(row.made_at_ms),
-        "broken_at": _moment(row.broken_at_ms),
-        "ended_at": _moment(row.ended_at_ms),
+        "broken_at": rfc3339_or_none(row.broken_at_ms),
+        "ended_at": rfc3339_or_none(row.ended_at_ms),
     }
     try:
         standing = standing_of(row)
@@ -95,7 +95,3 @@ def guarantee_record(row: GuaranteeRow) -> dict[str, Any]:
         "among": spec.among,
         **standing.figures(),
     }
-
-
-def _moment(at_ms: int | None) -> str | None:
-    return None if at_ms is None else rfc3339(at_ms)

@@ -7,7 +7,9 @@ from typing import Any, Literal, TypeVar
 
 import orjson
 from pydantic import BaseModel, ConfigDict
+from starlette.requests import Request
 
+from opsrail.errors import NotFound
 from opsrail.values.cases import CaseState, OutboxState
 from opsrail.values.reviews import ReviewState
 
@@ -19,6 +21,14 @@ Moment = str
 def is_ulid(text: str) -> bool:
     """Return whether a text may be the id of a case or decision."""
     return ULID.fullmatch(text) is not None
+
+
+def ulid_of(request: Request, what: str) -> str:
+    """Return the id of something that the path names. Raises NotFound: nothing has such an id."""
+    found: str = request.path_params[f"{what}_id"]
+    if not is_ulid(found):
+        raise NotFound(f"no {what} {found[:63]!r}")
+    return found
 
 
 def parsed(record: str) -> dict[str, Any]:

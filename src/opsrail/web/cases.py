@@ -33,7 +33,7 @@ from opsrail.web.door import (
     scopes_of,
 )
 from opsrail.web.idempotency import REPEAT_HEADER, REPEATED, idempotency_parameter
-from opsrail.web.paging import after_parameter, choice, next_page
+from opsrail.web.paging import after_parameter, choice, paged
 from opsrail.web.reading import (
     LONGEST_WAIT_S,
     SAYS_SOMETHING,
@@ -174,13 +174,7 @@ class Cases:
             after=page.after,
             scopes=scopes_of(request, "cases.read"),
         )
-        shown = rows[: page.limit]
-        return answer(
-            {
-                "cases": [case_record(row) for row in shown],
-                "next": next_page(request, rows, shown, "id"),
-            }
-        )
+        return paged(request, "cases", rows, page, case_record)
 
     async def show(self, request: Request) -> Response:
         """Answer with a case, its journal, reviews, actions, and those decisions that who asks may read.
@@ -188,7 +182,10 @@ class Cases:
         Who only reviews may not: they would know what the machine said before they said what they think.
         """
         query_of(request)
-        view, may = await self._door.office.view(_id(request)), grants_of(request).may
+        view, may = (
+            await self._door.office.view(answers.ulid_of(request, "case")),
+            grants_of(request).may,
+        )
         automation = view.case.automation
         permit(request, "cases.read", automation)
         may_all = may("decisions.read", automation)
@@ -200,14 +197,22 @@ class Cases:
         query_of(request)
         await self._permit_change(request)
         wish = model_of(Cancellation, await body_of(request, self._door.body_bytes))
-        return answer(case_record(await self._door.office.cancel(_id(request), wish.reason)))
+        return answer(
+            case_record(
+                await self._door.office.cancel(answers.ulid_of(request, "case"), wish.reason)
+            )
+        )
 
     async def retry(self, request: Request) -> Response:
         """Send a case on that was set aside."""
         query_of(request)
         await self._permit_change(request)
         return answer(
-            case_record(await self._door.office.retry(_id(request), by=actor_of(request)))
+            case_record(
+                await self._door.office.retry(
+                    answers.ulid_of(request, "case"), by=actor_of(request)
+                )
+            )
         )
 
     async def actions(self, request: Request) -> Response:
@@ -219,18 +224,12 @@ class Cases:
             after=page.after,
             scopes=scopes_of(request, "actions.read"),
         )
-        shown = rows[: page.limit]
-        return answer(
-            {
-                "actions": [action_record(row) for row in shown],
-                "next": next_page(request, rows, shown, "key"),
-            }
-        )
+        return paged(request, "actions", rows, page, action_record, "key")
 
     async def _permit_change(self, request: Request) -> None:
         """Check that who asks may change the case. Raises Denied, NotFound."""
         if scopes_of(request, "cases.change") is not None:
-            row = await self._door.office.get(_id(request))
+            row = await self._door.office.get(answers.ulid_of(request, "case"))
             permit(request, "cases.change", row.automation)
 
     async def refuse(self, request: Request) -> Response:
@@ -240,10 +239,3 @@ class Cases:
             raise HTTPException(405, headers={"allow": "GET, HEAD"})
         known = ", ".join(self._door.app.definitions.automations) or "none"
         raise NotFound(f"no automation {name[:63]!r} here; there are: {known}")
-
-
-def _id(request: Request) -> str:
-    case_id: str = request.path_params["case_id"]
-    if not answers.is_ulid(case_id):
-        raise NotFound(f"no case {case_id[:63]!r}")
-    return case_id

@@ -10,13 +10,13 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from starlette.requests import Request
 from starlette.responses import Response
 
-from opsrail.errors import Fault, InvalidInput, NotFound
+from opsrail.errors import Fault, InvalidInput
 from opsrail.registry.change_reading import ChangeView, change_record
 from opsrail.registry.wishes import KINDS, POINT, REASON_CHARACTERS, asked_version
 from opsrail.values.changes import ChangeState
 from opsrail.values.decisions import Impact
 from opsrail.values.guards import guard_of
-from opsrail.web.answers import Moment, Shape, is_ulid
+from opsrail.web.answers import Moment, Shape, ulid_of
 from opsrail.web.change_bodies import Person, Plan, PromoteWish, Why
 from opsrail.web.contradictions import contradictions, known_point
 from opsrail.web.door import (
@@ -31,7 +31,7 @@ from opsrail.web.door import (
     permit,
     scopes_of,
 )
-from opsrail.web.paging import after_parameter, choice, next_page
+from opsrail.web.paging import after_parameter, choice, paged
 from opsrail.web.reading import KEPT, body_of, model_of, page_of, query_of
 
 STATE = re.compile("|".join(ChangeState))
@@ -157,7 +157,7 @@ class ChangesDoor:
         async def run(request: Request) -> Response:
             query_of(request)
             wish = model_of(body, await body_of(request, self._door.body_bytes))
-            change_id, needed = _id(request), f"changes.{right}"
+            change_id, needed = ulid_of(request, "change"), f"changes.{right}"
             if scopes_of(request, needed) is not None:
                 permit(request, needed, (await self._changes.get(change_id)).row.point)
             by = by_of(request, getattr(wish, "by", None))
@@ -187,13 +187,7 @@ class ChangesDoor:
             after=page.after,
             scopes=scopes_of(request, "changes.read"),
         )
-        shown = rows[: page.limit]
-        return answer(
-            {
-                "changes": [change_record(row) for row in shown],
-                "next": next_page(request, rows, shown, "id"),
-            }
-        )
+        return paged(request, "changes", rows, page, change_record)
 
     async def plan(self, request: Request) -> Response:
         """Plan a change."""
@@ -225,7 +219,7 @@ class ChangesDoor:
     async def show(self, request: Request) -> Response:
         """Answer with a change."""
         query_of(request)
-        view = await self._changes.get(_id(request))
+        view = await self._changes.get(ulid_of(request, "change"))
         permit(request, "changes.read", view.row.point)
         return answer(view.record())
 
@@ -258,10 +252,3 @@ def _plan_in(body: bytes) -> Plan:
             for one in wrong.faults
         ]
         raise InvalidInput(wrong.summary, faults) from wrong
-
-
-def _id(request: Request) -> str:
-    change_id: str = request.path_params["change_id"]
-    if not is_ulid(change_id):
-        raise NotFound(f"no change {change_id[:63]!r}")
-    return change_id

@@ -14,10 +14,10 @@ from starlette.responses import Response
 from opsrail.access.roles import EVERYWHERE
 from opsrail.app.work import DIGEST
 from opsrail.clock import rfc3339
-from opsrail.errors import Denied, NotFound, Overloaded
+from opsrail.errors import Denied, Overloaded
 from opsrail.jobs.jobs import FILE_MS, job_record
 from opsrail.values.jobs import JobFileRow, JobRow, JobState
-from opsrail.web.answers import Moment, Shape, is_ulid
+from opsrail.web.answers import Moment, Shape, ulid_of
 from opsrail.web.bulk import IN_MEMORY_BYTES, spooled
 from opsrail.web.door import (
     CASE_ID,
@@ -195,18 +195,13 @@ class JobsDoor:
     async def remove(self, request: Request) -> Response:
         """Remove a file."""
         query_of(request)
-        file_id: str = request.path_params["file_id"]
-        if not is_ulid(file_id):
-            raise NotFound(f"no file {file_id[:63]!r}")
+        file_id = ulid_of(request, "file")
         if (await self._door.app.jobs.file(file_id)).by != actor_of(request):
             permit(request, "models.change", EVERYWHERE)
         return answer(_file_record(await self._door.app.jobs.remove_file(file_id)))
 
     async def _of(self, request: Request) -> JobRow:
-        job_id: str = request.path_params["job_id"]
-        if not is_ulid(job_id):
-            raise NotFound(f"no job {job_id[:63]!r}")
-        row = await self._door.app.jobs.get(job_id)
+        row = await self._door.app.jobs.get(ulid_of(request, "job"))
         if not _is_theirs(request, row):
             permit(request, NEEDS[row.kind], scope_of(row))
         return row

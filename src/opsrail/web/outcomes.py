@@ -13,7 +13,7 @@ from opsrail.decide.outcomes import BY_CHARACTERS, NAMED_BY, Told, record_of
 from opsrail.errors import NotFound
 from opsrail.values.decisions import DecisionRow
 from opsrail.values.outcomes import OUTCOME_NAME
-from opsrail.web.answers import Moment, Shape, is_ulid
+from opsrail.web.answers import Moment, Shape, ulid_of
 from opsrail.web.decisions import DECISION_ID
 from opsrail.web.door import (
     Answer,
@@ -101,7 +101,7 @@ class Outcomes:
     async def list(self, request: Request) -> Response:
         """Answer with what was said of a decision."""
         query_of(request)
-        decision_id, app = _id(request), self._door.app
+        decision_id, app = ulid_of(request, "decision"), self._door.app
         await self._permit(request, "decisions.read")
         rows = await app.outcomes.of(decision_id)
         if not rows and await app.store.get(DecisionRow, decision_id) is None:
@@ -111,7 +111,8 @@ class Outcomes:
     async def record(self, request: Request) -> Response:
         """Write an outcome down, once a key."""
         query_of(request)
-        decision_id, key, actor = _id(request), idempotency_key(request), actor_of(request)
+        decision_id = ulid_of(request, "decision")
+        key, actor = idempotency_key(request), actor_of(request)
         await self._permit(request, "outcomes.write")
         given = model_of(Outcome, await body_of(request, self._door.body_bytes))
         known_at_ms = None if given.known_at is None else epoch_ms(given.known_at.isoformat())
@@ -133,10 +134,3 @@ class Outcomes:
     async def _permit(self, request: Request, permission: str) -> None:
         if scopes_of(request, permission) is not None:
             await decision_of(request, self._door, permission)
-
-
-def _id(request: Request) -> str:
-    decision_id: str = request.path_params["decision_id"]
-    if not is_ulid(decision_id):
-        raise NotFound(f"no decision {decision_id[:63]!r}")
-    return decision_id

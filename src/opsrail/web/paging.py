@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from starlette.requests import Request
+from starlette.responses import Response
 
-from opsrail.web.door import Parameter
+from opsrail.web.door import Parameter, answer
+from opsrail.web.reading import Page
+
+T = TypeVar("T")
 
 
 def choice(name: str, pattern: re.Pattern[str]) -> Parameter:
@@ -23,6 +27,24 @@ def after_parameter(name: str) -> Parameter:
     return Parameter(
         "after", "query", pattern, f"The {name} of the last row of the page before; see `next`."
     )
+
+
+def paged(
+    request: Request,
+    name: str,
+    rows: Sequence[T],
+    page: Page,
+    record: Callable[[T], Mapping[str, object]],
+    key: str = "id",
+) -> Response:
+    """Answer with a page of records, under the name of what is listed, and the path of the next one.
+
+    Args:
+        rows: One more than the page has, where there are more.
+    """
+    shown = rows[: page.limit]
+    told = [record(row) for row in shown]
+    return answer({name: told, "next": next_page(request, rows, shown, key)})
 
 
 def next_page(request: Request, rows: Sequence[Any], shown: Sequence[Any], name: str) -> str | None:

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from opsrail.app.work import Json
-from opsrail.clock import rfc3339
+from opsrail.clock import rfc3339_or_none
 from opsrail.errors import NotFound
 from opsrail.review.desk import MOST_ALIKE, REASON_CHARACTERS
 from opsrail.review.reading import QueueCount
@@ -154,7 +154,7 @@ class Reviews:
                 "waiting": one.waiting,
                 "claimed": one.claimed,
                 "overdue": one.overdue,
-                "oldest_at": None if one.oldest_at_ms is None else rfc3339(one.oldest_at_ms),
+                "oldest_at": rfc3339_or_none(one.oldest_at_ms),
             }
             for one in sorted(counted)
         ]

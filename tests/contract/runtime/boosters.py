@@ -10,7 +10,8 @@ import lightgbm
 import numpy as np
 import xgboost
 
-from opsrail.connect.lightgbm import FORM, LARGEST_BOOSTER_BYTES, LightgbmRuntime
+from opsrail.connect.booster_runtime import LARGEST_BOOSTER_BYTES
+from opsrail.connect.lightgbm import FORM, LightgbmRuntime
 from opsrail.connect.xgboost import FORM as XGBOOST_FORM
 from opsrail.connect.xgboost import XgboostRuntime
 from opsrail.testing.contracts.runtime import Subject

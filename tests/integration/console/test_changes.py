@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from opsrail.values.changes import ChangeState
-from opsrail.web.console import changes
+from opsrail.web.console import listing
 from tests.integration.console.conftest import POINT, Console
 
 LetIn = Callable[..., None]
@@ -114,7 +114,7 @@ async def test_a_reason_that_is_missing_is_told_and_nothing_is_done(console: Con
 async def test_changes_are_listed_newest_first_page_by_page(
     console: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(changes, "PAGE_COUNT", 1)
+    monkeypatch.setattr(listing, "PAGE_COUNT", 1)
     made = [await planned(console) for _ in range(2)]
 
     first = await console.page("/console/changes?state=planned")

@@ -11,10 +11,10 @@ from starlette.responses import Response
 
 from opsrail.cases.office import REASON_CHARACTERS
 from opsrail.clock import epoch_ms, rfc3339
-from opsrail.errors import Fault, InvalidInput, NotFound
+from opsrail.errors import Fault, InvalidInput
 from opsrail.values.cases import FINAL_STATES, CaseState
 from opsrail.values.reviews import ReviewState
-from opsrail.web.answers import is_ulid
+from opsrail.web.answers import ulid_of
 from opsrail.web.console.case_search import FIELDS, Found, Search, found, search_of
 from opsrail.web.console.forms import form_of, see_other
 from opsrail.web.console.pages import Pages, form, page
@@ -98,7 +98,7 @@ class CasePages:
     async def show(self, request: Request) -> Response:
         """Answer with a case's timeline."""
         query_of(request)
-        view = await self._door.office.view(_id(request))
+        view = await self._door.office.view(ulid_of(request, "case"))
         permit(request, "cases.read", view.case.automation)
         case = view.case
         grants = grants_of(request)
@@ -148,7 +148,7 @@ class CasePages:
             InvalidInput: it gives none, or too long a one. Terminal: nothing was done.
         """
         query_of(request)
-        case_id = _id(request)
+        case_id = ulid_of(request, "case")
         given = await form_of(request, self._door)
         permit(request, "cases.change", (await self._door.office.get(case_id)).automation)
         reason = given.get("reason", "").strip()
@@ -166,10 +166,3 @@ def _shown(name: str, text: str) -> str:
         return rfc3339(epoch_ms(text, name))[:16]
     except (InvalidInput, ValueError, OverflowError):
         return ""
-
-
-def _id(request: Request) -> str:
-    case_id: str = request.path_params["case_id"]
-    if not is_ulid(case_id):
-        raise NotFound(f"no case {case_id[:63]!r}")
-    return case_id

@@ -9,26 +9,24 @@ from typing import Any, NamedTuple
 from starlette.requests import Request
 from starlette.responses import Response
 
-from opsrail.errors import NotFound
 from opsrail.registry import change
 from opsrail.registry.change import ChangeEvent
 from opsrail.registry.change_reading import ChangeView
 from opsrail.values.changes import ChangeRow, ChangeState
-from opsrail.values.rows import Where, equals
-from opsrail.web.answers import is_ulid
+from opsrail.values.rows import equals
+from opsrail.web.answers import ulid_of
 from opsrail.web.console.deeds import is_named, who, why
 from opsrail.web.console.forms import form_of, see_other
-from opsrail.web.console.listing import next_of
+from opsrail.web.console.listing import bounds, listed, newest
 from opsrail.web.console.pages import Pages, form, page
 from opsrail.web.console.tones import tone
-from opsrail.web.door import Door, Operation, grants_of, permit, scopes_of
+from opsrail.web.door import Door, Operation, grants_of, permit
 from opsrail.web.reading import CURSOR, query_of
 
 READ = "changes.read"
 ONE = "/console/changes/{change_id}"
 POINT = re.compile(r"[\x20-\x7e]{0,100}")
 STATE = re.compile("|".join(("", *ChangeState)))
-PAGE_COUNT = 50
 
 
 class Verb(NamedTuple):
@@ -79,20 +77,12 @@ class ChangePages:
     async def list(self, request: Request) -> Response:
         """Answer with changes, newest first."""
         query = query_of(request, point=POINT, state=STATE, after=CURSOR)
-        points = scopes_of(request, READ)
-        where = [
-            *(equals(point=query["point"]) if query.get("point") else []),
-            *(equals(state=query["state"]) if query.get("state") else []),
-            *([] if points is None else [Where("point", "in", tuple(sorted(points)))]),
-            *([Where("id", "<", query["after"])] if "after" in query else []),
-        ]
-        rows = await self._app.store.select(
-            ChangeRow, *where, order=("id",), descending=True, limit=PAGE_COUNT + 1
-        )
+        of_state = equals(state=query["state"]) if query.get("state") else ()
+        where = [*bounds(request, query, READ), *of_state]
+        rows = await newest(self._app.store, ChangeRow, where)
         return self._pages.render(
-            request, "changes.html", title="Changes", here="changes", rows=rows[:PAGE_COUNT], tone=tone,
-            query={name: query.get(name, "") for name in ("point", "state")}, states=list(ChangeState),
-            next=next_of(request, rows, PAGE_COUNT), first=request.url.path if "after" in query else "",
+            request, "changes.html", title="Changes", here="changes", tone=tone, states=list(ChangeState),
+            query={name: query.get(name, "") for name in ("point", "state")}, **listed(request, query, rows),
         )  # fmt: skip
 
     async def show(self, request: Request) -> Response:
@@ -130,10 +120,7 @@ class ChangePages:
         await deeds[verb.name](change_id, by=by, reason=reason)
 
     async def _view(self, request: Request) -> ChangeView:
-        change_id: str = request.path_params["change_id"]
-        if not is_ulid(change_id):
-            raise NotFound(f"no change {change_id[:63]!r}")
-        return await self._app.changes.get(change_id)
+        return await self._app.changes.get(ulid_of(request, "change"))
 
 
 def _fits(view: ChangeView, verb: Verb) -> bool:

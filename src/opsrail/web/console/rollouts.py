@@ -13,14 +13,14 @@ from opsrail.errors import NotFound
 from opsrail.values.rollouts import UNDER_WAY, AlarmRow, RolloutRunRow, RunState
 from opsrail.values.rows import Where, equals
 from opsrail.watch.records import alarm_record, run_record
-from opsrail.web.answers import is_ulid
+from opsrail.web.answers import ulid_of
 from opsrail.web.console import rollout_view as view
 from opsrail.web.console.deeds import is_named, who, why
 from opsrail.web.console.forms import form_of, see_other
-from opsrail.web.console.listing import next_of
+from opsrail.web.console.listing import bounds, listed, newest
 from opsrail.web.console.pages import Pages, form, page
 from opsrail.web.console.tones import tone
-from opsrail.web.door import Door, Operation, grants_of, permit, scopes_of
+from opsrail.web.door import Door, Operation, grants_of, permit
 from opsrail.web.reading import CURSOR, query_of
 
 READ, CHANGE = "models.read", "rollouts.change"
@@ -29,7 +29,6 @@ ONE = "/console/rollouts/{rollout_id}"
 POINT = re.compile(r"[\x20-\x7e]{0,100}")
 STATE = re.compile("|".join(("", *RunState)))
 RINGING = re.compile("(ringing|closed)?")
-PAGE_COUNT = 50
 
 
 class Verb(NamedTuple):
@@ -72,17 +71,12 @@ class WatchPages:
     async def list(self, request: Request) -> Response:
         """Answer with rollouts, newest first."""
         query = query_of(request, point=POINT, state=STATE, after=CURSOR)
-        where = [
-            *_bounds(request, query, READ),
-            *(equals(state=query["state"]) if query.get("state") else []),
-        ]
-        rows = await self._app.store.select(
-            RolloutRunRow, *where, order=("id",), descending=True, limit=PAGE_COUNT + 1
-        )
+        of_state = equals(state=query["state"]) if query.get("state") else ()
+        where = [*bounds(request, query, READ), *of_state]
+        rows = await newest(self._app.store, RolloutRunRow, where)
         return self._pages.render(
-            request, "rollouts.html", title="Rollouts", here="rollouts", rows=rows[:PAGE_COUNT], tone=tone,
-            query={name: query.get(name, "") for name in ("point", "state")}, states=list(RunState),
-            next=next_of(request, rows, PAGE_COUNT), first=request.url.path if "after" in query else "",
+            request, "rollouts.html", title="Rollouts", here="rollouts", tone=tone, states=list(RunState),
+            query={name: query.get(name, "") for name in ("point", "state")}, **listed(request, query, rows),
         )  # fmt: skip
 
     async def show(self, request: Request) -> Response:
@@ -122,24 +116,23 @@ class WatchPages:
         """Answer with alarms, newest first; without a filter those that ring."""
         query = query_of(request, point=POINT, state=RINGING, after=CURSOR)
         state = query.get("state", "ringing")
-        where = [
-            *_bounds(request, query, READ_ALARMS),
-            *([Where("ended_at_ms", "null", state == "ringing")] if state else []),
+        of_state = [Where("ended_at_ms", "null", state == "ringing")] if state else []
+        where = [*bounds(request, query, READ_ALARMS), *of_state]
+        rows = await newest(self._app.store, AlarmRow, where)
+        page_shown = listed(request, query, rows)
+        may = grants_of(request).may
+        page_shown["rows"] = [
+            (row, alarm_record(row), may(CHANGE_ALARMS, row.point)) for row in page_shown["rows"]
         ]
-        rows = await self._app.store.select(
-            AlarmRow, *where, order=("id",), descending=True, limit=PAGE_COUNT + 1
-        )
         return self._pages.render(
             request, "alarms.html", title="Alarms", here="alarms", tone=tone, needs_name=not is_named(request),
-            rows=[(row, alarm_record(row), grants_of(request).may(CHANGE_ALARMS, row.point)) for row in rows[:PAGE_COUNT]],
-            query={"point": query.get("point", ""), "state": state},
-            next=next_of(request, rows, PAGE_COUNT), first=request.url.path if "after" in query else "",
+            query={"point": query.get("point", ""), "state": state}, **page_shown,
         )  # fmt: skip
 
     async def close(self, request: Request) -> Response:
         """End an alarm that somebody has seen to."""
         wish = await form_of(request, self._door)
-        alarm_id = _id(request, "alarm")
+        alarm_id = ulid_of(request, "alarm")
         row = await self._app.store.get(AlarmRow, alarm_id)
         if row is None:
             raise NotFound(f"there is no alarm {alarm_id}")
@@ -148,20 +141,4 @@ class WatchPages:
         return see_other("/console/alarms")
 
     async def _run(self, request: Request) -> RolloutRunRow:
-        return await self._app.rollouts.get(_id(request, "rollout"))
-
-
-def _bounds(request: Request, query: dict[str, str], permission: str) -> list[Where]:
-    points = scopes_of(request, permission)
-    return [
-        *(equals(point=query["point"]) if query.get("point") else []),
-        *([] if points is None else [Where("point", "in", tuple(sorted(points)))]),
-        *([Where("id", "<", query["after"])] if "after" in query else []),
-    ]
-
-
-def _id(request: Request, what: str) -> str:
-    found: str = request.path_params[f"{what}_id"]
-    if not is_ulid(found):
-        raise NotFound(f"no {what} {found[:63]!r}")
-    return found
+        return await self._app.rollouts.get(ulid_of(request, "rollout"))
