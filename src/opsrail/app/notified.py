@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterator
-from typing import Any
+from collections.abc import Iterator
 
+from opsrail.app.loops import Loop
 from opsrail.clock import Clock, SystemClock
 from opsrail.config import ChannelConfig, Config, resolved
 from opsrail.errors import ConfigInvalid, Fault, InvalidInput, MissingExtra
@@ -15,7 +15,6 @@ from opsrail.ports import Follow, Notifier, Store
 from opsrail.review.sampling import Sampler
 from opsrail.values.notices import KINDS
 
-Loop = Callable[[], Coroutine[Any, Any, None]]
 LEASE_TIMEOUTS = 6
 """An attempt takes three times the time of one answer at most; twice that, and another process may try."""
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 from opsrail.access.access import Access
 from opsrail.app.durability import accepted_of
+from opsrail.app.loops import Loops
 from opsrail.app.notified import loops_of
 from opsrail.app.pools import pools_of, runtime_options, shadow_pools
 from opsrail.app.sampled import floors_of, sampler_of
@@ -114,8 +114,7 @@ class App:
         self.outcomes, self.access = Outcomes(store, self.clock), Access(store, self.clock, config)
         self.is_running, self._alone = False, alone
         self.held: LedgerBroken | None = None
-        self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._broken: BaseException | None = None
+        self._loops = Loops()
         if runtimes is None:
             runtimes = known_runtimes(
                 **runtime_options(config),
@@ -313,15 +312,15 @@ class App:
         self.sender, more = loops_of(self.config, self.sampler, self.store, self.clock)
         for name, loop in (loops | more).items():
             self._start(name, loop)
+        loops |= loops_of(self.config, self.sampler, self.store, self.clock)
+        for name, loop in loops.items():
+            self._loops.start(name, loop)
         self.is_running = True
-
-    def _start(self, name: str, loop: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        self._tasks[name] = asyncio.create_task(self._guarded(loop), name=f"opsrail:{name}")
 
     def _hold(self, broken: LedgerBroken) -> None:
         log.error("nothing is written until an operator has looked at it: %s", broken)
         self.held = broken
-        self._start("hold", self._await_acknowledgement)
+        self._loops.start("hold", self._await_acknowledgement)
 
     async def _await_acknowledgement(self) -> None:
         """Begin as soon as the ledger and its external checkpoint agree."""
@@ -344,40 +343,26 @@ class App:
 
     async def crash(self) -> None:
         """Drop everything in memory as a dying process would; nothing is given back (tests)."""
-        for task in self._tasks.values():
-            task.cancel()
+        self._loops.cancel()
         await self.runner.drop()
-        await self._stop_loops()
+        await self._loops.stop()
 
     @property
     def broken(self) -> BaseException | None:
         """What ended one of the loops for good, if anything; `/readyz` and the command's exit status show it."""
-        return self._broken
-
-    async def _guarded(self, loop: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        try:
-            await loop()
-        except Exception as error:
-            self._broken = error
-            log.exception("a loop of opsrail ended")
-
-    async def _stop_loops(self) -> None:
-        tasks, self._tasks = list(self._tasks.values()), {}
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        return self._loops.broken
 
     async def _end(self) -> None:
         was_running, self.is_running = self.is_running, False
-        if not was_running or not self._tasks:
-            return await self._stop_loops()
+        if not was_running or not self._loops:
+            return await self._loops.stop()
         # Nothing more is claimed; the heartbeat goes on, so that nobody takes over what is being sent.
-        self._tasks["cases"].cancel()
+        self._loops.cancel("cases")
         await self.runner.drop()
         with suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_S):
                 await self.outbox.drain()
-        await self._stop_loops()
+        await self._loops.stop()
         await self.runner.stop()
         with suppress(Exception):
             await self.settle_ledger()

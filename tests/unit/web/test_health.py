@@ -36,7 +36,7 @@ async def test_with_a_live_model_no_model_is_missed(live: Caller) -> None:
 async def test_a_process_whose_loop_ended_is_not_ready(
     door: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(door.app, "_broken", ZeroDivisionError("by the secret"))
+    monkeypatch.setattr(door.app._loops, "broken", ZeroDivisionError("by the secret"))
     answer = await door.get("/readyz")
 
     assert (answer.status_code, answer.json()["status"]) == (503, "not_ready")
