@@ -1,8 +1,8 @@
 """One installation, wired: `build` makes an App, `App.opened` connects it, `App.running` works.
 
 A folder holds everything of one installation: `opsrail.db` (unless rows live in PostgreSQL), `ledger.key`,
-    `checkpoint.note`. Commands that only look or rule open the App; `run`, `serve` and `demo` also run it, and only
-    one process may do that on a folder with SQLite.
+`checkpoint.note`. Commands that only look or rule open the App; `run`, `serve` and `demo` also run it, and only
+one process may do that on a folder with SQLite.
 """
 
 from __future__ import annotations
@@ -311,9 +311,6 @@ class App:
             loops["prewarming"] = Prewarming(self.registry.pools, self.clock).run
         self.sender, more = loops_of(self.config, self.sampler, self.store, self.clock)
         for name, loop in (loops | more).items():
-            self._start(name, loop)
-        loops |= loops_of(self.config, self.sampler, self.store, self.clock)
-        for name, loop in loops.items():
             self._loops.start(name, loop)
         self.is_running = True
 

@@ -15,6 +15,7 @@ from opsrail.ledger.chain import WriterChain
 from opsrail.notices.sending import AT_ONCE, Notices, Sender
 from opsrail.notices.subscriptions import Channel, notice_of, notices_of
 from opsrail.review.desk import Desk
+from opsrail.review.queue import Queue
 from opsrail.review.terms import Expires, Step, Terms
 from opsrail.store.memory import MemoryStore
 from opsrail.values.access import UserRow
@@ -308,11 +309,18 @@ async def test_a_queue_is_told_of_a_review_that_two_people_disagree_on_or_that_i
     opened: Any,
 ) -> None:
     post = await opened(
-        *(Channel(name, queues=(name,)) for name in ("chief", "night")), Channel("all")
+        *(
+            Channel(name, queues=(name,))
+            for name in {name: Queue(name) for name in ("chief", "night")}
+        ),
+        Channel("all"),
     )
     terms = Terms(escalate=(Step(START_MS + HOUR_MS, "chief"),))
     await post.store.commit([Insert(review(terms=terms.text(), eyes=2, case_id=None))])
-    desk, (row,) = Desk(post.store, post.clock), await post.store.select(ReviewRow)
+    desk, (row,) = (
+        Desk(post.store, post.clock, {name: Queue(name) for name in ("chief", "night")}),
+        await post.store.select(ReviewRow),
+    )
     await desk.rule(row.id, "decline", by="ann", reason="so")
     await desk.rule(row.id, "approve", by="bo", reason="so")
     first = [(one.channel, one.kind) for one in await notices(post.store) if one.channel != "all"]
