@@ -86,7 +86,7 @@ async def test_two_take_the_same_review_and_one_has_it(
 
     await expect(bob.get_by_role("alert").first).to_contain_text("does not count")
     await expect(bob.locator("#reason")).to_have_value("what I thought")
-    await expect(bob.locator(".why-not")).to_contain_text("user:anna holds it now")
+    await expect(bob.locator(".why-not")).to_contain_text("anna holds it now")
     await anna.keyboard.press("a")
     await expect(anna.locator("[data-undo]")).to_be_visible()
     assert desk.review(review)["ruled_by"] == "user:anna"

@@ -92,7 +92,8 @@ class Moving(Holding):
         A person has it for a working day; then it is anybody's again. Where there are users, it is one of them.
 
         Raises:
-            InvalidInput: neither is named, or wrongly, or there is no such queue; all faults at once. Terminal.
+            InvalidInput: neither is named, or wrongly; all faults at once. Terminal.
+            Contradictory: there is no such queue or user; all faults at once. Terminal.
             AlreadyRuled: it has its ruling, or another person holds it. Conflict.
             Denied: the person handed it in, ruled on it already, or lacks a skill.
         """
@@ -102,18 +103,17 @@ class Moving(Holding):
             raise AlreadyRuled(f"review {row.id} is held by {row.assignee}")
         person = None if person is None else await self.named(person)
         found = _long_faults("reason", reason) + _name_faults("person", person)
-        found += await self._stranger_faults(person)
+        unknown = await self._stranger_faults(person)
         if queue is None and person is None:
             found.append(Fault("queue", "name a queue or a person"))
         if queue is not None and not NAME.fullmatch(queue):
             found.append(Fault("queue", "1 to 100 printable ASCII characters"))
         elif queue is not None:
-            unknown = await unknown_faults(self._store, self._near(row), [queue])
-            if unknown and not found:
-                raise Contradictory(f"review {row.id} was not passed on", unknown)
-            found += unknown
+            unknown += await unknown_faults(self._store, self._near(row), [queue])
         if found:
-            raise InvalidInput(f"review {row.id} was not passed on", found)
+            raise InvalidInput(f"review {row.id} was not passed on", found + unknown)
+        if unknown:
+            raise Contradictory(f"review {row.id} was not passed on", unknown)
         if person is not None:
             if person in (row.requester, by):
                 handed = "handed in what it is about" if person == row.requester else "has it now"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from tests.integration.cli.conftest import Shell
 
@@ -31,6 +32,7 @@ async def handle(case: Case, claim: Claim) -> Claim:
         await case.review("desk", decision, due="4h")
     return claim
 """
+MOST_RUNS = 60
 CONTROL = {"queue": "desk", "truth": "decline", "subject": {"input": {"number": "k", "amount": 9}}}
 
 
@@ -39,10 +41,15 @@ def test_what_no_person_saw_comes_to_people_and_figures_and_an_export_follow(she
     shell.write("controls.jsonl", json.dumps(CONTROL) + "\n" + json.dumps(CONTROL) + "\n")
     shell.write("first.csv", "number,amount\na,5000\n")
     shell.write("second.csv", "number,amount\nb,10\nc,20\n")
-    for name in ("first", "second", "first"):  # the third finds what the second decided
+    for name in ("first", "second"):
         assert shell("run", "automation.py", "--input", f"{name}.csv", "--json").status == 0
+    waiting: list[Any] = []
+    for _ in range(MOST_RUNS):  # one that begins some seconds later finds what the second decided
+        assert shell("run", "automation.py", "--input", "first.csv", "--json").status == 0
+        waiting = shell("reviews", "list", "--json").json["reviews"]
+        if len(waiting) == 3:
+            break
     added = shell("reviews", "controls", "add", "controls.jsonl", "--by", "ann", "--json").json
-    waiting = shell("reviews", "list", "--json").json["reviews"]
     ruled = shell("reviews", "rule", waiting[-1]["id"], "decline", "--by", "ann")
     figures = shell("reviews", "quality", "--since", "1d", "--json").json
     exported = shell("reviews", "export", "--out", "rulings.csv", "--json").json["export"]

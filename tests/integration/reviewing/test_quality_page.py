@@ -76,6 +76,7 @@ async def test_queue_and_span_stand_in_the_address(console: Console) -> None:
 async def test_without_the_extra_the_page_says_what_to_install(
     console: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("opsrail.web.lab._imported", set())
     monkeypatch.setitem(sys.modules, "opsrail.lab.rulings", None)
     page = await console.get(PATH)
 

@@ -15,8 +15,9 @@ from tests.unit.web.signed import send, signed_in, user
 LARGE = {"claim_id": "c-2", "amount": 5000}
 WORD = "zzdeclinezz"
 WHY = "zzbecausezz"
-BLIND = Queue("claims-desk", verdicts=("approve", WORD), blind=True, undo="1h")
-PAIR = Queue("claims-desk", verdicts=("approve", WORD), eyes=2, undo="1h")
+ASKED = "What is to become of it?"
+BLIND = Queue("claims-desk", verdicts=("approve", WORD), blind=True, undo="1h", question=ASKED)
+PAIR = Queue("claims-desk", verdicts=("approve", WORD), eyes=2, undo="1h", question=ASKED)
 
 
 @pytest.fixture(params=[BLIND, PAIR], ids=["blind", "two pairs of eyes"])
