@@ -243,6 +243,7 @@ class Correction(BaseModel):
 claims_desk = Queue(
     "claims-desk",
     title="Claims desk",
+    question="Do we pay this claim?",
     verdicts=("approve", "decline"),
     form=Correction,
     due="4h",
