@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 from opsrail.connect.intact import check_intact
@@ -15,7 +16,7 @@ Opener = Callable[[bytes, Signature, str, int], LoadedModel]
 """Makes a model of the booster's own bytes, with a digest and a number of threads."""
 
 
-class BoosterRuntime:
+class BoosterRuntime(ABC):
     """Loads artifacts of one kind of booster.
 
     Args:
@@ -48,6 +49,6 @@ class BoosterRuntime:
             raise MissingExtra(f"The {self.name} model runtime", "boosters") from error
         return open_model(native, signature, expected_digest, self._threads)
 
+    @abstractmethod
     def _opener(self) -> Opener:
         """Return what opens a model. Raises ModuleNotFoundError: its library is not installed."""
-        raise NotImplementedError
