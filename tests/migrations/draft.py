@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from opsrail.store.shapes import SHAPES, Column, Shape
 from opsrail.values.cases import JournalRow, KeyRow
-from opsrail.values.ledger import LedgerEntryRow
+from opsrail.values.ledger import LedgerEntryRow, LedgerPendingRow
 from opsrail.values.tables import INDEXES
 
 TYPES = {str: "TEXT", int: "BIGINT", float: "DOUBLE PRECISION", bytes: "BLOB", bool: "BOOLEAN"}
-CLUSTERED = (JournalRow, KeyRow, LedgerEntryRow)
+CLUSTERED = (JournalRow, KeyRow, LedgerEntryRow, LedgerPendingRow)
 
 
 def draft() -> str:

@@ -7,7 +7,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from opsrail.store.group import OutcomeUnknown, Refused, Touched
 from opsrail.store.page_sql import Page, turned
 from opsrail.store.queries import Condition, Query, Take
 from opsrail.store.shapes import SHAPES, Column, Shape, Values
+from opsrail.store.sqlite_checkpointer import Checkpointer
 from opsrail.store.sqlite_sql import (
     chunks,
     columns_sql,
@@ -99,7 +100,8 @@ class _SqliteDriver:
         self._path = path
         self._connection: sqlite3.Connection | None = _connect(path)
         self._statement = lru_cache(maxsize=STATEMENTS)(statement)
-        self._version = 0
+        self._version = self._rows = 0
+        self._checkpointer = Checkpointer(partial(_connect, path))
 
     def _reached(self) -> sqlite3.Connection:
         """Return the connection, made anew if a rollback failed on the one before."""
@@ -147,6 +149,7 @@ class _SqliteDriver:
         execute = self._reached().execute
         with _errors(self._path):
             for form, rows in statements:
+                self._rows += len(rows)
                 counts_rows = form.must_match
                 for sql, bound, wanted in chunks(form, rows, self._statement):
                     cursor = execute(sql, bound)
@@ -181,6 +184,8 @@ class _SqliteDriver:
         except sqlite3.Error as cause:
             # The log may hold the commit's mark though its fsync failed: a crash now could bring it back.
             raise OutcomeUnknown(str(cause)) from cause
+        self._checkpointer.committed(self._rows)
+        self._rows = 0
 
     def rollback(self) -> None:
         connection = self._connection
@@ -200,6 +205,7 @@ class _SqliteDriver:
         return set() if before in (0, version) else set(SHAPES)
 
     def close(self) -> None:
+        self._checkpointer.close()
         if self._connection is not None:
             self._connection.close()
             self._connection = None

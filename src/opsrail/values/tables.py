@@ -111,7 +111,7 @@ INDEXES: Mapping[type[tuple[Any, ...]], tuple[Index, ...]] = {
     ),
     InboxRow: (Index(("case_id",)),),
     OutboxRow: (Index(("state", "due_at_ms")), Index(("case_id",))),
-    DecisionRow: (Index(("case_id",)),),
+    DecisionRow: (Index(("case_id",), "case_id"),),
     ReviewRow: (
         Index(("state", "queue", "priority", "id")),
         Index(("case_id",)),

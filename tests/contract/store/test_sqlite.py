@@ -7,6 +7,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from itertools import count, pairwise
@@ -19,6 +20,7 @@ from opsrail.clock import SystemClock
 from opsrail.errors import DataDirInUse, InvalidInput, OpsrailError, StaleWrite, StoreUnavailable
 from opsrail.ledger.chain import WriterChain, chain_hash
 from opsrail.ports import Store
+from opsrail.store import sqlite as sqlite_module
 from opsrail.store import sqlite_check
 from opsrail.store.sqlite import SqliteStore
 from opsrail.values.cases import InboxRow, OutboxRow
@@ -166,6 +168,59 @@ async def test_what_is_written_survives_a_close_that_never_came(tmp_path: Path) 
         rows = await second.select(InboxRow)
 
     assert rows == [inbox(1)]
+
+
+async def in_the_file(path: Path, folder: Path) -> int:
+    """Return how many rows the file holds without its log."""
+    copy = folder / f"copy-{next(NUMBERS)}.db"
+    copy.write_bytes(await asyncio.to_thread(path.read_bytes))
+    try:
+        with closing(sqlite3.connect(copy)) as alone:
+            found: int = alone.execute("SELECT count(*) FROM inbox").fetchone()[0]
+            return found
+    except sqlite3.DatabaseError:  # copied while it was being written
+        return 0
+
+
+async def test_the_log_is_moved_into_the_file_beside_the_writer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("opsrail.store.sqlite.CHECKPOINT_PAGES", 1_000_000)
+    path = tmp_path / "cases.db"
+    async with opened(SqliteStore(path, clock=CLOCK)) as store:
+        async with asyncio.timeout(60):
+            while await in_the_file(path, tmp_path) < 100:
+                for _ in range(50):
+                    await store.commit([Insert(inbox(next(NUMBERS)))])
+        written = (await store.count(InboxRow))[()]
+    names = [thread.name for thread in threading.enumerate()]
+
+    assert not (tmp_path / "cases.db-wal").exists()  # nobody holds the file any more
+    assert "opsrail-store-checkpointer" not in names
+    assert await in_the_file(path, tmp_path) == written
+
+
+async def test_commits_go_on_when_nobody_can_move_the_log_beside_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    connect = sqlite_module._connect
+
+    def refused(path: Path) -> sqlite3.Connection:
+        if threading.current_thread().name == "opsrail-store-checkpointer":
+            raise StoreUnavailable("no more files may be open")
+        return connect(path)
+
+    monkeypatch.setattr("opsrail.store.sqlite._connect", refused)
+    async with opened(SqliteStore(tmp_path / "cases.db", clock=CLOCK)) as store:
+        async with asyncio.timeout(60):
+            while not caplog.records:
+                for _ in range(50):
+                    await store.commit([Insert(inbox(next(NUMBERS)))])
+        for _ in range(200):
+            await store.commit([Insert(inbox(next(NUMBERS)))])
+
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "no more files may be open" in caplog.text
 
 
 async def test_the_self_check_passes_on_a_local_disk(store: Store) -> None:

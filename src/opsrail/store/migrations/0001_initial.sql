@@ -500,7 +500,7 @@ CREATE TABLE "ledger_pending" (
   "first_seq" BIGINT NOT NULL,
   "entry_count" BIGINT NOT NULL,
   PRIMARY KEY ("writer", "first_seq")
-);
+) /* sqlite: WITHOUT ROWID */;
 CREATE TABLE "ledger_writers" (
   "writer" TEXT NOT NULL,
   "sequenced" BIGINT NOT NULL,
@@ -546,7 +546,7 @@ CREATE INDEX "cases_correlation_id" ON "cases" ("correlation_id");
 CREATE INDEX "inbox_case_id" ON "inbox" ("case_id");
 CREATE INDEX "outbox_state_due_at_ms" ON "outbox" ("state", "due_at_ms");
 CREATE INDEX "outbox_case_id" ON "outbox" ("case_id");
-CREATE INDEX "decisions_case_id" ON "decisions" ("case_id");
+CREATE INDEX "decisions_case_id" ON "decisions" ("case_id") WHERE "case_id" IS NOT NULL;
 CREATE INDEX "reviews_state_queue_priority_id" ON "reviews" ("state", "queue", "priority", "id");
 CREATE INDEX "reviews_case_id" ON "reviews" ("case_id");
 CREATE INDEX "reviews_decision_id" ON "reviews" ("decision_id") WHERE "decision_id" IS NOT NULL;
