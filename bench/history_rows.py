@@ -135,9 +135,10 @@ def _label(
     )
     database.executemany(
         "INSERT INTO reviews (id, case_id, automation, queue, decision_id, subject, verdict, state, priority, version,"
-        " ruling, ruled_by, salt, opened_at_ms, claimed_at_ms, ruled_at_ms, purpose, skills, eyes, blind, level)"
+        " ruling, ruled_by, salt, opened_at_ms, claimed_at_ms, ruled_at_ms, purpose, skills, eyes, blind, level,"
+        " urgent_at_ms)"
         " VALUES (?, ?, 'claims-intake', 'desk', ?, '{}', 'review', 'ruled', 5, 2, ?, 'bench', ?, 0, 0, ?,"
-        " 'case', '', 1, 0, 0)",
+        " 'case', '', 1, 0, 0, 0)",
         (
             (f"{ids[n]}-0", ids[n], ids[n], "decline" if frauds[n % len(frauds)] else "approve", SALT,
              1000 * chance.randrange(30, 600))

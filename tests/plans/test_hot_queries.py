@@ -15,6 +15,7 @@ import pytest
 from opsrail.clock import SystemClock
 from opsrail.features.kept import NEWEST as BY_TIME
 from opsrail.ports import Store
+from opsrail.review.finding import BY_DUE, BY_PRIORITY
 from opsrail.store import postgres_sql, sqlite_sql
 from opsrail.store.forms import Forms
 from opsrail.store.postgres import WRITER, PostgresStore
@@ -114,6 +115,20 @@ OF_A_STATE, OF_AN_AUTOMATION, OF_A_TRACE = (
         ("correlation_id", "c100000100"),
     )
 )
+WAITS = (*equals(state="open"), Where("queue", "in", ("desk", "seniors")))
+LAPSED = (*equals(state="claimed"), Where("lease_until_ms", "<=", ROWS))
+NEXT = {
+    f"next {name} by {order[0]}": query(ReviewRow, where, order, False, 16)
+    for name, where in (("waiting", WAITS), ("lapsed", LAPSED))
+    for order in (BY_DUE, BY_PRIORITY)
+}
+HELD = query(
+    ReviewRow,
+    (*equals(assignee="user:ann", state="claimed"), Where("lease_until_ms", ">", ROWS)),
+    ("id",),
+    False,
+    16,
+)
 OUTCOMES = query(OutcomeRow, (Where("decision_id", "=", "d100000100"),), ("id",), False, 1000)
 HOT = {
     "of a rollout": OF_A_ROLLOUT, "ruled": RULED,
@@ -121,6 +136,7 @@ HOT = {
     "claim": CLAIM, "timers": TIMERS, "actions": ACTIONS, "orphans": ORPHANS, "arrived": ARRIVED, "of a case": OF_A_CASE,
     "of a state": OF_A_STATE, "of an automation": OF_AN_AUTOMATION, "of a trace": OF_A_TRACE,
     "journal": JOURNAL, "live at": LIVE_AT, "next change": NEXT_CHANGE, "outcomes": OUTCOMES,
+    "held": HELD, **NEXT,
 }  # fmt: skip
 
 
@@ -139,7 +155,11 @@ FILL = {
     InboxRow: {"id": "'i' || (100000000 + n.i)", "case_id": CASE_ID},
     JournalRow: {"case_id": CASE_ID, "seq": "0"},
     DecisionRow: {"id": "'d' || (100000000 + n.i)", "point": "'fraud-risk'"},
-    ReviewRow: {"id": "'r' || (100000000 + n.i)", "case_id": CASE_ID, "state": "'ruled'", "delivered_at_ms": "n.i"},
+    ReviewRow: {
+        "id": "'r' || (100000000 + n.i)", "case_id": CASE_ID, "delivered_at_ms": "n.i", "queue": "'desk'",
+        "state": "CASE n.i % 5 WHEN 0 THEN 'open' WHEN 1 THEN 'claimed' ELSE 'ruled' END", "priority": "n.i % 10",
+        "urgent_at_ms": "n.i", "opened_at_ms": "n.i", "lease_until_ms": "n.i", "assignee": "'user:' || (n.i % 1000)",
+    },
     FeatureValueRow: {
         "id": "'v' || (100000000 + n.i)", "view": "'policyholder'", "number": "1", "entity": "'p' || (n.i % 1000)",
         "event_at_ms": "n.i", "written_at_ms": "n.i",
@@ -208,8 +228,8 @@ def test_sqlite_finds_the_rows_by_an_index(sqlite_file: Path, asked: Query) -> N
 
 @pytest.mark.parametrize(
     "asked",
-    [CLAIM, TIMERS, ACTIONS, OF_A_STATE, OF_AN_AUTOMATION],
-    ids=["claim", "timers", "actions", "of a state", "of an automation"],
+    [CLAIM, TIMERS, ACTIONS, OF_A_STATE, OF_AN_AUTOMATION, *NEXT.values()],
+    ids=["claim", "timers", "actions", "of a state", "of an automation", *NEXT],
 )
 def test_sqlite_stops_at_the_limit_instead_of_sorting_the_backlog(
     sqlite_file: Path, asked: Query
@@ -228,6 +248,19 @@ def test_postgres_finds_the_rows_by_an_index(postgres_full: str, asked: Query) -
 
     assert "Index" in plan
     assert "Seq Scan" not in plan
+
+
+@pytest.mark.connected
+@pytest.mark.parametrize("asked", NEXT.values(), ids=NEXT)
+def test_postgres_reads_the_next_reviews_in_the_order_of_an_index(
+    postgres_full: str, asked: Query
+) -> None:
+    with psycopg.connect(postgres_full) as connection:
+        sql, bound = postgres_sql.select_sql(asked)
+        plan = "\n".join(line for (line,) in connection.execute(f"EXPLAIN {sql}".encode(), bound))
+
+    assert f"reviews_state_{asked.order[0].column.name}" in plan
+    assert "Sort" not in plan
 
 
 @pytest.mark.connected

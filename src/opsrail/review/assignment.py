@@ -23,15 +23,22 @@ class Person(NamedTuple):
     Attributes:
         name: As records name them.
         skills: What they may be asked.
+        behind: Whose word it is that they give, where a key speaks for a person; empty: their own.
     """
 
     name: str
     skills: frozenset[str] = frozenset()
+    behind: str = ""
+
+
+def urgent_ms(due_at_ms: int | None, opened_at_ms: int) -> int:
+    """Return from when on a review goes before all that is not due; epoch ms."""
+    return opened_at_ms + PATIENCE_MS if due_at_ms is None else due_at_ms
 
 
 def due_ms(row: ReviewRow) -> int:
     """Return when a review is due; epoch ms."""
-    return row.opened_at_ms + PATIENCE_MS if row.due_at_ms is None else row.due_at_ms
+    return urgent_ms(row.due_at_ms, row.opened_at_ms)
 
 
 def rank(row: ReviewRow, now_ms: int) -> tuple[int, int, int, str]:
@@ -55,7 +62,7 @@ def may_have(person: Person, row: ReviewRow, now_ms: int, ruled: Collection[str]
     is_theirs = standing == Standing.CLAIMED and row.assignee == person.name
     return (
         (standing == Standing.OPEN or is_theirs)
-        and row.requester != person.name
+        and row.requester not in (person.name, person.behind or person.name)
         and row.id not in ruled
         and not lacks(person, row)
     )

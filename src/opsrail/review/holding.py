@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from opsrail.access.api_keys import person_behind
 from opsrail.errors import AlreadyRuled, Denied, StaleWrite
-from opsrail.review.assignment import Person, lacks, may_have, next_for
+from opsrail.review.assignment import Person, lacks
 from opsrail.review.events import noted
+from opsrail.review.finding import Finding, Seat
 from opsrail.review.machine import Event, Standing, refuse_unless, standing_of
-from opsrail.review.reading import Reading
 from opsrail.review.ruling import FREE
 from opsrail.review.terms import terms_of
 from opsrail.values.access import UserRow
 from opsrail.values.reviews import ReviewRow, ReviewState, RulingRow
-from opsrail.values.rows import Update, Where, Write, equals
-
-WINDOWS = (16, 512, 16_384)
-"""Reviews that are looked through for the next one, in ever wider windows. Ours: the first holds it nearly always."""
-OLDEST = ("priority", "id")
+from opsrail.values.rows import Update, Where, Write
 
 
-class Holding(Reading):
+class Holding(Finding):
     """Claims, renews and gives back, over a store."""
 
     async def claim(self, review_id: str, by: str, *, lease_ms: int | None = None) -> ReviewRow:
@@ -37,13 +33,9 @@ class Holding(Reading):
         """
         by, row, now_ms = await self._opened(review_id, by)
         standing = self._refuse_unless_free(row, by, Event.CLAIM, now_ms)
-        lease_ms = terms_of(row.terms).lease_ms if lease_ms is None else lease_ms
-        until = {"lease_until_ms": now_ms + lease_ms}
-        if standing == Standing.CLAIMED and row.claimed_at_ms is not None:
-            return await self._renewed(row, until)
-        await self._refuse_unless_fit(row, by)
-        held = {**until, "state": ReviewState.CLAIMED, "assignee": by, "claimed_at_ms": now_ms}
-        return await self._step(row, "claimed", by, held, {}, now_ms)
+        if standing == Standing.OPEN or row.claimed_at_ms is None:
+            await self._refuse_unless_fit(row, by)
+        return await self._take(row, by, lease_ms, now_ms)
 
     async def heartbeat(self, review_id: str, by: str) -> ReviewRow:
         """Give a sign of life: the lease begins anew. One that lasts longer, as after `pass_on`, stays.
@@ -84,20 +76,31 @@ class Holding(Reading):
         Returns:
             What they hold already, else the most urgent one that they may rule on; None: there is none.
         """
-        by = await self.named(by)
-        known = await self._skills(by)
-        if skills is None:
-            skills = known or ()
-        person = Person(by, frozenset(skills) if known is None else known.intersection(skills))
-        lost: set[str] = set()
-        while (row := await self._most_urgent(person, queues, automations, lost)) is not None:
+        person = await self._person(by, skills)
+        among = [] if not queues else [Where("queue", "in", tuple(queues))]
+        if automations is not None:
+            among.append(Where("automation", "in", tuple(sorted(automations))))
+        lost: set[tuple[str, int]] = set()
+        while True:
+            seat = Seat(person, among, lost, self._clock.now_ms())
+            if (row := await self._most_urgent(seat)) is None:
+                return None
             try:
-                return await self.claim(row.id, by)
-            except (AlreadyRuled, Denied):  # another was first: look again
-                lost.add(row.id)
-        return None
+                return await self._take(row, person.name, None, seat.now_ms)
+            except AlreadyRuled:  # another was first: look again
+                lost.add((row.id, row.version))
 
     # -- how it works ------------------------------------------------------------------------------------
+
+    async def _take(self, row: ReviewRow, by: str, lease_ms: int | None, now_ms: int) -> ReviewRow:
+        """Hold a review that a person may have, or renew the lease of one that they claimed."""
+        lease_ms = terms_of(row.terms).lease_ms if lease_ms is None else lease_ms
+        until = {"lease_until_ms": now_ms + lease_ms}
+        if standing_of(row, now_ms) == Standing.CLAIMED and row.claimed_at_ms is not None:
+            return await self._renewed(row, until)
+        held = {**until, "state": ReviewState.CLAIMED, "assignee": by, "claimed_at_ms": now_ms}
+        with self._giving(row, by):
+            return await self._step(row, "claimed", by, held, {}, now_ms)
 
     async def _opened(self, review_id: str, by: str) -> tuple[str, ReviewRow, int]:
         """Return who acts, as records name them, on which review, and when."""
@@ -189,73 +192,3 @@ class Holding(Reading):
         """Return what a person may be asked; None: nobody of that name is known."""
         user = await self._store.get(UserRow, by.removeprefix("user:"))
         return None if user is None else frozenset(user.skills.split())
-
-    async def _ruled_ids(self, rows: Sequence[ReviewRow], by: str) -> set[str]:
-        ids = tuple(row.id for row in rows if row.eyes > 1)
-        if not ids:
-            return set()
-        mine = await self._store.select(
-            RulingRow, Where("review_id", "in", ids), *equals(by=by), limit=len(ids)
-        )
-        return {one.review_id for one in mine if one.verdict}
-
-    async def _most_urgent(
-        self,
-        person: Person,
-        queues: Sequence[str],
-        automations: Collection[str] | None,
-        lost: Collection[str],
-    ) -> ReviewRow | None:
-        """Return what a person holds, else the most urgent review that they may have.
-
-        Args:
-            lost: Ids of reviews that others were given a moment ago.
-        """
-        among = [] if not queues else [Where("queue", "in", tuple(queues))]
-        if automations is not None:
-            among.append(Where("automation", "in", tuple(sorted(automations))))
-        now_ms = self._clock.now_ms()
-        claimed = equals(state=ReviewState.CLAIMED)
-        runs = Where("lease_until_ms", ">", now_ms)
-        held = [*equals(assignee=person.name), *claimed, runs, *among]
-        if mine := await self._fit(person, held, ("id",), lost, now_ms):
-            return next_for(person, mine, now_ms)
-        lapsed = [*claimed, Where("lease_until_ms", "<=", now_ms), *among]
-        lists = list(_by_urgency([*equals(state=ReviewState.OPEN), *among]))
-        some = await self._store.select(ReviewRow, *lapsed, order=OLDEST, limit=WINDOWS[0])
-        if len(some) == WINDOWS[0]:  # so many that their order matters
-            lists += _by_urgency(lapsed)
-        elif some:
-            lists.append((lapsed, OLDEST))
-        found: dict[str, ReviewRow] = {}
-        for where, order in lists:
-            rows = await self._fit(person, where, order, lost, now_ms)
-            found |= {row.id: row for row in rows}
-        return next_for(person, found.values(), now_ms)
-
-    async def _fit(
-        self,
-        person: Person,
-        where: Sequence[Where],
-        order: Sequence[str],
-        lost: Collection[str],
-        now_ms: int,
-    ) -> list[ReviewRow]:
-        """Return what a person may have of a list: the first of it, and what comes with that."""
-        for window in WINDOWS:
-            rows = await self._store.select(ReviewRow, *where, order=order, limit=window)
-            ruled = {*lost, *await self._ruled_ids(rows, person.name)}
-            fit = [row for row in rows if may_have(person, row, now_ms, ruled)]
-            if fit or len(rows) < window:
-                return fit
-        return []
-
-
-def _by_urgency(where: Sequence[Where]) -> Iterator[tuple[list[Where], tuple[str, ...]]]:
-    """Yield conditions and order of lists; whoever may have what, the most urgent of that is the first in one of them."""
-    dated = [*where, Where("due_at_ms", "null", False)]
-    undated = [*where, Where("due_at_ms", "null", True)]
-    yield dated, ("priority", "due_at_ms", "opened_at_ms", "id")
-    yield dated, ("due_at_ms", "opened_at_ms", "id")
-    yield undated, ("priority", "opened_at_ms", "id")
-    yield undated, ("opened_at_ms", "id")

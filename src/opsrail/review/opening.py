@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from pydantic_core import from_json, to_json
 
 from opsrail.ledger.entries import entry
+from opsrail.review.assignment import urgent_ms
 from opsrail.review.events import event_of
 from opsrail.review.forms import form_text
 from opsrail.review.labels import Sampled
@@ -74,10 +75,12 @@ class Asked:
         queue = self.queue
         terms = queue.terms(now_ms)
         due = queue.due if self.due is None else self.due
+        due_at_ms = None if due is None else queue.after_ms(now_ms, due)
         return {
             "queue": queue.name,
             "priority": self.priority,
-            "due_at_ms": None if due is None else queue.after_ms(now_ms, due),
+            "due_at_ms": due_at_ms,
+            "urgent_at_ms": urgent_ms(due_at_ms, now_ms),
             "form": form_text(self.fields_model, self.values),
             "skills": " ".join(sorted({*queue.skills, *self.skills})),
             "eyes": queue.eyes,

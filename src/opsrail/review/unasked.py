@@ -19,6 +19,7 @@ from pydantic_core import from_json, to_json
 from opsrail.clock import ulid_text
 from opsrail.errors import Fault, InvalidInput
 from opsrail.ledger.entries import entry
+from opsrail.review.assignment import urgent_ms
 from opsrail.review.forms import plain_values
 from opsrail.review.hours import hours_of
 from opsrail.review.labels import Labels, Sampled, is_ratio
@@ -254,9 +255,10 @@ def _alike(
         columns["form"] = _form(columns["form"], subject, values)
         return ReviewRow(id=f"{name}-1", automation="", salt="", **columns)
     terms = _moved(model, opened_ms)
+    due_at_ms = _shifted(model, model.due_at_ms, opened_ms)
     later: dict[str, Any] = {
         "id": f"{name}-{model.id.rpartition('-')[2]}",
-        "due_at_ms": _shifted(model, model.due_at_ms, opened_ms),
+        "due_at_ms": due_at_ms, "urgent_at_ms": urgent_ms(due_at_ms, opened_ms),
         "form": _form(model.form, subject, values), "fields": None, "requester": None, "level": 0,
         "terms": terms.text(), "wake_at_ms": terms.wake_ms(0), "delivered_at_ms": None,
     }  # fmt: skip

@@ -144,8 +144,8 @@ def _condition(shape: Shape, where: Where) -> Condition:
 def serving_index(query: Query) -> str | None:
     """Return the index that yields the rows in the order asked for, so that a limit ends the search early.
 
-    It is one whose first columns are held equal and whose others lead the order. An index that
-    leaves out rows with NULL serves only a question that does, too.
+    It is one whose first columns are held equal and whose others lead the order; after a whole order it may have columns
+    that only spare looks at rows. An index that leaves out rows with NULL serves only a question that does, too.
     """
     equal = {condition.column.name for condition in query.conditions if condition.op == "="}
     present = {
@@ -159,7 +159,7 @@ def serving_index(query: Query) -> str | None:
             continue
         held = tuple(takewhile(equal.__contains__, group))
         rest = group[len(held) :]
-        if held and rest and wanted[: len(rest)] == rest:
+        if held and rest and wanted[: len(rest)] == rest[: len(wanted)]:
             return "_".join((query.shape.name, *group))
     return None
 

@@ -66,6 +66,8 @@ class ReviewRow(NamedTuple):
         delivered_at_ms: When the ruling went to its case; until then it may be taken back. NULL: it did not yet.
         truth: What the right ruling is known to be, of a control case; reviewers do not see it.
         terms: JSON of how it is ruled, as its queue said when it was opened (`review/terms.py`); NULL: the plain terms.
+        urgent_at_ms: From when on it goes before all that is not due: its due time, else some time after it was opened
+            (`review/assignment.py`). Never NULL, so that one index has all that wait in that order.
     """
 
     id: str
@@ -101,6 +103,7 @@ class ReviewRow(NamedTuple):
     delivered_at_ms: int | None = None
     truth: str | None = None
     terms: str | None = None
+    urgent_at_ms: int = 0
 
 
 class RulingRow(NamedTuple):

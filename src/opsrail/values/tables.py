@@ -114,6 +114,8 @@ INDEXES: Mapping[type[tuple[Any, ...]], tuple[Index, ...]] = {
     DecisionRow: (Index(("case_id",), "case_id"),),
     ReviewRow: (
         Index(("state", "queue", "priority", "id")),
+        Index(("state", "urgent_at_ms", "opened_at_ms", "id", "queue", "skills")),
+        Index(("state", "priority", "urgent_at_ms", "opened_at_ms", "id", "queue")),
         Index(("case_id",)),
         Index(("decision_id",), "decision_id"),
         Index(("assignee", "state"), "assignee"),

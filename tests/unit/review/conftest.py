@@ -11,6 +11,7 @@ from pydantic_core import to_json
 from opsrail import Queue
 from opsrail.clock import ManualClock
 from opsrail.ledger.chain import WriterChain
+from opsrail.review.assignment import due_ms
 from opsrail.review.clockwork import Clockwork
 from opsrail.review.desk import Desk
 from opsrail.review.opening import Asked
@@ -69,7 +70,8 @@ def review(queue: Queue, now_ms: int, review_id: str = "case-0", **columns: Any)
         **Asked(queue, values=columns.pop("values", None)).columns(now_ms),
     }
     empty = dict.fromkeys(ReviewRow._fields) | ReviewRow._field_defaults
-    return ReviewRow(**{**empty, **given, **columns})
+    row = ReviewRow(**{**empty, **given, **columns})
+    return row._replace(urgent_at_ms=due_ms(row))
 
 
 @pytest.fixture

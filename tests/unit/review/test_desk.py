@@ -11,6 +11,7 @@ from pydantic_core import from_json
 
 from opsrail.cases.ending import withdrawn
 from opsrail.errors import AlreadyRuled, InvalidInput, NotFound
+from opsrail.review.assignment import due_ms
 from opsrail.review.desk import LEASE_MS, REASON_CHARACTERS, Desk
 from opsrail.review.labels import Sampled
 from opsrail.store.memory import MemoryStore
@@ -41,6 +42,7 @@ def put(store: MemoryStore) -> Callable[..., Any]:
         }
         empty = dict.fromkeys(ReviewRow._fields) | ReviewRow._field_defaults
         row = ReviewRow(**{**empty, **given, **columns})
+        row = row._replace(urgent_at_ms=due_ms(row))
         await store.commit([Insert(row)])
         return row
 

@@ -20,7 +20,7 @@ from opsrail.values.access import UserRow
 from opsrail.values.cases import InboxRow
 from opsrail.values.outcomes import OutcomeRow
 from opsrail.values.reviews import ReviewState
-from opsrail.values.rows import Append, Insert, Write
+from opsrail.values.rows import Append, Insert, Update, Write
 from tests.unit.review.conftest import Time
 
 PLAIN = Queue("desk")
@@ -323,17 +323,18 @@ async def test_who_claims_more_skills_than_they_have_is_not_offered_one_after_th
     for number in range(30):
         await opened(Queue("desk", skills=["german"]), f"german{number:02d}-0")
     await opened(Queue("desk", skills=["motor"]), "motor-0")
-    claim, tries = desk.claim, []
+    commit = store.commit
+    tries: list[object] = []
 
-    async def claims(review_id: str, by: str) -> Any:
-        tries.append(review_id)
-        return await claim(review_id, by)
+    async def commits(writes: Sequence[Write]) -> None:
+        tries.extend(one.key for one in writes if isinstance(one, Update))
+        await commit(writes)
 
-    monkeypatch.setattr(desk, "claim", claims)
+    monkeypatch.setattr(store, "commit", commits)
     got = await desk.next("user:ann", skills=["german", "motor"])
 
     assert got is not None
-    assert tries == ["motor-0"]
+    assert tries == [("motor-0",)]
 
 
 async def test_one_person_is_one_by_whatever_door_they_come(

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from opsrail.decide.explain import explain
+from opsrail.review.assignment import due_ms
 from opsrail.review.opening import Asked, asked_about, opened, shown_of
 from opsrail.review.queue import Queue
 from opsrail.review.showing import record_of
@@ -79,18 +80,29 @@ def test_a_ruling_overrides_what_was_proposed_and_only_that(
     assert asked_about(decision(autonomy=autonomy, proposed=proposed)) == verdict
 
 
-def test_what_is_no_number_is_shown_as_nothing_and_keeps_nobody_from_looking() -> None:
+def row_of(asked: Asked) -> ReviewRow:
     case = CaseRow(
         **{
             **dict.fromkeys(CaseRow._fields),
             **{"id": "c", "automation": "claims", "input": '{"amount": NaN}', "salt": "00" * 32},
         }  # type: ignore[arg-type]
     )
-    shown = {"mean": float("nan"), "most": float("inf")}
-    writes = opened(case, "c-0", Asked(Queue("desk"), show=shown), 0)
+    writes = opened(case, "c-0", asked, 0)
     (row,) = (
         one.row for one in writes if isinstance(one, Insert) and isinstance(one.row, ReviewRow)
     )
+    return row
+
+
+@pytest.mark.parametrize("due", [None, "4h"])
+def test_a_row_says_when_it_goes_before_what_is_not_due(due: str | None) -> None:
+    row = row_of(Asked(Queue("desk", due=due)))
+
+    assert row.urgent_at_ms == due_ms(row) > 0
+
+
+def test_what_is_no_number_is_shown_as_nothing_and_keeps_nobody_from_looking() -> None:
+    row = row_of(Asked(Queue("desk"), show={"mean": float("nan"), "most": float("inf")}))
     record = record_of(row, sees=True, now_ms=0)
 
     assert record["subject"]["show"] == {"mean": None, "most": None}

@@ -153,6 +153,7 @@ CREATE TABLE "reviews" (
   "delivered_at_ms" BIGINT,
   "truth" TEXT,
   "terms" TEXT,
+  "urgent_at_ms" BIGINT NOT NULL,
   PRIMARY KEY ("id")
 );
 CREATE TABLE "rulings" (
@@ -548,6 +549,8 @@ CREATE INDEX "outbox_state_due_at_ms" ON "outbox" ("state", "due_at_ms");
 CREATE INDEX "outbox_case_id" ON "outbox" ("case_id");
 CREATE INDEX "decisions_case_id" ON "decisions" ("case_id") WHERE "case_id" IS NOT NULL;
 CREATE INDEX "reviews_state_queue_priority_id" ON "reviews" ("state", "queue", "priority", "id");
+CREATE INDEX "reviews_state_urgent_at_ms_opened_at_ms_id_queue_skills" ON "reviews" ("state", "urgent_at_ms", "opened_at_ms", "id", "queue", "skills");
+CREATE INDEX "reviews_state_priority_urgent_at_ms_opened_at_ms_id_queue" ON "reviews" ("state", "priority", "urgent_at_ms", "opened_at_ms", "id", "queue");
 CREATE INDEX "reviews_case_id" ON "reviews" ("case_id");
 CREATE INDEX "reviews_decision_id" ON "reviews" ("decision_id") WHERE "decision_id" IS NOT NULL;
 CREATE INDEX "reviews_assignee_state" ON "reviews" ("assignee", "state") WHERE "assignee" IS NOT NULL;
