@@ -27,7 +27,6 @@ from opsrail.values.changes import ChangeState
 from opsrail.values.decisions import Decision
 from opsrail.values.models import ModelVersion
 from opsrail.values.rollouts import RolloutRunRow, RunState
-from opsrail.watch.rollouts import Rollouts
 
 POINT, MODEL, OUTCOME = "fraud-loop", "claims-fraud-loop", "fraud"
 RISK, CONFIDENCE = "approved is fraud <= 2%", 0.95
@@ -154,7 +153,7 @@ class Loop:
         version = await self._version(what, rows())
         content = {"model": f"{version.name}/{version.number}", "steps": STEPS, "guard": GUARD}
         change_id = await self._changed("promote", content, what)
-        rollouts = Rollouts(self._app.store, self._app.registry, self._app.clock)
+        rollouts = self._app.rollouts
         begun = await rollouts.get(change_id)
         new = self._of(("1996",))
         for turn in range(SEEN_AGAIN_AFTER):

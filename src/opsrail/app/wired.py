@@ -124,7 +124,7 @@ class App:
         self._wire_decisions()
         declared, most = declared_of(definitions.points), config.changes.direct_up_to
         self.changes = Changes(store, self.registry, self.clock, declared, direct_up_to=most)
-        self.rollouts = Rollouts(store, self.registry, self.clock)
+        self.rollouts = Rollouts(store, self.registry, self.clock, self.changes.direct)
         self.alarms, self.guarantees = Alarms(store, self.clock), Guarantees(store, self.clock)
         self.notices = Notices(store, self.clock)
         self.sampler = sampler_of(config, definitions, store, self.clock)

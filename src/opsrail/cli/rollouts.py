@@ -62,7 +62,10 @@ def begin(
     revision: int | None,
     by: str,
 ) -> None:
-    """Let a version answer its first share of a point's requests; a running `opsrail serve` takes it from there."""
+    """Let a version answer its first share of a point's requests; a running `opsrail serve` takes it from there.
+
+    Where a wrong verdict costs much, this takes approvals: `opsrail changes plan POINT --promote NAME/NUMBER --steps ...`.
+    """
     from opsrail.values.guards import GuardSpec, steps_of
 
     planned = steps_of(steps)
@@ -70,7 +73,7 @@ def begin(
 
     async def work(app: App) -> RolloutRunRow:
         found = await app.registry.version(*version)
-        return await _of(app).begin(
+        return await app.rollouts.begin(
             point, found, planned, spec, by=by, reason=reason, revision=revision
         )
 
@@ -90,7 +93,9 @@ def list_(invocation: Invocation, point: str | None, state: str | None, limit: i
     from opsrail.cli.session import on_app
     from opsrail.watch.records import run_record
 
-    rows = on_app(invocation, lambda app: _of(app).listed(point=point, state=state, limit=limit))
+    rows = on_app(
+        invocation, lambda app: app.rollouts.listed(point=point, state=state, limit=limit)
+    )
     told = [run_record(row) for row in rows]
     if invocation.is_json:
         print_json({"rollouts": told})
@@ -122,7 +127,7 @@ def _brief(why: str) -> str:
 @common
 def show(invocation: Invocation, rollout_id: str) -> None:
     """Show where a rollout stands: its steps, what was counted, and each test's evidence against its limit."""
-    _show(invocation, lambda app: _of(app).get(rollout_id))
+    _show(invocation, lambda app: app.rollouts.get(rollout_id))
 
 
 def _person(
@@ -138,7 +143,7 @@ def _person(
     @operator
     @common
     def change(invocation: Invocation, rollout_id: str, reason: str, by: str) -> None:
-        _show(invocation, lambda app: ask(_of(app))(rollout_id, by=by, reason=reason))
+        _show(invocation, lambda app: ask(app.rollouts)(rollout_id, by=by, reason=reason))
 
 
 _person(
@@ -201,12 +206,6 @@ def _yaml(text: str) -> Any:
         return yaml.safe_load(text)
     except yaml.YAMLError as fault:
         raise ValueError(str(fault)) from fault
-
-
-def _of(app: App) -> Rollouts:
-    from opsrail.watch.rollouts import Rollouts
-
-    return Rollouts(app.store, app.registry, app.clock)
 
 
 def _show(invocation: Invocation, work: Callable[[App], Awaitable[RolloutRunRow]]) -> None:

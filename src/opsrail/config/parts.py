@@ -219,7 +219,7 @@ class ChangesConfig(Part):
 
     direct_up_to: Literal["none", "low", "medium", "high"] = Field(
         "medium",
-        description="highest tier at which `opsrail models promote` acts without approvals; above, `opsrail changes`",
+        description="highest tier at which `opsrail models promote` and `rollouts` ask nobody; above, `opsrail changes`",
     )
 
 

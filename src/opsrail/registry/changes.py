@@ -9,11 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import orjson
-
 from opsrail.access.api_keys import person_behind
 from opsrail.clock import Clock
-from opsrail.errors import Conflict, Denied, StaleWrite
+from opsrail.errors import Conflict, StaleWrite
 from opsrail.ledger.entries import entry
 from opsrail.ports import Store
 from opsrail.registry import applying, change
@@ -22,13 +20,13 @@ from opsrail.registry.applier import Applier
 from opsrail.registry.applying import APPROVE, AUTHOR, REJECT, Deed
 from opsrail.registry.change import ChangeEvent, key_of
 from opsrail.registry.change_reading import ChangeView, ended, guarantees_of, noted, view_of
+from opsrail.registry.direct import Direct
 from opsrail.registry.planning import Now, plan_of
 from opsrail.registry.registry import Registry
 from opsrail.registry.rollout import Stage
 from opsrail.registry.wishes import Declared, Wish, asked_version, check, check_word
 from opsrail.values.canonical import canonical
 from opsrail.values.changes import ApprovalRow, ChangeRow, ChangeState, SettingsRow
-from opsrail.values.decisions import IMPACTS, DecisionRow
 from opsrail.values.models import ModelVersion
 from opsrail.values.registry import RolloutChangeRow, RolloutRow
 from opsrail.values.rollouts import UNDER_WAY, RolloutRunRow
@@ -45,6 +43,9 @@ class Changes:
     Args:
         declared: What the code says of points, where it is at hand.
         direct_up_to: Highest tier of what `promote` does without approvals: `none`, `low`, `medium` or `high`.
+
+    Attributes:
+        direct: The rule by which a version comes to answer without approvals.
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class Changes:
         self._registry = registry
         self._clock = clock
         self._declared = declared
-        self._direct_up_to = direct_up_to
+        self.direct = Direct(store, declared, direct_up_to)
         self._applier = Applier(store, registry, clock)
 
     async def plan(
@@ -206,11 +207,13 @@ class Changes:
             Denied: it takes approvals: `opsrail changes plan`. Terminal; nothing was changed.
             InvalidInput, NotFound, Conflict, ModelUnavailable: see `Registry.promote`.
         """
-        tier = await self._tier(point, version)
-        is_direct = stage == Stage.SHADOW or self._is_direct(tier)
+        tier = await self.direct.tier(point, version)
+        is_direct = stage == Stage.SHADOW or self.direct.allows(tier)
         also: list[Write] = []
         if not is_direct and not breaks_glass:
-            raise _needs_approvals(point, version, tier, ", or break the glass and say why")
+            plan = {Stage.LIVE: "", Stage.CANARY: f" --stage canary --share {share:g}"}
+            options = plan.get(stage, f" --stage {stage}")
+            await self.direct.check(point, version, options, "; or break the glass and say why")
         if not is_direct:
             fields = {"by": by, "reason": reason, "stage": str(stage), "tier": str(tier)}
             fields["model"] = f"{version.name}/{version.number}"
@@ -225,16 +228,6 @@ class Changes:
             revision=revision,
             also=also,
         )
-
-    async def check_direct(self, point: str, version: ModelVersion) -> None:
-        """Check that a version may come to answer without approvals, at once or in steps. Raises Denied."""
-        tier = await self._tier(point, version)
-        if not self._is_direct(tier):
-            raise _needs_approvals(point, version, tier, " --steps SHARE:HOLD,...")
-
-    def _is_direct(self, tier: str | None) -> bool:
-        ranks = ("none", *IMPACTS)
-        return tier is None or ranks.index(tier) <= ranks.index(self._direct_up_to)
 
     async def get(self, change_id: str) -> ChangeView:
         """Return a change. Raises NotFound."""
@@ -297,20 +290,6 @@ class Changes:
             self._declared.get(point),
         )
 
-    async def _tier(self, point: str, version: ModelVersion) -> str | None:
-        """Return how much a promotion matters; None: nobody has asked the point yet, and its code is not at hand."""
-        declared = self._declared.get(point)
-        impact: str | None = None if declared is None else declared.impact
-        if impact is None:
-            newest = await self._store.select(
-                DecisionRow, *equals(point=point), order=("id",), descending=True, limit=1
-            )
-            if not newest:
-                return None
-            impact = orjson.loads(newest[0].record)["impact"]
-        told = version.card.get("risk_tier")
-        return change.tier_of(impact, told if isinstance(told, str) else None)
-
     async def _live(self, rows: Sequence[RolloutRow]) -> ModelVersion | None:
         live = next((row for row in rows if row.stage == Stage.LIVE), None)
         if live is None:
@@ -340,14 +319,6 @@ class Changes:
                 continue
             return await self.get(change_id)
         raise _too_fast(change_id)
-
-
-def _needs_approvals(point: str, version: ModelVersion, tier: str | None, more: str) -> Denied:
-    count, label = change.APPROVERS[tier or "high"], f"{version.name}/{version.number}"
-    return Denied(
-        f"{point} is of tier {tier}, where changes need {count} approvals; plan it: "
-        f"`opsrail changes plan {point} --promote {label}`{more}"
-    )
 
 
 def _too_fast(change_id: str) -> Conflict:

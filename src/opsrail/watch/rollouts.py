@@ -16,6 +16,7 @@ from opsrail.ledger.entries import entry
 from opsrail.ports import Store
 from opsrail.registry.applying import Deed, moved
 from opsrail.registry.change_reading import ended, noted
+from opsrail.registry.direct import Direct
 from opsrail.registry.registry import Registry
 from opsrail.registry.rollout import Stage
 from opsrail.values.changes import ChangeRow, ChangeState
@@ -38,12 +39,19 @@ def first_id(at_ms: int) -> str:
 
 
 class Rollouts:
-    """Rollouts in steps, over a store."""
+    """Rollouts in steps, over a store.
 
-    def __init__(self, store: Store, registry: Registry, clock: Clock) -> None:
+    Args:
+        direct: What may come to answer without approvals; None: what the last decision says, up to `medium`.
+    """
+
+    def __init__(
+        self, store: Store, registry: Registry, clock: Clock, direct: Direct | None = None
+    ) -> None:
         self._store = store
         self._registry = registry
         self._clock = clock
+        self._direct = direct or Direct(store)
 
     # -- looking -----------------------------------------------------------------------------------------------------
 
@@ -96,10 +104,13 @@ class Rollouts:
 
         Raises:
             InvalidInput: steps, name or reason. Terminal; nothing was begun.
+            Denied: others have to agree first: `opsrail changes plan`. Terminal; nothing was begun.
             Conflict: another rollout of the point is under way, it has no live version, or somebody changed it first.
             NotFound, ModelUnavailable: as `Registry.promote`.
         """
         steps = checked(steps)
+        way = ",".join(f"{100 * step.share:g}%:{step.hold_s:g}s" for step in steps)
+        await self._direct.check(point, version, f" --steps {way}")
         if others := [row for row in await self.under_way() if row.point == point]:
             raise Conflict(
                 f"rollout {others[0].id} of {point!r} is under way; end it first: opsrail rollouts stop {others[0].id}"
@@ -149,13 +160,20 @@ class Rollouts:
         )
 
     async def promote(self, run_id: str, *, by: str, reason: str) -> RolloutRunRow:
-        """Make the version live now, past the steps that are left; it is watched as after the last step."""
+        """Make the version live now, past the steps that are left; it is watched as after the last step.
+
+        Raises:
+            Denied: others have to agree that it goes live without the steps that are left. Terminal; nothing was changed.
+            Conflict: it is live, or the rollout has ended.
+        """
 
         async def promoted(row: RolloutRunRow) -> RolloutRunRow:
             if Run(row).is_live:
                 raise Conflict(
                     f"{row.model_name}/{row.model_number} of rollout {run_id} is live already"
                 )
+            version = await self._registry.version(row.model_name, row.model_number)
+            await self._direct.check(row.point, version)
             return await self.act(Run(row), Next(Verb.GO_LIVE, reason), by=by)
 
         return await self._asked(run_id, by, reason, promoted)

@@ -110,3 +110,36 @@ def test_everything_wrong_with_steps_and_guard_is_told_and_nothing_is_begun(
     assert {one["place"] for one in guard.json["error"]["faults"]} == {"latency.p99_ms", "no_such"}
     assert kind.json["error"]["faults"][0]["place"] == "old.py"
     assert len(shell("rollouts", "list", "--json").json["rollouts"]) == 1
+
+
+def test_where_a_change_needs_approvals_a_rollout_does_too_and_is_told_how(shell: Shell) -> None:
+    high = FILE.replace("request=Claim,", 'request=Claim, impact="high",')
+    shell.write("old.py", high.replace("new_rules = PythonModel", "unused = (lambda *_: None)"))
+    shell.write("new.py", high.replace("old_rules = PythonModel", "unused = (lambda *_: None)"))
+    shell.write("age.jsonl", '{"age": 3}\n')
+    shell("decide", "old.py", "risk", "--input", "age.jsonl", "--output", "out.jsonl")
+    for name in ("old.py", "new.py"):
+        assert shell("models", "import", name, "--name", "rules", "--json").status == 0
+    live = ("models", "promote", "risk", "rules/1", "--stage", "live", "--reason", "first")
+    first = shell(*live, "--break-glass")
+    steps = ("--steps", "5%:10m,50%:1h", "--reason", "newer", "--by", "ann", "--json")
+
+    alone = shell("rollouts", "begin", "risk", "rules/2", *steps)
+    planned = shell("changes", "plan", "risk", "--promote", "rules/2", *steps).json["change"]["id"]
+    asked = shell("rollouts", "begin", "risk", "rules/2", *steps)
+    for by in ("bob", "cleo"):
+        shell("changes", "approve", planned, "--by", by)
+    agreed = shell("rollouts", "begin", "risk", "rules/2", *steps)
+    shell("changes", "apply", planned, "--by", "ann")
+    past = shell("rollouts", "promote", planned, "--reason", "enough", "--by", "ann", "--json")
+    shown = shell("rollouts", "show", planned, "--json").json["rollout"]
+
+    assert first.status == 0, first.err
+    assert [one.json["error"]["code"] for one in (alone, asked, agreed, past)] == ["denied"] * 4
+    assert "2 approvals and nobody was asked for rules/2" in alone.json["error"]["message"]
+    assert "plan risk --promote rules/2 --steps 5%:600s,50%:3600s" in alone.json["error"]["message"]
+    assert (
+        "lacks 2: let others agree with `opsrail changes approve" in asked.json["error"]["message"]
+    )
+    assert f"has them: `opsrail changes apply {planned}`" in agreed.json["error"]["message"]
+    assert (shown["state"], shown["share"]) == ("running", 0.05)

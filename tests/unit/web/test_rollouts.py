@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from opsrail.errors import Conflict
+from opsrail.errors import Conflict, Denied
 from opsrail.values.guards import StepPlan
 from opsrail.values.registry import ModelVersionRow
 from opsrail.values.rollouts import AlarmRow, GuaranteeRow
@@ -72,14 +72,22 @@ async def test_where_a_change_needs_approvals_nobody_begins_a_rollout_without_th
     card = json.dumps({"risk_tier": "high"}) if tier == "card" else first.card
     await live.app.store.commit([Insert(first._replace(number=2, card=card))])
     if tier == "impact":
-        known = live.app.changes._declared[POINT]
-        live.app.changes._declared = {POINT: known._replace(impact="high")}
+        direct = live.app.changes.direct
+        direct._declared = {POINT: direct._declared[POINT]._replace(impact="high")}
     wish = {"point": POINT, "name": "fraud-risk", "number": 2, "steps": STEPS, **ANN}
 
     answer = await live.post("/v1/rollouts", wish)
 
     assert answer.status_code == 403
     assert "2 approvals" in answer.json()["detail"]
+    with pytest.raises(Denied, match="--promote fraud-risk/2 --steps 10%:60s"):
+        await live.app.rollouts.begin(
+            POINT,
+            await live.app.registry.version("fraud-risk", 2),
+            [StepPlan(0.1, 60.0)],
+            by="ann",
+            reason="x",
+        )
     assert (await live.get("/v1/rollouts")).json() == {"rollouts": []}
 
 
