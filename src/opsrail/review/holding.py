@@ -53,8 +53,10 @@ class Holding(Finding):
 
         Raises:
             AlreadyRuled: `by` does not hold it. Conflict.
+            Denied: they handed it in.
         """
         by, row, now_ms = await self._opened(review_id, by)
+        await self._refuse_requester(row, by)
         self._refuse_unless_held(row, by, now_ms)
         return await self._step(row, "released", by, dict(FREE), {}, now_ms)
 
@@ -170,10 +172,17 @@ class Holding(Finding):
         skills = await self._skills(by) if row.skills else None
         if skills is not None and (lacking := lacks(Person(by, skills), row)):
             raise Denied(f"review {row.id} asks for {', '.join(lacking)}, which {by} lacks")
+        behind = await self._refuse_requester(row, by)
+        await self._refuse_unless_other_eyes(row, by, behind)
+
+    async def _refuse_requester(self, row: ReviewRow, by: str) -> str:
+        """Refuse who handed in what a review is about, be it by a key that they gave out; return who is behind `by`."""
         behind = await person_behind(self._store, by)
+        if row.requester == by:
+            raise Denied(f"{by} handed in what review {row.id} is about; it is another's")
         if row.requester == behind:
             raise Denied(f"{behind} handed in what review {row.id} is about, and gave out {by}")
-        await self._refuse_unless_other_eyes(row, by, behind)
+        return behind
 
     async def _refuse_unless_other_eyes(self, row: ReviewRow, by: str, behind: str) -> None:
         """Refuse who ruled already, be it by a key that they gave out, where two people must look.

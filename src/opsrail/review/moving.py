@@ -95,9 +95,10 @@ class Moving(Holding):
             InvalidInput: neither is named, or wrongly; all faults at once. Terminal.
             Contradictory: there is no such queue or user; all faults at once. Terminal.
             AlreadyRuled: it has its ruling, or another person holds it. Conflict.
-            Denied: the person handed it in, ruled on it already, or lacks a skill.
+            Denied: who passes it on, or the person, handed it in; or the person ruled on it already, or lacks a skill.
         """
         by, row, now_ms = await self._opened(review_id, by)
+        await self._refuse_requester(row, by)
         standing = refuse_unless(row, Event.HAND_ON, now_ms)
         if standing == Standing.CLAIMED and row.assignee != by:
             raise AlreadyRuled(f"review {row.id} is held by {row.assignee}")
@@ -130,8 +131,10 @@ class Moving(Holding):
         Raises:
             Conflict: its queue has no chain, or it is at the end.
             AlreadyRuled: it has its ruling, or another person holds it. Conflict.
+            Denied: they handed it in.
         """
         by, row, now_ms = await self._opened(review_id, by)
+        await self._refuse_requester(row, by)
         standing = refuse_unless(row, Event.ESCALATE, now_ms)
         if standing == Standing.CLAIMED and row.assignee != by:
             raise AlreadyRuled(f"review {row.id} is held by {row.assignee}")

@@ -250,14 +250,18 @@ async def test_fields_left_out_are_those_that_stood_there(
     assert from_json(arrived.payload)["fields"] == {"amount_usd": 10}
 
 
-async def test_who_handed_the_case_in_neither_holds_nor_rules_nor_gets_it(
+async def test_who_handed_the_case_in_neither_holds_nor_rules_nor_gets_it_nor_says_who_does(
     desk: Desk, opened: Any
 ) -> None:
-    await opened(PLAIN, requester="ann")
+    await opened(Queue("desk", escalate=[Escalation("2h", "seniors")]), requester="ann")
     for wish in (
         desk.claim("case-0", "ann"),
         desk.rule("case-0", "decline", by="ann"),
         desk.pass_on("case-0", by="bob", person="ann"),
+        desk.pass_on("case-0", by="ann", person="bob"),
+        desk.pass_on("case-0", by="ann", queue="seniors"),
+        desk.escalate("case-0", by="ann"),
+        desk.release("case-0", by="ann"),
     ):
         with pytest.raises(Denied, match="handed in"):
             await wish

@@ -94,10 +94,17 @@ async def test_nobody_is_both_pairs_of_eyes_by_a_key_nor_rules_by_one_on_what_th
             await posted(
                 "anna's key",
                 f"{handed_in}/{verb}",
-                {"verdict": "approve"} if verb != "claim" else {},
+                body,
             )
-            for verb in ("claim", "say", "rule")
+            for verb, body in {
+                "claim": {},
+                "say": {"verdict": "approve"},
+                "rule": {"verdict": "approve"},
+                "pass": {"person": "user:ben"},
+                "escalate": {},
+                "release": {},
+            }.items()
         ]
 
-    assert [answer.status_code for answer in asked] == [403] * 3
+    assert [answer.status_code for answer in asked] == [403] * 6
     assert (await app.store.select(ReviewRow))[-1].ruling is None
