@@ -5,11 +5,12 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
+from opsrail.access.api_keys import person_behind
 from opsrail.web.console.board import Board
 from opsrail.web.console.overview_view import Overview, overview_of
 from opsrail.web.console.pages import Pages, page
 from opsrail.web.console.streams import Figures, Streams, Watch
-from opsrail.web.door import Door, Operation, scopes_of
+from opsrail.web.door import Door, Operation, actor_of, scopes_of
 from opsrail.web.headers import headers_of
 from opsrail.web.reading import query_of
 from opsrail.web.standing import session_of, still_may
@@ -72,7 +73,8 @@ class OverviewPages:
 
         last_id = headers_of(request).get("last-event-id", "")[:LAST_ID_CHARACTERS]
         watch = Watch(figures, may_watch, self._door.is_closing)
-        return self.streams.begin(watch, last_id, session_of(request))
+        holder = await person_behind(self._door.app.store, actor_of(request))
+        return self.streams.begin(watch, last_id, holder, session_of(request))
 
     async def _seen(self, request: Request) -> Overview:
         """Return what the reader may see; those who may see the same share it until the next look."""

@@ -12,6 +12,7 @@ Source:
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ CHECK_S = 5.0
 LONGEST_S = 3_600.0
 MOST = 64
 """Streams of one process. Ours: 64 readers took 1.4% of a core, 200 bytes a second each."""
+MOST_OF_ONE = 8
+"""Of those, for one person with the keys that they gave out, so that nobody locks others out. Ours: more than one looks at."""
 AFTER_S = 5
 RETRY_MS = 2_000
 HEADERS = (
@@ -75,25 +78,34 @@ class Streams:
 
     Args:
         most: How many there may be.
+        most_of_one: How many of them one person may have.
     """
 
-    def __init__(self, clock: Clock, most: int = MOST) -> None:
+    def __init__(self, clock: Clock, most: int = MOST, most_of_one: int = MOST_OF_ONE) -> None:
         self._clock = clock
         self._most = most
+        self._most_of_one = most_of_one
         self.open = 0
+        self._open_of: Counter[str] = Counter()
         self._newest: dict[str, Stream] = {}
 
-    def begin(self, watch: Watch, last_id: str, reader: str = "") -> Stream:
+    def begin(self, watch: Watch, last_id: str, holder: str, reader: str = "") -> Stream:
         """Return a stream to answer with.
 
         Args:
             last_id: What the reader saw last; empty: nothing.
+            holder: Who watches.
             reader: Whose browser it is; of one browser the newest stream goes on and the one before ends. Empty: not known.
 
         Raises:
-            Overloaded: there are too many.
+            Overloaded: there are too many, or too many of theirs.
         """
         before = self._newest.get(reader)
+        if self._open_of[holder] - (before is not None) >= self._most_of_one:
+            raise Overloaded(
+                f"{holder} watches {self._most_of_one} times already, the most for one; close another",
+                after_s=AFTER_S,
+            )
         if self.open - (before is not None) >= self._most:
             raise Overloaded(
                 f"{self._most} readers watch already; the page itself can be loaded again",
@@ -101,15 +113,19 @@ class Streams:
             )
         if before is not None:
             before.is_replaced = True
-        stream = Stream(self, self._clock, watch, last_id, reader)
+        stream = Stream(self, self._clock, watch, last_id, holder, reader)
         if reader:
             self._newest[reader] = stream
         self.open += 1
+        self._open_of[holder] += 1
         return stream
 
     def ended(self, stream: Stream) -> None:
         """Note that a stream is over."""
         self.open -= 1
+        self._open_of[stream.holder] -= 1
+        if not self._open_of[stream.holder]:
+            del self._open_of[stream.holder]
         if self._newest.get(stream.reader) is stream:
             del self._newest[stream.reader]
 
@@ -118,14 +134,16 @@ class Stream(Response):
     """An answer that goes on until its reader leaves, or one of the ends above.
 
     Attributes:
+        holder: Who watches.
         is_replaced: Whether the same browser opened a newer one.
     """
 
     def __init__(
-        self, streams: Streams, clock: Clock, watch: Watch, last_id: str, reader: str
+        self, streams: Streams, clock: Clock, watch: Watch, last_id: str, holder: str, reader: str
     ) -> None:
         super().__init__(status_code=200)
         self.raw_headers = list(HEADERS)
+        self.holder = holder
         self.reader = reader
         self.is_replaced = False
         self._streams = streams

@@ -224,6 +224,35 @@ async def test_the_stream_ends_soon_after_its_reader(
     assert ("event: end\ndata: signed-out" in said) == (deed != "stays")
 
 
+async def test_one_person_with_their_keys_does_not_take_the_streams_of_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(streams, "EVERY_S", 0.05)
+    is_closing = False
+    app = app_of()
+    async with running(app, is_closing=lambda: is_closing) as client:
+        for name in ("anna", "ben"):
+            await user(app, name, ("*", "viewer"))
+        keys = [
+            (await app.access.keys.add("a wall", [("*", "viewer")], by=f"user:{name}"))[0]
+            for name in ("anna", "anna", "ben")
+        ]
+        heads = [{"authorization": f"Bearer {key}"} for key in keys]
+        live = "/console/overview/live"
+        asked = [
+            asyncio.create_task(client.get(live, headers=heads[number % 2]))
+            for number in range(streams.MOST_OF_ONE + 1)
+        ]
+        done, watching = await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
+        (refused,) = done
+        bens = asyncio.create_task(client.get(live, headers=heads[2]))
+        is_closing = True
+        answers = [(await one).status_code for one in (*watching, bens)]
+
+    assert (refused.result().status_code, refused.result().headers["retry-after"]) == (503, "5")
+    assert answers == [200] * (streams.MOST_OF_ONE + 1)
+
+
 async def test_cases_are_found_by_filters_that_stand_in_the_address(live: Caller) -> None:
     settled = await live.settled()
     waiting = await live.settled(DUBIOUS)

@@ -16,6 +16,7 @@ from opsrail.testing import JumpingLoop
 from opsrail.web.console.streams import (
     BEAT_S,
     LONGEST_S,
+    MOST_OF_ONE,
     SLOW_S,
     Figures,
     Stream,
@@ -38,7 +39,7 @@ class World:
         self.is_closing = False
         self.looks = 0
 
-    def begin(self, last_id: str = "", reader: str = "") -> Stream:
+    def begin(self, last_id: str = "", reader: str = "", holder: str = "ann") -> Stream:
         async def figures() -> Figures:
             self.looks += 1
             return self.now
@@ -47,7 +48,7 @@ class World:
             return self.may_watch
 
         return self.streams.begin(
-            Watch(figures, may_watch, lambda: self.is_closing), last_id, reader
+            Watch(figures, may_watch, lambda: self.is_closing), last_id, holder, reader
         )
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
@@ -253,6 +254,27 @@ def test_there_are_only_so_many_streams_and_one_that_ends_makes_room() -> None:
     assert world.streams.open == 0
 
 
+def test_one_person_takes_only_so_many_and_leaves_the_others_theirs() -> None:
+    world = World()
+
+    async def scene() -> None:
+        readers = [Reader(world.begin(holder="ann")) for _ in range(MOST_OF_ONE)]
+        await asyncio.sleep(1)
+        with pytest.raises(Overloaded, match="ann watches 8 times already"):
+            world.begin(holder="ann")
+        readers += [Reader(world.begin(holder=f"person-{n}")) for n in range(3)]
+        readers[0].leave()
+        await readers[0].task
+        readers.append(Reader(world.begin(holder="ann")))
+        await asyncio.sleep(1)
+        for reader in readers:
+            reader.leave()
+            await reader.task
+
+    world.run(scene())
+    assert (world.streams.open, world.streams._open_of) == (0, {})
+
+
 def test_a_browser_that_opens_another_page_needs_no_more_room() -> None:
     world = World(most=1)
 
@@ -277,7 +299,7 @@ def test_figures_that_cannot_be_made_end_the_stream_and_free_its_place() -> None
 
     async def scene() -> None:
         watch = Watch(broken, _yes, lambda: False)
-        reader = Reader(world.streams.begin(watch, "", ""))
+        reader = Reader(world.streams.begin(watch, "", "ann"))
         with pytest.raises(RuntimeError, match="a fault of ours"):
             await reader.task
 
