@@ -14,6 +14,7 @@ from opsrail.access.records import key_record, user_record
 from opsrail.access.roles import EVERYWHERE, ROLES
 from opsrail.access.users import CONTROLS, LONGEST_TEXT, NAME, SAYS, SCOPE, User
 from opsrail.clock import rfc3339
+from opsrail.values.access import UserRow
 from opsrail.web.answers import M, Moment, Shape
 from opsrail.web.door import (
     CASE_ID,
@@ -22,6 +23,7 @@ from opsrail.web.door import (
     Door,
     Operation,
     Parameter,
+    actor_of,
     answer,
     by_of,
     id_parameter,
@@ -344,6 +346,11 @@ def may_see(request: Request, key: Key) -> bool:
     return scopes is None or (bool(key.grants) and {one.scope for one in key.grants} <= scopes)
 
 
+def shows_address(request: Request, row: UserRow) -> bool:
+    """Return whether who asks may see where somebody gets their mail: an admin of everything, or they themselves."""
+    return scopes_of(request, MANAGE) is None or actor_of(request) == f"user:{row.name}"
+
+
 def name_of(request: Request) -> str:
     """Return the user whom the path names."""
     name: str = request.path_params["name"]
@@ -353,4 +360,5 @@ def name_of(request: Request) -> str:
 def _user(request: Request, user: User) -> dict[str, Any]:
     scopes = scopes_of(request, MANAGE)
     grants = [one for one in user.grants if scopes is None or one.scope in scopes]
-    return user_record(user.row, grants)
+    row = user.row if shows_address(request, user.row) else user.row._replace(address=None)
+    return user_record(row, grants)

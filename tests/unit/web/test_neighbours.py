@@ -84,6 +84,38 @@ async def test_keys_that_somebody_gave_out_elsewhere_are_not_named_to_an_admin_o
     assert given.row.id not in elsewhere.text
 
 
+async def test_where_somebody_gets_their_mail_is_told_to_themselves_and_to_admins_of_everything(
+    app: App,
+) -> None:
+    bobs, cats = "bob@mail.example", "cat@mail.example"
+    await app.access.users.add("bob", by="t", address=bobs, grants=[(ELSEWHERE, "admin")])
+    await app.access.users.add("cat", by="t", address=cats)
+    await user(app, "root", ("*", "admin"))
+    headers = await key(app, (ELSEWHERE, "admin"))
+    paths = [
+        f"/{part}/{name}" for part in ("v1/users", "console/people") for name in ("bob", "cat")
+    ]
+    async with signed_in(app, "bob") as bob, signed_in(app, "root") as root:
+        seen = [(await bob.get(path)).text for path in (*paths, "/v1/users", "/console/people")]
+        all_ = [(await root.get(path)).text for path in (*paths, "/v1/users")]
+    async with browser(app) as program:
+        made = {"name": "new", "address": cats, "grants": [{"scope": ELSEWHERE, "role": "viewer"}]}
+        told = (await program.post("/v1/users", json=made, headers=headers)).json()
+        listed = (await program.get("/v1/users", headers=headers)).json()["users"]
+
+    assert [bobs in text for text in seen] == [True, False, True, False, True, False]
+    assert [cats in text for text in seen] == [False] * 6
+    assert [(bobs in text, cats in text) for text in all_] == [
+        (True, False),
+        (False, True),
+        (True, False),
+        (False, True),
+        (True, True),
+    ]
+    assert told["name"] == "new"
+    assert [one["address"] for one in (told, *listed)] == [None] * 5
+
+
 async def test_a_key_of_one_scope_makes_a_user_there_and_no_link_that_signs_them_in(
     app: App,
 ) -> None:

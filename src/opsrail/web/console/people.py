@@ -12,7 +12,7 @@ from opsrail.errors import Fault, InvalidInput
 from opsrail.web.console.forms import form_of, see_other
 from opsrail.web.console.pages import Pages, form, page
 from opsrail.web.door import KNOWN, Door, Operation, actor_of, permit, scopes_of
-from opsrail.web.people import MANAGE, may_see, name_of, permit_all
+from opsrail.web.people import MANAGE, may_see, name_of, permit_all, shows_address
 from opsrail.web.reading import query_of
 
 PEOPLE = "/console/people"
@@ -175,6 +175,7 @@ class PeoplePages:
             title=user.row.shown,
             here="people",
             user=user.row,
+            shows_address=shows_address(request, user.row),
             grants=[one for one in user.grants if scopes is None or one.scope in scopes],
             keys=user.keys if scopes is None else [],
             link=link,

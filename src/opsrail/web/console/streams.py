@@ -34,7 +34,7 @@ LONGEST_S = 3_600.0
 MOST = 64
 """Streams of one process. Ours: 64 readers took 1.4% of a core, 200 bytes a second each."""
 MOST_OF_ONE = 8
-"""Of those, for one person with the keys that they gave out, so that nobody locks others out. Ours: more than one looks at."""
+"""Of those, for one person with the keys that they gave out: nobody locks others out. Ours: more than one looks at."""
 AFTER_S = 5
 RETRY_MS = 2_000
 HEADERS = (
