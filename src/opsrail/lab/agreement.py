@@ -19,7 +19,7 @@ class Kappa:
     """Agreement beyond chance: 1 is perfect, 0 is what two judges reach who know only how often each verdict is given.
 
     Attributes:
-        value: None where it is not defined: both always give the same one verdict.
+        value: -1 to 1; None where it is not defined: all give the same one verdict, or nothing was judged by two.
         low, high: Interval.
     """
 
@@ -165,12 +165,15 @@ def fleiss(counts: ArrayLike, *, confidence: float = CONFIDENCE) -> Kappa:
     """Return Fleiss' kappa between any number of judges, who need not have judged everything, with its interval.
 
     Args:
-        counts: How many judges gave each verdict to each item. int [items, verdicts]; items that nobody judged are left out.
+        counts: How many judges gave each verdict to each item. int [items, verdicts]; items that fewer than two judged are
+            left out.
 
     Source:
-        Fleiss 1971, Psychological Bulletin 76; items with fewer judges and the error for large samples of Gwet 2021,
-        Educational and Psychological Measurement 81(4), with Student's t of items - 1 degrees of freedom. Items that one
-        judge alone judged tell how often verdicts are given. It speaks of items like these, by judges like these.
+        Fleiss 1971, Psychological Bulletin 76; items with fewer judges than others and the error for large samples of Gwet
+        2021, Educational and Psychological Measurement 81(4), with Student's t of items - 1 degrees of freedom. What one
+        judge alone judged says nothing of agreement and is left out, as by Krippendorff 2004, Content Analysis, ch. 11, who
+        counts values that can be paired; Gwet keeps it to tell how often verdicts are given, by which a few such items take
+        the value below -1. It speaks of items like these, by judges like these.
 
     Example:
         >>> round(fleiss([[2, 0], [0, 2], [1, 1], [2, 0]]).value, 3)
@@ -178,23 +181,20 @@ def fleiss(counts: ArrayLike, *, confidence: float = CONFIDENCE) -> Kappa:
     """
     table = np.asarray(counts, dtype=np.float64)
     if table.size:
-        table = table[table.sum(axis=1) > 0]
-    judged = table.sum(axis=1) if table.size else np.zeros(0)
-    is_shared = judged >= 2
-    if not is_shared.any():
+        table = table[table.sum(axis=1) >= 2]
+    if not table.size:
         return Kappa(None, -1.0, 1.0)
-    items = len(table)
+    items, judged = len(table), table.sum(axis=1)
     shares = (table / judged[:, None]).mean(axis=0)
     chance = float(shares @ shares)
     if chance >= 1.0:
         return Kappa(None, -1.0, 1.0)
-    pairs = np.where(is_shared, judged * (judged - 1), 1.0)
-    same = np.where(is_shared, (table * (table - 1)).sum(axis=1) / pairs, 0.0)
-    value = float((same[is_shared].mean() - chance) / (1 - chance))
+    same = (table * (table - 1)).sum(axis=1) / (judged * (judged - 1))
+    value = float((same.mean() - chance) / (1 - chance))
     if items == 1:
         return Kappa(value, -1.0, 1.0)
-    each = items / is_shared.sum() * (same - chance * is_shared) / (1 - chance)
     by_chance = (table @ shares) / judged
+    each = (same - chance) / (1 - chance)
     each -= 2 * (1 - value) * (by_chance - chance) / (1 - chance)
     error = float(np.sqrt(((each - value) ** 2).sum() / (items * (items - 1))))
     half = float(stats.t.ppf((1 + confidence) / 2, items - 1)) * error
