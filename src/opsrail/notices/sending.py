@@ -214,8 +214,11 @@ class Sender:
                 return None
             if row.kind == DUE and review.due_at_ms is None:
                 return None
-            if row.kind == DUE and (review.due_at_ms or 0) - channel.soon_ms > now_ms:
-                return (review.due_at_ms or 0) - channel.soon_ms
+            soon_ms = (review.due_at_ms or 0) - channel.soon_ms
+            if row.kind == DUE and soon_ms > now_ms:
+                return soon_ms
+            if row.kind == DUE and await self._is_told(row, review.queue, soon_ms):
+                return None
         elif row.kind == ALARM:
             alarm = await self._store.get(AlarmRow, row.subject_id)
             if alarm is None or alarm.ended_at_ms is not None:
@@ -226,6 +229,22 @@ class Sender:
                 return None
         return (
             now_ms if row.kind in channel.urgent else await self._after_quiet(row, channel, now_ms)
+        )
+
+    async def _is_told(self, row: NoticeRow, queue: str, soon_ms: int) -> bool:
+        """Return whether another notice tells the same there that a review is due: it left a queue and came back.
+
+        Args:
+            queue: That has the review now.
+            soon_ms: From when on it is due soon, epoch ms: what was sent before spoke of an earlier due time.
+        """
+        same = equals(subject_id=row.subject_id, kind=DUE, channel=row.channel, address=row.address)
+        return any(
+            (one.sent_at_ms or 0) >= soon_ms
+            if one.state == "sent"
+            else one.state == "due" and one.id < row.id and notice_of(one).place == queue
+            for one in await self._store.select(NoticeRow, *same)
+            if one.id != row.id
         )
 
     async def _after_quiet(self, row: NoticeRow, channel: Channel, now_ms: int) -> int:

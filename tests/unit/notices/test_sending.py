@@ -149,6 +149,40 @@ async def test_a_due_time_that_moved_is_told_later(opened: Any) -> None:
     assert await post.after(3_000) == ["review.due"]
 
 
+async def test_a_review_that_was_passed_away_and_back_is_told_as_due_once(opened: Any) -> None:
+    addresses = ("user:bo", "user:cy")
+    users = [
+        UserRow(
+            name, name, f"{name}@example.org", None, "active", "", "UTC", "", 0, None, "t", 0, 1
+        )
+        for name in ("bo", "cy")
+    ]
+    post = await opened(
+        Channel("desk", to=addresses, queues=(QUEUE,), kinds=("review.due",), soon_ms=600_000),
+        Channel("all", kinds=("review.due",), soon_ms=600_000),
+    )
+    await post.store.commit([Insert(review()), *map(Insert, users)])
+    desk = Desk(post.store, post.clock, {name: Queue(name) for name in (QUEUE, "night")})
+    for queue in ("night", QUEUE):
+        await desk.pass_on(review().id, by="ann", queue=queue)
+
+    assert await post.after(3_000 - 1) == []
+    assert await post.after(1) == ["review.due"] * 3
+    await desk.pass_on(review().id, by="ann", queue="night")
+    await desk.pass_on(review().id, by="ann", queue=QUEUE)
+    assert await post.after(60) == ["review.due"] * 3
+    later = {"due_at_ms": START_MS + 2 * HOUR_MS, "queue": "night"}
+    await post.store.commit([Update(ReviewRow, (review().id,), later)])
+    assert await post.after(0) == ["review.due"] * 3
+    assert await post.after(3_600) == ["review.due"] * 4
+    assert sorted(address for _, address in post.notifier.sent) == [
+        "",
+        "",
+        "bo@example.org",
+        "cy@example.org",
+    ]
+
+
 @pytest.mark.parametrize("what", ["review", "alarm", "change"])
 async def test_what_is_over_is_not_told(opened: Any, what: str) -> None:
     post = await opened()
