@@ -12,7 +12,15 @@ from typing import NamedTuple
 
 from opsrail import faults
 from opsrail.access.api_keys import person_behind
-from opsrail.errors import AlreadyRuled, Conflict, Denied, Fault, InvalidInput, OpsrailError
+from opsrail.errors import (
+    AlreadyRuled,
+    Conflict,
+    Contradictory,
+    Denied,
+    Fault,
+    InvalidInput,
+    OpsrailError,
+)
 from opsrail.review.events import event_of
 from opsrail.review.forms import is_same_form
 from opsrail.review.machine import REFUSALS, Event, Standing, refuse_unless
@@ -187,12 +195,15 @@ class Desk(Moving):
         """Rule alike on several reviews of one queue and one form; each has its own ruling and ledger entry.
 
         Raises:
-            InvalidInput: they are not alike, or blind; all faults at once, nothing was ruled. Terminal.
+            InvalidInput: there are too few, too many, or one twice; all faults at once, nothing was ruled. Terminal.
+            Contradictory: there are none of these ids, they are not alike, or blind; likewise.
         """
         rows = [await self._store.get(ReviewRow, review_id) for review_id in review_ids]
         found = list(_unlike(review_ids, rows))
-        if found:
+        if any(fault.place == "ids" for fault in found):
             raise InvalidInput("nothing was ruled", found)
+        if found:
+            raise Contradictory("nothing was ruled", found)
         batch = Batch([], {})
         for review_id in review_ids:
             try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -121,7 +122,7 @@ class Reviews:
             Operation("POST", "/v1/reviews/next", "next_review", "Claim what a person should look at next.", self.next,
                       given, body=Work, errors=(409,), permission=rule),
             Operation("POST", "/v1/reviews/rule", "rule_reviews", "Rule alike on several reviews.", self.rule_alike,
-                      ruled, body=Verdicts, errors=(404, 409), permission=rule),
+                      ruled, body=Verdicts, errors=(409,), permission=rule),
             Operation("GET", one, "review", "Show a review.", self.show, shown, parameters=BY_ID, errors=(404,),
                       permission=read),
             Operation("GET", f"{one}/events", "review_events", "Show what happened to a review.", self.events, events,
@@ -180,7 +181,8 @@ class Reviews:
         wish = model_of(Verdicts, await body_of(request, self._door.body_bytes))
         desk = self._door.app.desk
         for review_id in wish.ids:
-            permit(request, "reviews.rule", (await desk.get(review_id)).automation)
+            with suppress(NotFound):  # the desk names all that there are not
+                permit(request, "reviews.rule", (await desk.get(review_id)).automation)
         by = by_of(request, wish.by)
         batch = await desk.rule_alike(
             wish.ids, wish.verdict, by=by, reason=wish.reason, fields=wish.fields

@@ -165,14 +165,14 @@ def test_alike_reviews_are_ruled_at_once_and_those_that_fail_are_named(asked: As
 def test_reviews_that_are_not_alike_are_refused_with_every_fault_and_none_is_ruled(
     asked: Asked,
 ) -> None:
-    mixed = (PLAIN_IDS[0], IDS[0], "NOTHING-1")
+    mixed = (PLAIN_IDS[0], IDS[0], "NOTHING-1", "NOTHING-2")
     refused = asked("rule-alike", "decline", *mixed, "--by", "ana", status=1)["error"]
     unreadable = asked(
         *("rule-alike", "decline", PLAIN_IDS[0], "--field", "x", "--field", "=1", "--by", "ana"),
         status=2,
     )
 
-    assert refused["code"] == "invalid-input"
-    assert [fault["place"] for fault in refused["faults"]] == ["ids.1", "ids.2"]
+    assert refused["code"] == "contradictory"
+    assert [fault["place"] for fault in refused["faults"]] == ["ids.1", "ids.2", "ids.3"]
     assert "'x', '=1'" in unreadable["error"]["message"]
     assert asked("show", PLAIN_IDS[0])["review"]["ruling"] is None

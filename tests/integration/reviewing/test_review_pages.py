@@ -234,6 +234,25 @@ async def test_what_could_not_be_ruled_with_the_others_is_named(console: Console
     assert "1 ruled alike" in text_of(done)
 
 
+async def test_reviews_that_are_gone_or_unlike_are_each_named_and_none_is_ruled(
+    console: Console,
+) -> None:
+    mine, other = await console.review(desk="four-desk"), await console.review()
+    unknown = [f"{'0' * 26}-{number}" for number in (1, 2)]
+
+    refused = await console.send(
+        f"{PATH}/alike",
+        *(("id", one) for one in (mine, unknown[0], other, unknown[1])),
+        queue="four-desk",
+        verdict="approve",
+    )
+
+    assert refused.status_code == 422
+    for one in (*unknown, other):
+        assert f'href="/console/reviews/{one}"' in refused.text
+    assert await console.app.desk.rulings(mine) == []
+
+
 async def test_the_document_is_shown_with_boxes_and_only_as_it_was_read(
     console: Console, tmp_path: Path
 ) -> None:

@@ -171,7 +171,7 @@ async def test_a_review_that_was_passed_away_and_back_is_told_as_due_once(opened
     await desk.pass_on(review().id, by="ann", queue="night")
     await desk.pass_on(review().id, by="ann", queue=QUEUE)
     assert await post.after(60) == ["review.due"] * 3
-    later = {"due_at_ms": START_MS + 2 * HOUR_MS, "queue": "night"}
+    later: dict[str, Any] = {"due_at_ms": START_MS + 2 * HOUR_MS, "queue": "night"}
     await post.store.commit([Update(ReviewRow, (review().id,), later)])
     assert await post.after(0) == ["review.due"] * 3
     assert await post.after(3_600) == ["review.due"] * 4

@@ -124,13 +124,19 @@ async def test_alike_reviews_are_ruled_at_once_and_pages_adjoin(door: Caller) ->
     await door.post(f"/v1/reviews/{ids[1]}/claim", {"by": "bob"})
     body = {"by": "ann", "ids": ids[:3], "verdict": "approve", "reason": "all seen"}
     answer = (await door.post("/v1/reviews/rule", body)).json()
-    strangers = await door.post("/v1/reviews/rule", {**body, "ids": [ids[3], f"{'0' * 26}-1"]})
+    unknown = [f"{'0' * 26}-{number}" for number in (1, 2)]
+    strangers = await door.post(
+        "/v1/reviews/rule", {**body, "ids": [unknown[0], ids[3], unknown[1]]}
+    )
     twice = await door.post("/v1/reviews/rule", {**body, "ids": [ids[3], ids[3]]})
 
     assert seen == ids
     assert [one["id"] for one in answer["ruled"]] == [ids[0], ids[2]]
     assert [(one["id"], one["code"]) for one in answer["failed"]] == [(ids[1], "already-ruled")]
-    assert (strangers.status_code, twice.status_code) == (404, 422)
+    assert (strangers.status_code, twice.status_code) == (409, 422)
+    assert [(one["place"], one["message"]) for one in strangers.json()["faults"]] == [
+        (f"ids.{at}", f"no review {one}") for at, one in zip((0, 2), unknown, strict=True)
+    ]
     assert [fault["place"] for fault in twice.json()["faults"]] == ["ids"]
 
 

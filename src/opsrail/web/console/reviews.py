@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlencode
 
@@ -12,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from opsrail.app import App
-from opsrail.errors import Fault, InvalidInput, OpsrailError
+from opsrail.errors import Fault, InvalidInput, NotFound, OpsrailError
 from opsrail.review.desk import MOST_ALIKE
 from opsrail.review.machine import standing_of
 from opsrail.review.showing import without_paths
@@ -169,7 +170,8 @@ class ReviewPages:
         reason = wish.get("reason", "").strip()
         ids = [each for each in wish.getlist("id") if ID.fullmatch(each)][: MOST_ALIKE + 1]
         for review_id in ids:
-            permit(request, "reviews.rule", (await app.desk.get(review_id)).automation)
+            with suppress(NotFound):  # the desk names all that there are not
+                permit(request, "reviews.rule", (await app.desk.get(review_id)).automation)
         if not ids:
             told = {"": "no review was ticked; tick those that you mean"}
             return await self._queue(request, query, told, 422, reason)
@@ -178,13 +180,23 @@ class ReviewPages:
                 ids, wish.get("verdict", ""), by=actor_of(request), reason=reason
             )
         except InvalidInput as wrong:
-            told = {fault.place or "": fault.message for fault in wrong.faults}
+            told = _by_review(ids, wrong.faults)
             return await self._queue(request, query, told or {"": str(wrong)}, 422, reason)
         if batch.failed:
             query |= {"ruled": str(len(batch.ruled))}
             told = {review_id: _why(refused) for review_id, refused in batch.failed.items()}
             return await self._queue(request, query, told, 409, reason)
         return see_other(f"{PATH}?{urlencode({**query, 'ruled': len(batch.ruled)})}")
+
+
+def _by_review(ids: Sequence[str], faults: Sequence[Fault]) -> dict[str, str]:
+    """Return what is wrong with reviews that were ticked, by their ids; what is wrong with all of them under none."""
+    told: dict[str, str] = {}
+    for fault in faults:
+        at = fault.place.removeprefix("ids.")
+        one = ids[int(at)] if at.isdecimal() else ""
+        told[one] = f"{told[one]}; {fault.message}" if one in told else fault.message
+    return told
 
 
 def _why(refused: OpsrailError) -> str:
