@@ -21,8 +21,6 @@ SHAPE = re.compile(r"opsrail_([0-9A-HJKMNP-TV-Z]{26})_[A-Za-z0-9_-]{43}")
 ID = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}")
 DAY_MS = 86_400_000
 HOLDER, PERSON = "key:", "user:"
-MOST_HANDS = 8
-"""Keys that gave out keys, looked through for the person at their beginning. Ours."""
 
 
 class Key(NamedTuple):
@@ -127,19 +125,18 @@ class ApiKeys:
 
 
 async def person_behind(store: Store, name: str) -> str:
-    """Return whose word it is that somebody gives: a key speaks for the person who gave it out, else a name for itself.
+    """Return whose word it is that somebody gives: a key speaks for who gave it out, the first of those that gave out keys.
 
-    So who gives a key to themselves is no second pair of eyes.
+    So who gives keys to themselves, however many and one by the other, is no second pair of eyes; nor is a key that is
+    nobody's, and gives out others.
 
     Args:
         name: As records call who acts.
     """
     behind = name
-    for _ in range(MOST_HANDS):
-        if not behind.startswith(HOLDER):
-            break
+    while behind.startswith(HOLDER):
         row = await store.get(ApiKeyRow, behind.removeprefix(HOLDER))
         if row is None or not row.made_by.startswith((HOLDER, PERSON)):
-            return name
+            break
         behind = row.made_by
     return behind

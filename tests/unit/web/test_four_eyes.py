@@ -62,6 +62,24 @@ async def test_nobody_approves_their_own_change_by_a_key_that_they_gave_out(app:
     assert taken == [200, 200]
 
 
+@pytest.mark.parametrize("first", ["user:anna", "the command line"])
+async def test_a_key_that_gives_out_a_key_that_gives_out_a_key_is_still_one_persons(
+    app: App, first: str
+) -> None:
+    heads = [await given(app, first)]
+    for _ in range(12):
+        newest = (await app.access.keys.list(limit=1))[0].row.id
+        heads.append(await given(app, f"key:{newest}"))
+    async with browser(app) as program:
+        planned = await program.post("/v1/changes", json=PLAN, headers=heads[0])
+        path = f"/v1/changes/{planned.json()['id']}/approve"
+        answers = [await program.post(path, json={}, headers=one) for one in heads]
+        other = await program.post(path, json={}, headers=await given(app, "user:ben"))
+
+    assert {answer.status_code for answer in answers} <= {403, 409}
+    assert other.status_code == 200
+
+
 async def test_nobody_is_both_pairs_of_eyes_by_a_key_nor_rules_by_one_on_what_they_handed_in(
     app: App,
 ) -> None:
