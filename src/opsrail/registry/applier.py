@@ -18,13 +18,14 @@ from opsrail.registry.change_reading import (
     view_of,
 )
 from opsrail.registry.description import changed
+from opsrail.registry.planning import answering
 from opsrail.registry.registry import Registry
 from opsrail.registry.rollout import Stage
 from opsrail.registry.wishes import SETTING_OF, asked_version
 from opsrail.values.changes import ChangeRow, ChangeState, SettingsRow
 from opsrail.values.registry import RolloutRow
 from opsrail.values.rollouts import GuaranteeRow, RolloutRunRow
-from opsrail.values.rows import Insert, Value, Write, equals
+from opsrail.values.rows import Insert, Require, Value, Write, equals
 
 
 class Applier:
@@ -81,6 +82,7 @@ class Applier:
 
     async def _promote(self, view: ChangeView, deed: Deed, writes: list[Write]) -> None:
         row, to = view.row, view.plan["to"]
+        writes += await self._same_settings(view)
         version = await self._registry.version(*asked_version(to))
         stage, share = Stage(to["stage"]), to.get("share", 0.0)
         if to.get("steps"):
@@ -107,6 +109,7 @@ class Applier:
         revision = 0 if held is None else held.revision
         if revision != row.base_revision:
             raise StaleWrite(f"the settings of {row.point} are at revision {revision}")
+        writes += await self._same_standing(view)
         writes += applying.settings_writes(
             row.point, held, name, view.plan["to"][name], row.id, deed
         )
@@ -114,6 +117,28 @@ class Applier:
         writes += applying.guarantee_writes(row, view.plan, standing, deed.at_ms)
         faults.point("change.before_apply")
         await self._store.commit(writes)
+
+    async def _same_settings(self, view: ChangeView) -> list[Write]:
+        """Return what holds a promotion to the settings that it was planned beside. Raises StaleWrite."""
+        point, planned = view.row.point, view.plan.get("planned_on", {}).get("settings")
+        held = await self._store.get(SettingsRow, point)
+        revision = 0 if held is None else held.revision
+        if revision != planned:
+            raise StaleWrite(f"the settings of {point} are at revision {revision}, not {planned}")
+        return [] if held is None else [Require(SettingsRow, (point,), {"revision": revision})]
+
+    async def _same_standing(self, view: ChangeView) -> list[Write]:
+        """Return what holds a change of settings to the versions that it was planned for. Raises StaleWrite."""
+        planned = view.plan.get("planned_on", {}).get("standing")
+        rows = await self._registry.rollout(view.row.point)
+        if (stands := answering(rows)) != planned:
+            told = ", ".join(f"{stage} {label}" for stage, label in stands.items()) or "no version"
+            raise StaleWrite(f"{told} answers at {view.row.point} now")
+        return [
+            Require(RolloutRow, (row.point, row.model_name, row.model_number), {"stage": row.stage})
+            for row in rows
+            if row.stage in stands
+        ]
 
     async def _why_lost(self, row: ChangeRow, lost: StaleWrite) -> Conflict:
         now = (await view_of(self._store, row.id)).row

@@ -158,11 +158,12 @@ class Changes:
         Raises:
             NotFound: there is none of that id. Terminal.
             Conflict: it lacks approvals, somebody applied or ended it, or something else was changed at the point since it
-                was planned: plan it anew. Nothing was changed.
+                was planned, or more is at stake there by now: plan it anew. Nothing was changed.
             ModelUnavailable: the version shall answer and cannot be loaded here. Nothing was changed.
         """
         view = await self.get(change_id)
         check_word(f"change {change_id[:40]}", by, view.row.reason)
+        await self._refuse_if_graver(view)
         await self._applier.apply(view, self._deed(by, view.row.reason))
         return await self.get(change_id)
 
@@ -257,6 +258,18 @@ class Changes:
         return await self._store.select(
             ChangeRow, *where, order=("id",), descending=True, limit=limit
         )
+
+    async def _refuse_if_graver(self, view: ChangeView) -> None:
+        """Refuse a change that fewer people agreed to than would be asked by now: its code says more is at stake."""
+        row, version = view.row, await self._live(await self._registry.rollout(view.row.point))
+        if row.kind == "promote":
+            version = await self._registry.version(*asked_version(view.plan["to"]))
+        tier = await self.direct.tier(row.point, version)
+        if tier is not None and change.APPROVERS[tier] > change.APPROVERS[row.tier]:
+            raise Conflict(
+                f"{row.point} is of tier {tier} by now, where {change.APPROVERS[tier]} must agree; change {row.id} was "
+                f"planned at tier {row.tier}: plan it anew"
+            )
 
     # -- how it works ------------------------------------------------------------------------------
 

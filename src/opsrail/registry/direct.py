@@ -57,7 +57,7 @@ class Direct:
         ranks = ("none", *IMPACTS)
         return tier is None or ranks.index(tier) <= ranks.index(self._up_to)
 
-    async def tier(self, point: str, version: ModelVersion) -> str | None:
+    async def tier(self, point: str, version: ModelVersion | None) -> str | None:
         """Return how much it matters which version answers; None: nobody asked the point yet, its code is not at hand."""
         declared = self._declared.get(point)
         impact: str | None = None if declared is None else declared.impact
@@ -68,7 +68,7 @@ class Direct:
             if not newest:
                 return None
             impact = orjson.loads(newest[0].record)["impact"]
-        told = version.card.get("risk_tier")
+        told = None if version is None else version.card.get("risk_tier")
         return change.tier_of(impact, told if isinstance(told, str) else None)
 
     async def _how(self, point: str, version: ModelVersion, tier: str, plan: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from opsrail.values.canonical import canonical
 from opsrail.values.changes import ChangeRow
 from opsrail.values.guarantees import guarantee_of
 
@@ -19,7 +20,10 @@ def sentences(row: ChangeRow, plan: Mapping[str, Any], *, missing: int) -> list[
         missing: How many must still agree.
     """
     needs = plan["needs"]
-    said = [_what(row.point, row.kind, plan), *_affected(plan["affected"])]
+    said = [_what(row.point, row.kind, plan)]
+    if guard := plan["to"].get("guard"):
+        said.append(f"Its guard: {_guard(guard)}; the rest as docs/rollouts.md says.")
+    said += _affected(plan["affected"])
     if (backtest := plan.get("backtest")) is not None:
         said.append(f"Back-test: {_figures(backtest)}.")
     brought = plan["to"].get("guarantee") or ()
@@ -60,6 +64,13 @@ def _what(point: str, kind: str, plan: Mapping[str, Any]) -> str:
         was, shall = _ms(before["deadline_ms"], code), _ms(after["deadline_ms"], code)
         return f"{point}: deadline from {was} to {shall}."
     return f"{point}: autonomy from {_levels(before['autonomy'])} to {_levels(after['autonomy'])}."
+
+
+def _guard(guard: Mapping[str, Any]) -> str:
+    return ", ".join(
+        f"{name} off" if value is None else f"{name} {canonical(value).decode()}"
+        for name, value in guard.items()
+    )
 
 
 def _affected(affected: Mapping[str, Any]) -> Iterator[str]:

@@ -21,6 +21,7 @@ from opsrail.registry.change import APPROVERS, tier_of
 from opsrail.registry.rollout import TRANSITIONS, Stage, standing
 from opsrail.registry.wishes import SETTING_OF, Declared, Wish, asked_version
 from opsrail.values.bands import Band
+from opsrail.values.guards import guard_of
 from opsrail.values.models import ModelVersion
 from opsrail.values.registry import RolloutRow
 from opsrail.values.settings import AUTONOMIES, Autonomy, PointSettings, Segment
@@ -86,9 +87,20 @@ def plan_of(wish: Wish, now: Now) -> dict[str, Any]:
         },
         "backtest": None if wish.backtest is None else dict(wish.backtest),
     }
+    settings_revision = 0 if now.settings is None else now.settings.revision
+    plan["planned_on"] = {"standing": answering(now.rollout), "settings": settings_revision}
     if wish.kind == "promote":
         plan["rollout"] = [row._asdict() | {"stage": str(row.stage)} for row in now.rollout]
     return plan | {"risks": list(_risks(wish, now, plan))}
+
+
+def answering(rollout: Sequence[RolloutRow]) -> dict[str, str]:
+    """Return which versions answer a point's requests, by stage: who agrees to a change agrees to it beside those."""
+    return {
+        str(row.stage): f"{row.model_name}/{row.model_number}"
+        for row in rollout
+        if row.stage not in (Stage.RETIRED, Stage.SHADOW)
+    }
 
 
 def with_level(
@@ -118,11 +130,7 @@ def _promotion(wish: Wish, now: Now) -> tuple[dict[str, Any], dict[str, Any], To
         raise Conflict(
             f"rollout {now.run} is under way at {wish.point!r}; let it end, or roll it back first"
         )
-    before = {
-        str(row.stage): f"{row.model_name}/{row.model_number}"
-        for row in now.rollout
-        if row.stage not in (Stage.RETIRED, Stage.SHADOW)
-    }
+    before = answering(now.rollout)
     share = {Stage.LIVE: 1.0, Stage.CANARY: wish.content.get("share", 1.0)}.get(stage, 0.0)
     after = {"model": label, "stage": str(stage)}
     for part in ("share", "steps", "guard"):
@@ -224,6 +232,8 @@ def _promotion_risks(wish: Wish, now: Now) -> Iterator[str]:
             else f"{now.guarantees} guarantees stand that were"
         )
         yield f"{stands} found for another version."
+    if wish.content.get("steps") and guard_of(wish.content.get("guard") or {}).judges_nothing:
+        yield "Its guard judges nothing: it goes live by time alone."
     if now.version is not None and not now.version.card:
         yield f"{name}/{number} has no model card."
 

@@ -187,6 +187,19 @@ class GuardSpec(Part):
             raise ValueError("disagreement has no margin: give it a limit alone")
         return self
 
+    @property
+    def judges_nothing(self) -> bool:
+        """Return whether no signal is held to anything, so that only a guarantee could end the rollout."""
+        signals = (
+            self.no_score,
+            self.fallback,
+            self.latency,
+            self.cost,
+            self.override,
+            self.disagreement,
+        )
+        return not self.outcomes and not any(signals)
+
 
 class StepPlan(NamedTuple):
     """One step.

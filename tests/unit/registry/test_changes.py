@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
+from opsrail.decide.held import declared_of
 from opsrail.errors import Conflict, Denied, InvalidInput, NotFound
 from opsrail.registry.changes import Changes
 from opsrail.registry.rollout import Stage
@@ -258,6 +259,100 @@ async def test_a_change_of_what_was_changed_meanwhile_is_planned_anew(road: Chan
         with pytest.raises(Conflict, match="plan it anew"):
             await road.changes.apply(view.row.id, by="ann")
     assert await road.live_rows() == before
+
+
+async def test_bands_that_people_agreed_to_for_one_version_do_not_come_to_hold_for_another(
+    road: Changing,
+) -> None:
+    bands = await road.approved("bands", {"bands": NARROW})
+    await road.promoted(await second(road), Stage.LIVE)
+    before = await road.live_rows()
+
+    with pytest.raises(Conflict, match=r"live fraud/2 answers at fraud-risk now\); plan it anew"):
+        await road.changes.apply(bands.row.id, by="ann")
+    assert await road.live_rows() == before
+
+
+async def test_a_version_that_people_agreed_to_while_others_decide_is_not_left_to_decide_alone(
+    road: Changing,
+) -> None:
+    await second(road)
+    await road.applied("autonomy", {"level": "observe"})
+    promotion = await road.approved("promote", {"model": "fraud/2"})
+    await road.applied("autonomy", {"autonomy": None})
+    before = await road.live_rows()
+
+    with pytest.raises(Conflict, match="settings of fraud-risk are at revision 2, not 1"):
+        await road.changes.apply(promotion.row.id, by="ann")
+    assert await road.live_rows() == before
+
+
+async def test_of_bands_and_a_promotion_that_are_applied_at_once_one_holds(road: Changing) -> None:
+    await second(road)
+    await road.applied("deadline", DEADLINE)
+    views = [
+        await road.approved("bands", {"bands": NARROW}),
+        await road.approved("promote", {"model": "fraud/2"}),
+    ]
+    ended = await asyncio.gather(
+        *(road.changes.apply(view.row.id, by="ann") for view in views), return_exceptions=True
+    )
+
+    assert sorted(isinstance(one, Conflict) for one in ended) == [False, True]
+
+
+async def test_a_challenger_and_a_larger_share_leave_approvals_of_settings_as_they_are(
+    road: Changing,
+) -> None:
+    canary = await second(road)
+    await road.promoted(canary, Stage.CANARY, share=0.1)
+    bands = await road.approved("bands", {"bands": NARROW})
+    await road.promoted(canary, Stage.CANARY, share=0.5)
+    await road.promoted(await road.registered(linear(bias=3.0)), Stage.SHADOW)
+
+    assert (await road.changes.apply(bands.row.id, by="ann")).row.state == "applied"
+
+
+@pytest.mark.parametrize(
+    ("kind", "content"), [("deadline", DEADLINE), ("promote", {"model": "fraud/2"})]
+)
+async def test_a_change_that_too_few_agreed_to_for_what_is_at_stake_by_now_is_planned_anew(
+    road: Changing, kind: str, content: dict[str, Any]
+) -> None:
+    await second(road)
+    view = await road.approved(kind, content)
+    graver = Changes(
+        road.store,
+        road.registry,
+        road.clock,
+        declared_of({"fraud-risk": fraud_point(impact="high")}),
+    )
+    before = await road.live_rows()
+
+    with pytest.raises(Conflict, match=f"planned at tier {view.row.tier}: plan it anew"):
+        await graver.apply(view.row.id, by="ann")
+    assert (view.missing, await road.live_rows()) == (0, before)
+
+
+async def test_who_is_asked_is_told_what_a_version_is_judged_by_and_that_nothing_judges_it(
+    road: Changing,
+) -> None:
+    await second(road)
+    blind = {"latency": None, "fallback": None, "no_score": None, "least_count": 1}
+    told = {
+        name: (
+            await road.planned("promote", {"model": "fraud/2", "steps": STEPS, "guard": guard})
+        ).explain()
+        for name, guard in {"blind": blind, "own": {"latency": {"p99_ms": 50}}}.items()
+    }
+    nothing = "Risk: Its guard judges nothing: it goes live by time alone."
+
+    assert (
+        "Its guard: latency off, fallback off, no_score off, least_count 1; the rest as docs/rollouts.md says."
+        in told["blind"]
+    )
+    assert 'Its guard: latency {"p99_ms":50}; the rest as docs/rollouts.md says.' in told["own"]
+    assert (nothing in told["blind"], nothing in told["own"]) == (True, False)
 
 
 async def test_a_promotion_without_steps_is_live_at_once(road: Changing) -> None:
