@@ -51,6 +51,25 @@ async def test_a_rollout_is_halted_resumed_and_rolled_back_by_forms(
     assert 'method="post"' not in (await console.page(one)).partition("<main")[2]
 
 
+async def test_where_others_have_to_agree_nobody_goes_past_the_steps_by_a_form(
+    console: Console, signed_in: LetIn
+) -> None:
+    rollout_id = await begun(console)
+    one = f"/console/rollouts/{rollout_id}"
+    signed_in("user:olga", ("*", "operator"))
+    offered = await console.page(one)
+    direct = console.app.changes.direct
+    direct._declared = {POINT: direct._declared[POINT]._replace(impact="high")}
+    held = await console.page(one)
+    answer = await console.send(f"{one}/promote", reason="it looks well")
+
+    assert [f'action="{one}/promote"' in page for page in (offered, held)] == [True, False]
+    assert f'action="{one}/rollback"' in held
+    assert answer.status_code == 403
+    assert "where changes need 2 approvals" in answer.text
+    assert (await console.app.rollouts.get(rollout_id)).step == 0
+
+
 async def test_who_may_not_change_rollouts_is_offered_and_allowed_nothing(
     console: Console, signed_in: LetIn
 ) -> None:

@@ -87,10 +87,13 @@ class WatchPages:
         told = run_record(row)
         is_read = "fault" not in told
         allowed = grants_of(request).may(CHANGE, row.point)
+        verbs = [one for one in VERBS if allowed and row.state in one.states]
+        if verbs and not await self._may_go_past(row):
+            verbs = [one for one in verbs if one.name != "promote"]
         return self._pages.render(
             request, "rollout.html", title=f"Rollout {row.id} of {told['candidate']}", here="rollouts", row=row, told=told,
             stairs=view.stairs(told) if is_read else [], readings=view.readings(told) if is_read else [], tone=tone,
-            verbs=[one for one in VERBS if allowed and row.state in one.states], needs_name=not is_named(request),
+            verbs=verbs, needs_name=not is_named(request),
         )  # fmt: skip
 
     def _doing(self, verb: Verb) -> Callable[[Request], Awaitable[Response]]:
@@ -139,6 +142,12 @@ class WatchPages:
         permit(request, CHANGE_ALARMS, row.point)
         await self._app.alarms.close(alarm_id, by=who(request, wish), reason=why(wish))
         return see_other("/console/alarms")
+
+    async def _may_go_past(self, row: RolloutRunRow) -> bool:
+        """Return whether one person's word is enough to make a version live past the steps that are left."""
+        version = await self._app.registry.version(row.model_name, row.model_number)
+        direct = self._app.changes.direct
+        return direct.allows(await direct.tier(row.point, version))
 
     async def _run(self, request: Request) -> RolloutRunRow:
         return await self._app.rollouts.get(ulid_of(request, "rollout"))
