@@ -1,4 +1,4 @@
-"""What every suite shares: a real PostgreSQL server when one is installed."""
+"""What every suite shares: property tests that no busy machine fails, a real PostgreSQL server when one is installed."""
 
 from __future__ import annotations
 
@@ -7,8 +7,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support.postgres import Cluster, PostgresMissing, cluster, find_binaries, fresh_database
+
+settings.register_profile(
+    "patient", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("patient")
+"""A machine that has others to serve takes a second where it took a millisecond: that is no fault of what is tested."""
 
 
 @pytest.fixture(scope="session")
