@@ -33,7 +33,6 @@ from opsrail.ledger.sequencer import Sequencer
 from opsrail.registry.rollout import Stage
 from opsrail.store.schema import steps as schema_steps
 from opsrail.values.access import GrantRow, UserRow
-from opsrail.values.guards import StepPlan
 from opsrail.values.rows import Append, Insert
 from opsrail.values.tables import TABLES
 
@@ -170,11 +169,16 @@ async def _changes(app: App) -> None:
             await app.changes.reject(change_id, by=PEOPLE[2], reason="Not in this month.")
         elif number < 28:
             await app.changes.withdraw(change_id, by=PEOPLE[1], reason="Another way was found.")
-    version = await app.registry.version(MODEL_NAME, 2)
-    steps = (StepPlan(0.1, 3600.0), StepPlan(0.5, 3600.0))
+    steps = [{"share": 0.1, "hold_s": 3600}, {"share": 0.5, "hold_s": 3600}]
+    promotion = {"model": f"{MODEL_NAME}/2", "steps": steps}
     for _ in range(3):
-        begun = await app.rollouts.begin(POINT, version, steps, by=PEOPLE[1], reason="a better AUC")
-        await app.rollouts.stop(begun.id, by=PEOPLE[1], reason="the desk is not ready for it")
+        plan = await app.changes.plan(
+            POINT, "promote", promotion, by=PEOPLE[1], reason="a better AUC"
+        )
+        for by in (PEOPLE[0], PEOPLE[2]):
+            await app.changes.approve(plan.row.id, by=by)
+        await app.changes.apply(plan.row.id, by=PEOPLE[1])
+        await app.rollouts.stop(plan.row.id, by=PEOPLE[1], reason="the desk is not ready for it")
 
 
 async def _sequenced(app: App) -> None:
