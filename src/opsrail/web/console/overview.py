@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from opsrail.access.api_keys import person_behind
+from opsrail.access.keys import LOCAL
 from opsrail.web.console.board import Board
 from opsrail.web.console.overview_view import Overview, overview_of
 from opsrail.web.console.pages import Pages, page
@@ -73,7 +74,8 @@ class OverviewPages:
 
         last_id = headers_of(request).get("last-event-id", "")[:LAST_ID_CHARACTERS]
         watch = Watch(figures, may_watch, self._door.is_closing)
-        holder = await person_behind(self._door.app.store, actor_of(request))
+        name = actor_of(request)
+        holder = "" if name == LOCAL.name else await person_behind(self._door.app.store, name)
         return self.streams.begin(watch, last_id, holder, session_of(request))
 
     async def _seen(self, request: Request) -> Overview:

@@ -94,14 +94,14 @@ class Streams:
 
         Args:
             last_id: What the reader saw last; empty: nothing.
-            holder: Who watches.
+            holder: Who watches; empty: whoever is on this machine while there are no users, whom nobody tells apart.
             reader: Whose browser it is; of one browser the newest stream goes on and the one before ends. Empty: not known.
 
         Raises:
             Overloaded: there are too many, or too many of theirs.
         """
         before = self._newest.get(reader)
-        if self._open_of[holder] - (before is not None) >= self._most_of_one:
+        if holder and self._open_of[holder] - (before is not None) >= self._most_of_one:
             raise Overloaded(
                 f"{holder} watches {self._most_of_one} times already, the most for one; close another",
                 after_s=AFTER_S,

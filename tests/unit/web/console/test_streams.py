@@ -262,6 +262,7 @@ def test_one_person_takes_only_so_many_and_leaves_the_others_theirs() -> None:
         await asyncio.sleep(1)
         with pytest.raises(Overloaded, match="ann watches 8 times already"):
             world.begin(holder="ann")
+        readers += [Reader(world.begin(holder="")) for _ in range(MOST_OF_ONE + 1)]
         readers += [Reader(world.begin(holder=f"person-{n}")) for n in range(3)]
         readers[0].leave()
         await readers[0].task
