@@ -16,7 +16,7 @@ ASKED = {name for name in vars(Store) if not name.startswith("_")}
 ASKED -= {"open", "close", "changed", "check", "now_ms"}
 """What of the port asks the database something; SQLite's clock is this machine's."""
 GATE = "opsrail.access.directory"
-"""Looks up who asks, at most once a second: no query of the page's."""
+"""Looks up who asks, at most once a second, and who there is, at most every ten: no query of the page's."""
 _counted: ContextVar[list[str] | None] = ContextVar("bench_counted", default=None)
 
 

@@ -1,4 +1,4 @@
-"""Who it is that sends a session's cookie or a key: looked up in the store, and kept for a second.
+"""Who it is that sends a session's cookie or a key: looked up in the store, and kept for a second. And who else there is.
 
 What ends a session, a key or a grant in another process is heeded here within two seconds; in this process at once. Whether
 there are users at all is watched in the background until there are, so that where there are none no request waits for it.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import hmac
 import logging
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -21,7 +21,7 @@ from opsrail.clock import Clock
 from opsrail.errors import StaleWrite, Unavailable
 from opsrail.ports import Store
 from opsrail.values.access import ApiKeyRow, GrantRow, SessionRow, UserRow, UserState
-from opsrail.values.rows import Update, equals
+from opsrail.values.rows import Update, Where, equals
 
 log = logging.getLogger("opsrail.access")
 KEPT_S = 1.0
@@ -29,6 +29,10 @@ KEPT_S = 1.0
 STALE_S = 2.0
 """From then on a look for the first user counts no more."""
 MOST_KEPT = 10_000
+PEOPLE_S = 10.0
+"""How long it holds who there is, for lists to pick from. Ours: what is picked is looked up again."""
+MOST_PEOPLE = 500
+"""Users that such lists are made of, by name. Ours: who is beyond can still be typed."""
 SEEN_MS = 60_000
 USED_MS = 3_600_000
 MOST_HANDS = 16
@@ -53,6 +57,21 @@ class Known(NamedTuple):
     session: str = ""
 
 
+class Colleague(NamedTuple):
+    """Somebody who may sign in.
+
+    Attributes:
+        name: As they sign in, e.g. `anna`.
+        shown: For people to read.
+        skills: What they may be asked.
+    """
+
+    name: str
+    shown: str
+    skills: frozenset[str]
+    grants: Grants
+
+
 class Directory:
     """Sessions and keys by what is sent, over a store.
 
@@ -67,6 +86,7 @@ class Directory:
         self._kept: OrderedDict[str, tuple[float, Known | None]] = OrderedDict()
         self._has_users = False
         self._looked_s: float | None = None
+        self._people: tuple[float, Sequence[Colleague]] | None = None
 
     @property
     def has_users(self) -> bool | None:
@@ -101,6 +121,34 @@ class Directory:
     def forget(self) -> None:
         """Look everybody up again: something was changed in this process."""
         self._kept.clear()
+        self._people = None
+
+    async def people(self) -> Sequence[Colleague]:
+        """Return who may sign in, by name, with what they may do; as of at most `PEOPLE_S` ago. Raises StoreUnavailable."""
+        now_s = self._clock.monotonic_s()
+        if self._people is None or now_s - self._people[0] >= PEOPLE_S:
+            self._people = (now_s, await self._active())
+        return self._people[1]
+
+    async def _active(self) -> Sequence[Colleague]:
+        rows = await self._store.select(UserRow, *equals(state=UserState.ACTIVE), limit=MOST_PEOPLE)
+        if not rows:
+            return ()
+        holders = tuple(f"user:{row.name}" for row in rows)
+        held: dict[str, list[tuple[str, str]]] = {}
+        for grant in await self._store.select(
+            GrantRow, Where("holder", "in", holders), limit=MOST_GRANTS * len(holders)
+        ):
+            held.setdefault(grant.holder, []).append((grant.scope, grant.role))
+        return [
+            Colleague(
+                row.name,
+                row.shown,
+                frozenset(row.skills.split()),
+                grants_of(held.get(f"user:{row.name}", ())),
+            )
+            for row in rows
+        ]
 
     async def of_session(self, token: str, *, is_use: bool = True) -> Known | None:
         """Return whose session a cookie's value is; None: nobody's, or it has ended. Raises StoreUnavailable.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from opsrail import faults
+from opsrail.access.roles import grants_of
 from opsrail.errors import AlreadyRuled, Conflict, Contradictory, Denied, Fault, InvalidInput
 from opsrail.ledger.commitment import record_commitment
 from opsrail.ledger.entries import entry
@@ -16,7 +17,7 @@ from opsrail.review.machine import Event, Standing, refuse_unless, standing_of
 from opsrail.review.queue import NAME
 from opsrail.review.ruling import FREE, REASON_CHARACTERS, escalated, is_override, moved, sent
 from opsrail.review.terms import terms_of
-from opsrail.values.access import UserRow
+from opsrail.values.access import GrantRow, UserRow, UserState
 from opsrail.values.reviews import EXPIRY, ReviewEventRow, ReviewRow, ReviewState
 from opsrail.values.rows import Insert, Update, equals
 
@@ -93,7 +94,7 @@ class Moving(Holding):
 
         Raises:
             InvalidInput: neither is named, or wrongly; all faults at once. Terminal.
-            Contradictory: there is no such queue or user; all faults at once. Terminal.
+            Contradictory: there is no such queue or user, or a user who may not rule there; all faults at once. Terminal.
             AlreadyRuled: it has its ruling, or another person holds it. Conflict.
             Denied: who passes it on, or the person, handed it in; or the person ruled on it already, or lacks a skill.
         """
@@ -104,7 +105,7 @@ class Moving(Holding):
             raise AlreadyRuled(f"review {row.id} is held by {row.assignee}")
         person = None if person is None else await self.named(person)
         found = _long_faults("reason", reason) + _name_faults("person", person)
-        unknown = await self._stranger_faults(person)
+        unknown = await self._stranger_faults(person, row)
         if queue is None and person is None:
             found.append(Fault("queue", "name a queue or a person"))
         if queue is not None and not NAME.fullmatch(queue):
@@ -231,9 +232,18 @@ class Moving(Holding):
         """Return the queues that are known beside a review: the declared ones, and those of its chain."""
         return self._declared | {step.to for step in terms_of(row.terms).escalate}
 
-    async def _stranger_faults(self, person: str | None) -> list[Fault]:
-        """Return that nobody of a name could ever rule: people sign in here, and it is no user's."""
-        if person is None or ":" in person or not await self._store.select(UserRow, limit=1):
+    async def _stranger_faults(self, person: str | None, row: ReviewRow) -> list[Fault]:
+        """Return why nobody of a name could rule: people sign in here, and it is no user's, or of one who may not."""
+        kind, _, name = (person or "").rpartition(":")
+        if kind == "user" and (user := await self._store.get(UserRow, name)) is not None:
+            held = await self._store.select(GrantRow, *equals(holder=person))
+            grants = grants_of((grant.scope, grant.role) for grant in held)
+            if user.state != UserState.ACTIVE:
+                return [Fault("person", f"{name} is disabled")]
+            if not grants.may("reviews.rule", row.automation):
+                return [Fault("person", f"{name} may not rule in {row.automation}")]
+            return []
+        if person is None or kind or not await self._store.select(UserRow, limit=1):
             return []
         return [Fault("person", f"there is no user {person[:80]!r}")]
 

@@ -16,7 +16,7 @@ from opsrail.review.desk import Desk
 from opsrail.review.labels import Sampled
 from opsrail.review.moving import PASSED_LEASE_MS
 from opsrail.store.memory import MemoryStore
-from opsrail.values.access import UserRow
+from opsrail.values.access import GrantRow, UserRow
 from opsrail.values.cases import InboxRow
 from opsrail.values.outcomes import OutcomeRow
 from opsrail.values.reviews import ReviewState
@@ -354,7 +354,9 @@ async def test_one_person_is_one_by_whatever_door_they_come(
 async def test_what_is_passed_to_a_name_is_the_users_who_bears_it(
     desk: Desk, store: MemoryStore, opened: Any
 ) -> None:
-    await store.commit([Insert(user("ann", ""))])
+    await store.commit(
+        [Insert(user("ann", "")), Insert(GrantRow("user:ann", "claims", "reviewer", "x", 0))]
+    )
     await opened(PLAIN)
     with pytest.raises(InvalidInput, match="there is no user 'anne'"):
         await desk.pass_on("case-0", by="bob", person="anne")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -27,7 +26,7 @@ from opsrail.errors import (
 from opsrail.review.desk import Desk
 from opsrail.review.showing import name_of
 from opsrail.review.terms import terms_of
-from opsrail.values.reviews import ReviewRow
+from opsrail.values.reviews import ReviewRow, RulingRow
 from opsrail.web.console import review_search as search
 from opsrail.web.console.forms import Form, form_of, see_other
 from opsrail.web.console.pages import Pages, form, page
@@ -37,6 +36,8 @@ from opsrail.web.console.review_documents import (
     documents_of,
     shown,
 )
+from opsrail.web.console.review_people import answerers, rulers
+from opsrail.web.console.review_typed import NAMED, named_of, one_text, sent_fields, typed_of
 from opsrail.web.console.review_view import ReviewView, Undo, undo_of, view_of
 from opsrail.web.console.reviews import (
     ID,
@@ -48,17 +49,13 @@ from opsrail.web.console.reviews import (
     queried,
     titles_of,
 )
-from opsrail.web.console.schema_form import PREFIX, form_fields, unplaced
-from opsrail.web.console.schema_values import read_fields
+from opsrail.web.console.schema_form import form_fields, unplaced
 from opsrail.web.door import Door, Operation, actor_of, answer, grants_of, permit
 from opsrail.web.reading import query_of
 
 PAGE = re.compile(r"[1-9]\d?")
 SEQ = re.compile(r"\d{1,18}")
 ONE = PATH + "/{review_id}"
-NAMED = frozenset(("reason", "question", "to", "answer", "queue", "person"))
-"""Fields of the page that are not the schema's and show their own faults."""
-TYPED = NAMED | {"why"}
 RULES, ANSWERS = "reviews.rule", "reviews.answer"
 BEAT = 3
 """Signs of life while a lease runs. Ours: two may be lost."""
@@ -138,13 +135,25 @@ class ReviewPage:
             typed={name: texts[0] for name, texts in (typed or {}).items() if texts},
             trouble=trouble,
             queue=queue,
-            may_rule=view.may_rule,
             titles=titles_of(app),
+            **await self._whom(view, whole.rulings, by),
             undo=view.undo or last_undo(whole, by, now_ms),
             **moved_of(whole.last, request, now_ms),
             beat_ms=self._beat_ms(view),
             now_ms=now_ms,
         )
+
+    async def _whom(
+        self, view: ReviewView, rulings: Sequence[RulingRow], by: str
+    ) -> Mapping[str, Any]:
+        """Return whom and which queues a review can go to, for lists to pick from."""
+        app, row = self._door.app, view.row
+        people = () if view.why_not else await app.access.directory.people()
+        return {
+            "rulers": rulers(people, row, rulings, by),
+            "answerers": answerers(people, row, by),
+            "desks": {name: told for name, told in titles_of(app).items() if name != row.queue},
+        }
 
     @staticmethod
     def _view(
@@ -360,37 +369,6 @@ def review_id_of(request: Request) -> str:
     return review_id
 
 
-def named_of(faults: Sequence[Fault]) -> Mapping[str, str]:
-    """Return what is wrong in the fields that are not the schema's, by name; of all others nothing."""
-    return defaultdict(str, {each.place: each.message for each in faults if each.place in NAMED})
-
-
 def last_undo(whole: search.Whole, by: str, now_ms: int) -> Undo | None:
     """Return the ruling of just before, if a person may take it back."""
     return None if whole.last is None else undo_of(whole.last, whole.said, by, now_ms)
-
-
-def sent_fields(row: ReviewRow, wish: Form) -> dict[str, Any] | None:
-    """Return what was filled in beside the verdict; None: the review has no form.
-
-    Raises:
-        InvalidInput: what was typed is no value of its field. Terminal.
-    """
-    if row.form is None:
-        return None
-    made = from_json(row.form)
-    values, faults = read_fields(made["schema"], made["values"], typed_of(wish))
-    if faults:
-        raise InvalidInput(f"review {row.id} was not ruled", faults)
-    return values
-
-
-def typed_of(wish: Form) -> dict[str, list[str]]:
-    """Return what was typed, by field: the form's fields, the reason and the like."""
-    names = {name for name in wish if name.startswith(f"{PREFIX}.") or name in TYPED}
-    return {name: wish.getlist(name) for name in names}
-
-
-def one_text(wish: Form, name: str) -> str:
-    """Return a text of several lines as it was typed, with plain line ends."""
-    return wish.get(name, "").replace("\r\n", "\n").strip()
