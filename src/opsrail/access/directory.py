@@ -125,6 +125,8 @@ class Directory:
 
     async def people(self) -> Sequence[Colleague]:
         """Return who may sign in, by name, with what they may do; as of at most `PEOPLE_S` ago. Raises StoreUnavailable."""
+        if self.has_users is False:
+            return ()
         now_s = self._clock.monotonic_s()
         if self._people is None or now_s - self._people[0] >= PEOPLE_S:
             self._people = (now_s, await self._active())

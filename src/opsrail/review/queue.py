@@ -66,7 +66,7 @@ class Queue:
     Attributes:
         name: Stands in rows, URLs and commands; printable ASCII, at most 100 characters.
         title: What people read; empty: the name.
-        question: What is asked of whoever rules, one line; empty: made of the verdicts, the decision point and the case.
+        question: What is asked of whoever rules, one line; empty: made of verdicts, point, automation and first facts.
         verdicts: What may be ruled; empty: anything but `review`.
         form: pydantic model of what a person may fill in beside the verdict; `Ruling.fields` holds it.
         due: Time the desk has; None: no limit.

@@ -18,6 +18,7 @@ from opsrail.review.opening import HIDDEN
 from opsrail.review.reading import content_of, shows_ruling, untold
 from opsrail.review.terms import terms_of
 from opsrail.review.unasked import case_shown, decision_shown
+from opsrail.review.wording import facts_in_words, words
 from opsrail.values.reviews import ReviewEventRow, ReviewRow
 
 BLIND = (*HIDDEN, "verdict", "guarantee", "degraded_why")
@@ -106,7 +107,10 @@ def _is_path(text: str) -> bool:
 
 
 def question_of(row: ReviewRow) -> str:
-    """Return what is asked of whoever rules: in the call's words, in the queue's, or made of what anybody may see."""
+    """Return what is asked of whoever rules: in the call's words, in the queue's, or made of what anybody may see.
+
+    The last names no id, which tells people nothing: it says what is asked about, and what tells this case from another.
+    """
     subject, terms = orjson.loads(row.subject), terms_of(row.terms)
     if given := subject.get("question") or terms.question:
         return str(given)
@@ -114,7 +118,9 @@ def question_of(row: ReviewRow) -> str:
     point = decision.get("point") if isinstance(decision, Mapping) else None
     verdicts = " or ".join(terms.verdicts)
     begin = f"{verdicts[:1].upper()}{verdicts[1:]}" if verdicts else "How do you rule"
-    return f"{begin}: {point or row.automation} of case {case_shown(row)}?"
+    names = dict.fromkeys((str(point or row.automation), row.automation))
+    about = " of ".join(words(name) for name in names)
+    return f"{begin}: {', '.join([about, *facts_in_words(without_paths(subject.get('input')))])}?"
 
 
 def event_record(event: ReviewEventRow) -> dict[str, Any]:

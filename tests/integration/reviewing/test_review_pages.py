@@ -62,6 +62,20 @@ async def test_a_reviewer_takes_the_next_rules_and_is_led_to_the_next(console: C
     assert '"parts":["bumper","door"]' in row.fields
 
 
+async def test_the_question_is_understood_and_the_cases_id_stands_beside_it(
+    console: Console,
+) -> None:
+    review = await console.review(amount=1250)
+    page = await console.get(f"{PATH}/{review}")
+    case = (await console.app.desk.get(review)).case_id or ""
+
+    assert "Approve or decline: risk of desk claims, number 1, name Ann, amount 1,250?" in text_of(
+        page
+    )
+    assert case not in page.text.partition("<h1>")[2].partition("</h1>")[0]
+    assert f"case {case}" in text_of(page)
+
+
 async def test_a_ruling_is_taken_back_before_it_goes_out(console: Console) -> None:
     review = await console.review()
     await console.send(f"{PATH}/{review}/rule", ("fields.amount_usd", "20.0"), verdict="approve")

@@ -6,6 +6,7 @@ from types import ModuleType
 
 import pytest
 from pydantic import BaseModel
+from pydantic_core import to_json
 
 from opsrail import Automation, Case, Queue
 from opsrail.cases.loader import collect
@@ -58,20 +59,50 @@ def test_a_call_words_it_for_one_review_and_a_queue_for_all() -> None:
     assert asked == [
         "Do we pay this claim?",
         "Is c-7 paid twice?",
-        f"Approve or decline: claims of case {by_nobody.id}?",
-        f"How do you rule: claims of case {undeclared.id}?",
+        "Approve or decline: claims, queue plain?",
+        "How do you rule: claims, queue other?",
     ]
     shown = record_of(row, sees=True, now_ms=row.opened_at_ms)
     assert shown["question"] == "Is c-7 paid twice?"
     assert set(shown["subject"]) == {"input", "decision", "show"}
 
 
-def test_a_question_names_the_point_that_asked_and_a_control_cases_stands_in() -> None:
-    row = review(Queue("desk", verdicts=("approve", "decline")), 0, automation="claims")
+def test_a_question_names_the_point_that_asked_the_first_facts_and_no_id() -> None:
+    row = review(Queue("desk", verdicts=("approve", "decline")), 0, automation="claims-intake")
     subject = row.subject.replace('"id":"d-1"', '"id":"d-1","point":"fraud-risk"')
     control = row._replace(case_id=None, id="DISGUISED-1", purpose=Purpose.CONTROL, subject=subject)
 
-    assert question_of(control) == "Approve or decline: fraud-risk of case DISGUISED?"
+    asked = "Approve or decline: fraud risk of claims intake, amount 9?"
+    assert question_of(control) == question_of(row._replace(subject=subject)) == asked
+    assert "fraud risk, amount 9?" in question_of(control._replace(automation="fraud-risk"))
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (
+            {"number": "C-1", "has_report": True, "amount_usd": 20_000},
+            "number C-1, amount 20,000 USD",
+        ),
+        (
+            {"id": 7, "holder": "Zoë", "city": "Rome", "total": "1234.5"},
+            "id 7, holder Zoë, total 1,234.50",
+        ),
+        ({"claim_eur": -3.0, "year": 2024}, "claim -3 EUR, year 2024"),
+        ({"note": "two\nlines \u202eof", "long": "x" * 90}, f"note two lines of, long {'x' * 39}…"),
+        ({"receipt": "/srv/claims/7.png"}, "receipt 7.png"),
+        ({"name": "مرحبا", "mood": "👩‍⚕️"}, "name مرحبا, mood 👩‍⚕️"),
+        ({"amount": 1e300, "empty": " "}, "amount 1e+300"),
+        ({"parts": [1], "address": {"city": "Rome"}}, ""),
+        ([1, 2], ""),
+        ("a text", ""),
+    ],
+)
+def test_facts_that_tell_one_case_from_another_are_named(given: object, told: str) -> None:
+    row = review(Queue("desk"), 0, subject=to_json({"input": given}).decode())
+    asked = f"How do you rule: claims, {told}?" if told else "How do you rule: claims?"
+
+    assert question_of(row) == asked
 
 
 @pytest.mark.parametrize("question", [" ", "two\nlines", "x" * 201])

@@ -17,6 +17,7 @@ from opsrail.review.reading import is_over, shows_ruling
 from opsrail.review.ruling import escalated
 from opsrail.review.showing import question_of, without_paths
 from opsrail.review.terms import terms_of
+from opsrail.review.unasked import case_shown
 from opsrail.values.decisions import Decision
 from opsrail.values.reviews import EXPIRY, ReviewEventRow, ReviewRow, RulingRow
 from opsrail.web.console.words import who
@@ -138,6 +139,11 @@ class ReviewView:
     question: str
     may_answer: bool
     history: tuple[Happening, ...]
+
+    @property
+    def case(self) -> str:
+        """The case that is told; of a control case what stands in."""
+        return case_shown(self.row)
 
     @property
     def may_take(self) -> bool:
