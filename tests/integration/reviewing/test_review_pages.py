@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bench.counted import GATE
 from tests.integration.reviewing.conftest import ROOT, Console, text_of
 
 RECEIPT = ROOT / "examples/claims/data/receipts/images/101.jpg"
 PATH = "/console/reviews"
 
 
+COUNTS: ContextVar[bool] = ContextVar("counts", default=False)
+"""Set where a page is asked for; loops that run beside it do not have it."""
+
+
 @contextmanager
 def counted(app: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], int]]:
-    """Count what is read of the store meanwhile."""
+    """Count what pages read of the store meanwhile; not what the loops do, nor the look for who asks."""
     asked = 0
 
     def counting(read: Any) -> Any:
         async def reading(*args: Any, **how: Any) -> Any:
             nonlocal asked
-            asked += 1
+            asker = sys._getframe(1).f_globals["__name__"]
+            asked += COUNTS.get() and asker != GATE
             return await read(*args, **how)
 
         return reading
@@ -31,7 +39,9 @@ def counted(app: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], 
     with monkeypatch.context() as patch:
         for name in ("get", "select", "columns", "count"):
             patch.setattr(app.store, name, counting(getattr(app.store, name)))
+        token = COUNTS.set(True)
         yield lambda: asked
+        COUNTS.reset(token)
 
 
 async def test_a_reviewer_takes_the_next_rules_and_is_led_to_the_next(console: Console) -> None:
@@ -350,7 +360,7 @@ async def test_each_page_reads_at_most_five_times(
     ):
         with counted(console.app, monkeypatch) as asked:
             assert (await console.get(path)).status_code == 200
-            assert asked() <= 5, path
+            assert 1 <= asked() <= 5, path
 
 
 async def test_an_id_that_is_none_is_a_page_that_says_so(console: Console) -> None:
