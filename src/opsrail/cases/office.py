@@ -6,13 +6,15 @@ Every change is compare-and-set on the case's state: a case that moves meanwhile
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from pydantic_core import from_json
 
 from opsrail.cases.machine import CaseEvent, next_state
+from opsrail.cases.read_documents import paths_read
 from opsrail.cases.runner import CANCEL_TOPIC, Runner, cancel_case
 from opsrail.clock import Clock, rfc3339_or_none
 from opsrail.errors import Conflict, Fault, InvalidInput, NotFound, StaleWrite
@@ -22,6 +24,7 @@ from opsrail.ports import Store
 from opsrail.review.reading import is_plain, untold
 from opsrail.values.cases import FINAL_STATES, CaseRow, CaseState, InboxRow, JournalRow, OutboxRow
 from opsrail.values.decisions import DecisionRow
+from opsrail.values.document_names import named_in, said_without_paths, without_paths
 from opsrail.values.reviews import ReviewRow
 from opsrail.values.rows import Insert, Require, Update, Where, among
 
@@ -45,16 +48,28 @@ class CaseView:
     reviews: tuple[ReviewRow, ...]
     actions: tuple[OutboxRow, ...]
 
-    def record(self, *, hides: bool = False) -> dict[str, Any]:
+    @property
+    def paths(self) -> frozenset[str]:
+        """Where the documents lie that the case read."""
+        return paths_read(from_json(self.case.input), self.journal)
+
+    def naming(self) -> Callable[[str], str]:
+        """Return what tells the case's documents in a message by their names."""
+        return partial(named_in, given=from_json(self.case.input), known=self.paths)
+
+    def record(self, *, hides: bool = False, names_only: bool = False) -> dict[str, Any]:
         """Return the view as plain JSON values.
 
         Args:
             hides: Leave out what the machine said where a blind review is not over: whoever looks may have to rule on it.
+            names_only: Tell documents by their names, not by where they lie.
         """
+        given, known = from_json(self.case.input), self.paths if names_only else ()
+        named = self.naming() if names_only else str
         hidden = {row.decision_id for row in self.reviews if hides and not is_plain(row)}
         return {
-            **case_record(self.case),
-            "input": from_json(self.case.input),
+            **case_record(self.case, names_only=names_only, known=known),
+            "input": without_paths(given, known) if names_only else given,
             "journal": [journal_record(row) for row in self.journal],
             "decisions": [
                 {
@@ -75,7 +90,10 @@ class CaseView:
                 }
                 for row in self.reviews
             ],
-            "actions": [action_record(row) for row in self.actions],
+            "actions": [
+                {**action_record(row), "last_error": row.last_error and named(row.last_error)}
+                for row in self.actions
+            ],
         }
 
 
@@ -280,16 +298,27 @@ async def at_rest(
     return row
 
 
-def case_record(row: CaseRow) -> dict[str, Any]:
-    """Return a case as plain JSON values, without what it was given."""
+def case_record(
+    row: CaseRow, *, names_only: bool = False, known: Collection[str] = ()
+) -> dict[str, Any]:
+    """Return a case as plain JSON values, without what it was given.
+
+    Args:
+        names_only: Tell documents by their names, not by where they lie.
+        known: Paths of documents that do not end as documents do.
+    """
+    outcome, reason = None if row.outcome is None else from_json(row.outcome), row.reason
+    if names_only:
+        outcome = without_paths(outcome, known)
+        reason = reason and said_without_paths(reason, from_json(row.input), known)
     return {
         "id": row.id,
         "automation": row.automation,
         "definition": row.definition,
         "state": str(row.state),
         "source": row.source,
-        "outcome": None if row.outcome is None else from_json(row.outcome),
-        "reason": row.reason,
+        "outcome": outcome,
+        "reason": reason,
         "waiting_for": row.waiting_for,
         "failures": row.failures,
         "priority": row.priority,

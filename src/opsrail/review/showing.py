@@ -7,7 +7,7 @@ nobody sees what another said before the ruling has gone out. Of a document peop
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -19,12 +19,12 @@ from opsrail.review.reading import content_of, shows_ruling, untold
 from opsrail.review.terms import terms_of
 from opsrail.review.unasked import case_shown, decision_shown
 from opsrail.review.wording import facts_in_words, words
+from opsrail.values.document_names import without_paths
 from opsrail.values.reviews import ReviewEventRow, ReviewRow
 
 BLIND = (*HIDDEN, "verdict", "guarantee", "degraded_why")
 LISTS = ("reasons", "unknown", "fallback")
 """Parts of a decision's record that tell what the machine said."""
-DOCUMENT_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".pdf")
 MOMENTS = ("due", "lease_until", "opened", "ruled", "delivered")
 
 
@@ -80,30 +80,6 @@ def subject_of(row: ReviewRow, *, sees: bool) -> dict[str, Any]:
     hidden = dict.fromkeys(name for name in BLIND if name in decision)
     empty: dict[str, Any] = {name: [] for name in LISTS if name in decision}
     return {**subject, "decision": {**decision, **hidden, **empty}}
-
-
-def without_paths(value: Any, known: Collection[str] = ()) -> Any:
-    """Return plain values in which each text that is the path of a document is the document's name.
-
-    Args:
-        known: Paths of documents that do not end as documents do.
-    """
-    if isinstance(value, str):
-        return name_of(value) if value in known or _is_path(value) else value
-    if isinstance(value, Mapping):
-        return {name: without_paths(each, known) for name, each in value.items()}
-    return [without_paths(each, known) for each in value] if isinstance(value, list) else value
-
-
-def name_of(path: str) -> str:
-    """Return the last part of a path, of whatever system."""
-    return path.replace("\\", "/").rpartition("/")[2] or path
-
-
-def _is_path(text: str) -> bool:
-    """Return whether a text is the path of a document; an address elsewhere is none."""
-    is_document = text.lower().endswith(DOCUMENT_ENDINGS) and "\n" not in text
-    return is_document and ("://" not in text or text.lower().startswith("file:"))
 
 
 def question_of(row: ReviewRow) -> str:

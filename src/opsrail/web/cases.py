@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, StringConstraints
@@ -59,6 +60,10 @@ PREFER = Parameter(
     {"type": "string"},
     f"`wait=N`: answer 200 with the outcome if the case settles within N seconds; at most {LONGEST_WAIT_S} (RFC 7240).",
 )
+
+
+told = partial(case_record, names_only=True)
+"""A case as callers see it: of a document its name, not where it lies."""
 
 
 class Cancellation(BaseModel):
@@ -159,7 +164,7 @@ class Cases:
                 )
                 headers["preference-applied"] = f"wait={wish_s}"
             is_done = bool(wish_s) and row.state == CaseState.SETTLED
-            return answer(case_record(row), 200 if is_done else 202, headers)
+            return answer(told(row), 200 if is_done else 202, headers)
 
         return accept
 
@@ -174,7 +179,7 @@ class Cases:
             after=page.after,
             scopes=scopes_of(request, "cases.read"),
         )
-        return paged(request, "cases", rows, page, case_record)
+        return paged(request, "cases", rows, page, told)
 
     async def show(self, request: Request) -> Response:
         """Answer with a case, its journal, reviews, actions, and those decisions that who asks may read.
@@ -190,7 +195,7 @@ class Cases:
         permit(request, "cases.read", automation)
         may_all = may("decisions.read", automation)
         seen = tuple(row for row in view.decisions if may_all or may("decisions.read", row.point))
-        return answer(replace(view, decisions=seen).record(hides=not may_all))
+        return answer(replace(view, decisions=seen).record(hides=not may_all, names_only=True))
 
     async def cancel(self, request: Request) -> Response:
         """End a case."""
@@ -198,9 +203,7 @@ class Cases:
         await self._permit_change(request)
         wish = model_of(Cancellation, await body_of(request, self._door.body_bytes))
         return answer(
-            case_record(
-                await self._door.office.cancel(answers.ulid_of(request, "case"), wish.reason)
-            )
+            told(await self._door.office.cancel(answers.ulid_of(request, "case"), wish.reason))
         )
 
     async def retry(self, request: Request) -> Response:
@@ -208,7 +211,7 @@ class Cases:
         query_of(request)
         await self._permit_change(request)
         return answer(
-            case_record(
+            told(
                 await self._door.office.retry(
                     answers.ulid_of(request, "case"), by=actor_of(request)
                 )

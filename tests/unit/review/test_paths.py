@@ -8,7 +8,8 @@ import pytest
 from pydantic_core import to_json
 
 from opsrail import Queue
-from opsrail.review.showing import record_of, without_paths
+from opsrail.review.showing import record_of
+from opsrail.values.document_names import said_without_paths, without_paths
 from tests.unit.review.conftest import review
 
 
@@ -41,3 +42,24 @@ def test_no_part_of_what_is_shown_has_the_path() -> None:
 
     assert record["subject"]["input"] == {"receipt": "101.jpg"}
     assert "/srv" not in str(record)
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("document /srv/a b/7.png does not exist", "document 7.png does not exist"),
+        ("document scans/1.pdf is empty (0 bytes)", "document 1.pdf is empty (0 bytes)"),
+        ("/srv/inbox/9 lies outside /srv/docs; move it", "9 lies outside docs; move it"),
+        ("[Errno 13] Permission denied: '/var/x/y.pdf'", "[Errno 13] Permission denied: 'y.pdf'"),
+        (r"cannot open C:\\scans\\7.pdf", "cannot open 7.pdf"),
+        (
+            "see /v1/cases/01K and http://a.example/b/c",
+            "see /v1/cases/01K and http://a.example/b/c",
+        ),
+        ("60 km/h, 1/2/3, and/or/not, /tmp", "60 km/h, 1/2/3, and/or/not, /tmp"),
+    ],
+)
+def test_a_message_says_what_and_not_where(said: str, shown: str) -> None:
+    given = {"pages": ["/srv/a b/7.png", "scans/1.pdf"], "note": "nothing"}
+
+    assert said_without_paths(said, given) == shown

@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from urllib.parse import urlencode
 
-from pydantic_core import from_json
 from starlette.requests import Request
 from starlette.responses import Response
 
-from opsrail.cases.office import REASON_CHARACTERS
+from opsrail.cases.office import REASON_CHARACTERS, case_record
 from opsrail.clock import epoch_ms, rfc3339
 from opsrail.errors import Fault, InvalidInput
 from opsrail.values.cases import FINAL_STATES, CaseState
@@ -79,6 +78,7 @@ class CasePages:
             here="cases",
             status=422 if faults else 200,
             found=result,
+            reasons={row.id: case_record(row, names_only=True)["reason"] for row in result.rows},
             wish={name: _shown(name, query.get(name, "")) for name in FIELDS},
             is_asked=bool(given),
             faults=faults,
@@ -113,14 +113,16 @@ class CasePages:
             may = (grants.may("decisions.read", scope) for scope in (point, case.automation))
             return not is_to_say and any(may)
 
+        record = view.record(names_only=True)
         return self._pages.render(
             request,
             "case.html",
             title=f"Case {case.id}",
             here="cases",
             case=case,
-            input=from_json(case.input),
-            outcome=None if case.outcome is None else from_json(case.outcome),
+            input=record["input"],
+            outcome=record["outcome"],
+            reason=record["reason"],
             timeline=timeline_of(view, self._door.app.clock.now_ms(), shows),
             tones=STATE_TONES,
             line_tones=LINE_TONES,

@@ -13,6 +13,7 @@ from opsrail.values.decisions import (
     ValueAsOf,
     ViewRead,
 )
+from opsrail.values.document_names import without_paths
 from opsrail.values.explanations import ReasonCode
 
 BREADTH = 100.0
@@ -126,7 +127,7 @@ def _lines(read: ViewRead, used_at_ms: int, unknown: frozenset[str]) -> Iterator
         if name in unknown:
             state = f"{state}, unknown to the model" if state else "unknown to the model"
         age_ms = None if at_ms is None else used_at_ms - at_ms
-        yield FeatureLine(view, read.entity, name, value, at_ms, age_ms, state)
+        yield FeatureLine(view, read.entity, name, without_paths(value), at_ms, age_ms, state)
 
 
 def _provenance(read: ViewRead, name: str) -> tuple[int | None, str]:

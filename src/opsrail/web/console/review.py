@@ -24,8 +24,8 @@ from opsrail.errors import (
     OpsrailError,
 )
 from opsrail.review.desk import Desk
-from opsrail.review.showing import name_of
 from opsrail.review.terms import terms_of
+from opsrail.values.document_names import name_of
 from opsrail.values.reviews import ReviewRow, RulingRow
 from opsrail.web.console import review_search as search
 from opsrail.web.console.forms import Form, form_of, see_other

@@ -1,13 +1,12 @@
 """The documents of a review: what its case read, found in the case's journal, and the file that it was read from. Pure.
 
-The journal keeps a digest of what each step was given, not the path. Of all texts in the case's input, the one with that
-digest is the path; and the file's bytes must have the digest that was recorded when it was read. So nobody can have another
-file shown than the one that was read.
+The path is the text of the case's input that has the digest of what the step was given; and the file's bytes must have the
+digest that was recorded when it was read. So nobody can have another file shown than the one that was read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -15,14 +14,12 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 
-from opsrail.cases.journal import digest_of
+from opsrail.cases.read_documents import is_read, paths_by_digest
 from opsrail.documents.picture import Size
 from opsrail.values.cases import JournalRow
 from opsrail.values.documents import Document, ExtractedField
 
 DOCUMENT = TypeAdapter(Document)
-MOST_TEXTS = 2_000
-"""Texts of an input that are looked at. Ours: 2,000 digests take 5 ms."""
 MOST_DOCUMENTS = 20
 DOUBTFUL = 0.8
 """Confidence below which a field is marked. Ours: as `Form.least_confidence` unless the author says otherwise."""
@@ -99,27 +96,13 @@ def documents_of(given: Any, entries: Sequence[JournalRow]) -> tuple[ReadDocumen
         given: The case's input as plain values.
         entries: Of its journal.
     """
-    found: dict[str, str] = {}
-    if any(row.kind == "step" for row in entries):
-        found = {digest_of((text,), {}): text for text in islice(texts_of(given), MOST_TEXTS)}
+    found = paths_by_digest(given, entries)
     read = (
         ReadDocument(row.seq, row.name, document, found.get(row.digest))
         for row in entries
         if (document := _document(row)) is not None
     )
     return tuple(islice(read, MOST_DOCUMENTS))
-
-
-def texts_of(value: Any) -> Iterator[str]:
-    """Yield every text in plain values."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for each in value.values():
-            yield from texts_of(each)
-    elif isinstance(value, list):
-        for each in value:
-            yield from texts_of(each)
 
 
 def shown(
@@ -151,7 +134,7 @@ def shown(
 
 def _document(row: JournalRow) -> Document | None:
     """Return what a step read, if it read a document."""
-    if row.kind != "step" or '"engine"' not in row.result:
+    if not is_read(row):
         return None
     try:
         return DOCUMENT.validate_python(from_json(row.result))

@@ -15,10 +15,11 @@ from pydantic_core import from_json
 from opsrail.review.machine import Event, Standing, follows, standing_of
 from opsrail.review.reading import is_over, shows_ruling
 from opsrail.review.ruling import escalated
-from opsrail.review.showing import question_of, without_paths
+from opsrail.review.showing import question_of
 from opsrail.review.terms import terms_of
 from opsrail.review.unasked import case_shown
 from opsrail.values.decisions import Decision
+from opsrail.values.document_names import without_paths
 from opsrail.values.reviews import EXPIRY, ReviewEventRow, ReviewRow, RulingRow
 from opsrail.web.console.words import who
 

@@ -16,8 +16,8 @@ from opsrail.app import App
 from opsrail.errors import Fault, InvalidInput, NotFound, OpsrailError
 from opsrail.review.desk import MOST_ALIKE
 from opsrail.review.machine import standing_of
-from opsrail.review.showing import without_paths
 from opsrail.review.terms import terms_of
+from opsrail.values.document_names import without_paths
 from opsrail.values.reviews import ReviewRow, ReviewState, RulingRow
 from opsrail.values.rows import equals
 from opsrail.web.console import review_search as search

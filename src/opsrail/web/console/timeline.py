@@ -8,7 +8,7 @@ actions have rows of their own that tell both ends.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import orjson
@@ -125,6 +125,7 @@ def timeline_of(
 
 
 def _lines(view: CaseView, now_ms: int, shows: Callable[[str], bool]) -> Iterator[Line]:
+    named = view.naming()
     decisions = {row.seq: row for row in view.decisions if row.seq is not None}
     actions = {_seq_of(row.key): row for row in view.actions}
     reviews = {
@@ -136,7 +137,8 @@ def _lines(view: CaseView, now_ms: int, shows: Callable[[str], bool]) -> Iterato
             decision = decisions[entry.seq]
             yield _decided(decision, is_shown=shows(decision.point))
         elif entry.kind == "act" and entry.seq in actions:
-            yield _acted(entry.seq, actions[entry.seq], now_ms)
+            line = _acted(entry.seq, actions[entry.seq], now_ms)
+            yield replace(line, said=named(line.said))
         elif entry.kind == "sleep":
             yield _slept(entry, now_ms)
         elif entry.kind not in UNDRAWN and not (entry.kind == "review" and entry.seq in reviews):
