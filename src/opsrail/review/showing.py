@@ -94,8 +94,8 @@ def question_of(row: ReviewRow) -> str:
     point = decision.get("point") if isinstance(decision, Mapping) else None
     verdicts = " or ".join(terms.verdicts)
     begin = f"{verdicts[:1].upper()}{verdicts[1:]}" if verdicts else "How do you rule"
-    names = dict.fromkeys((str(point or row.automation), row.automation))
-    about = " of ".join(words(name) for name in names)
+    about, whole = words(str(point or row.automation)), words(row.automation)
+    about = about if whole in about else f"{about} of {whole}"
     return f"{begin}: {', '.join([about, *facts_in_words(without_paths(subject.get('input')))])}?"
 
 

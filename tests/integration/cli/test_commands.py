@@ -268,6 +268,8 @@ def test_a_new_project_runs_and_its_test_passes(tmp_path: Path) -> None:
     case = shell("cases", "list", "--json").json["cases"][-1]["id"]
     record = shell("cases", "show", case, "--json").json["case"]["decisions"][0]["id"]
     explained = shell("decisions", "explain", record, "--json")
+    review = shell("reviews", "list", "--json").json["reviews"][0]
+    mistyped = shell("reviews", "rule", review["id"], "approve")
     tested = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "spare-parts"],
         cwd=tmp_path,
@@ -283,6 +285,8 @@ def test_a_new_project_runs_and_its_test_passes(tmp_path: Path) -> None:
     assert (explained.status, explained.json["untouched"]) == (0, True)
     assert explained.json["sentences"][0] == "Decision point spare-parts-risk says 'pay'."
     assert (tested.returncode, "3 passed" in tested.stdout) == (0, True), tested.stdout
+    assert review["question"].startswith("Pay or decline: spare parts risk, order A-1004, ")
+    assert "knows pay, decline" in mistyped.err
     assert shell("new", "spare-parts").status == 2
 
 
