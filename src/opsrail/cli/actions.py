@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from opsrail.cli.options import Invocation, common, examples, limited, operator
+from opsrail.cli.options import Group, Invocation, common, examples, limited, operator
 
 if TYPE_CHECKING:
     from opsrail.app import App
@@ -16,7 +16,7 @@ KEY = "01K8ZC2V7N3T9D4M6Q0RWXYABC-3"
 ALL = "*"
 
 
-@click.group()
+@click.group(cls=Group)
 def actions() -> None:
     """See, retry, stop and resume what goes out."""
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from opsrail.cli.options import Invocation, common, examples, limited, operator
+from opsrail.cli.options import Group, Invocation, common, examples, limited, operator
 
 if TYPE_CHECKING:
     from opsrail.app import App
@@ -16,7 +16,7 @@ STATES = ("ready", "running", "waiting", "settled", "set_aside", "cancelled")
 LOOK_EVERY_S = 0.5
 
 
-@click.group()
+@click.group(cls=Group)
 def cases() -> None:
     """List, show, retry, cancel and wait for cases."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from opsrail.cli.changes_asked import FILE, asked_of, asking, json_of
-from opsrail.cli.options import Invocation, common, examples, limited, operator
+from opsrail.cli.options import Group, Invocation, common, examples, limited, operator
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -21,7 +21,7 @@ ID = "01K8ZC2V7N3T9D4M6Q0RWXYABC"
 STATES = ("planned", "approved", "rejected", "withdrawn", "applied", "rolled-back")
 
 
-@click.group()
+@click.group(cls=Group)
 def changes() -> None:
     """Plan, approve, apply and roll back changes of live behaviour."""
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import click
 
-from opsrail.cli.options import Invocation, common, examples
+from opsrail.cli.options import Group, Invocation, common, examples
 
 HIDDEN = "(set, not shown)"
 
 
-@click.group()
+@click.group(cls=Group)
 def config() -> None:
     """Show every setting and where it comes from."""
 

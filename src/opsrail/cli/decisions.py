@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from opsrail.cli.options import Invocation, common, examples
+from opsrail.cli.options import Group, Invocation, common, examples
 
 if TYPE_CHECKING:
     from opsrail.app import App
@@ -19,7 +19,7 @@ ID = "01K8ZC2V7N3T9D4M6Q0RWXYABC"
 ANY = "any"
 
 
-@click.group()
+@click.group(cls=Group)
 def decisions() -> None:
     """Show and explain recorded decisions."""
 

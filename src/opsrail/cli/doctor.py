@@ -22,7 +22,15 @@ if TYPE_CHECKING:
 
 EXTRAS = {
     "models": ("numpy", "onnxruntime"),
+    "boosters": ("lightgbm", "numpy", "xgboost"),
+    "sklearn": ("numpy", "sklearn", "skops"),
+    "remote": ("httpx",),
+    "grpc": ("grpc", "google.protobuf"),
+    "lab": ("duckdb", "numpy", "pyarrow", "scipy", "yaml"),
     "documents": ("cv2", "onnxruntime", "PIL", "rapidocr"),
+    "notices": ("httpx",),
+    "feast": ("httpx",),
+    "mlflow": ("httpx", "yaml"),
     "parquet": ("pyarrow",),
     "postgres": ("psycopg",),
     "demo": ("sklearn", "skl2onnx"),
@@ -30,6 +38,8 @@ EXTRAS = {
 SYNCS = 20
 SLOW_SYNC_MS = 50.0
 """Above it a person notices each commit. Ours: a spinning disk takes about 10 ms."""
+LEAST_FREE_BYTES = 1_000_000_000
+"""Below it there is little room for a busy day. Ours: as for the database beside it."""
 CLOCKS_APART_MS = 1_000
 """Ours: a fifth of the time after which a silent process is taken for dead."""
 
@@ -112,7 +122,7 @@ def _extras() -> list[Finding]:
 
     found = []
     for extra, packages in EXTRAS.items():
-        missing = [package for package in packages if find_spec(package) is None]
+        missing = [package for package in packages if not _is_there(package)]
         told = (
             f"not installed; if you need it: pip install 'opsrail[{extra}]'"
             if missing
@@ -120,6 +130,13 @@ def _extras() -> list[Finding]:
         )
         found.append(Finding(f"extra.{extra}", "ok", told))
     return found
+
+
+def _is_there(package: str) -> bool:
+    try:
+        return find_spec(package) is not None
+    except ModuleNotFoundError:  # what it lies in is not there
+        return False
 
 
 def _loaded(file: Path, found: list[Finding]) -> Definitions | None:
@@ -180,15 +197,24 @@ def _disk(folder: Path) -> list[Finding]:
     spent_ms.sort()
     middle_ms, worst_ms = spent_ms[SYNCS // 2], spent_ms[-1]
     level = "warn" if middle_ms > SLOW_SYNC_MS else "ok"
-    free_gb = shutil.disk_usage(folder).free / 1e9
     return [
-        Finding("disk.free", "ok", f"{free_gb:,.1f} GB are free in {folder}"),
+        room(shutil.disk_usage(folder).free, folder),
         Finding(
             "disk.fsync",
             level,
             f"{middle_ms:.2f} ms in the middle, {worst_ms:.2f} ms at worst, of {SYNCS}",
         ),
     ]
+
+
+def room(free_bytes: int, folder: Path) -> Finding:
+    """Return whether there is room for what grows: database, log, artifacts."""
+    from opsrail.ports import Finding
+
+    if free_bytes < LEAST_FREE_BYTES:
+        what = f"{free_bytes // 1_000_000:,} MB are free in {folder}; make room below 1,000"
+        return Finding("disk.free", "warn", what)
+    return Finding("disk.free", "ok", f"{free_bytes / 1e9:,.1f} GB are free in {folder}")
 
 
 async def _inside(app: App, definitions: Definitions | None) -> list[Finding]:

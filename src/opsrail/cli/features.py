@@ -9,7 +9,7 @@ import click
 
 from opsrail.cli.features_taking import backfill, defined, push
 from opsrail.cli.features_training import training_set
-from opsrail.cli.options import Invocation, code_file, common, examples
+from opsrail.cli.options import Group, Invocation, code_file, common, examples
 
 if TYPE_CHECKING:
     from opsrail.app import App
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 MOST_VIEWS = 10_000
 
 
-@click.group()
+@click.group(cls=Group)
 def features() -> None:
     """Read feature views, make training sets, bring values in."""
 

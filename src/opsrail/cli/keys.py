@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from opsrail.cli.options import Invocation, common, examples, limited, operator
+from opsrail.cli.options import Group, Invocation, common, examples, limited, operator
 from opsrail.cli.users import ROLES
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 ID = "01K8ZC2V7N3T9D4M6Q0RWXYABC"
 
 
-@click.group()
+@click.group(cls=Group)
 def keys() -> None:
     """Give programs keys of their own, and take them back."""
 

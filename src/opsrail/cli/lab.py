@@ -13,7 +13,7 @@ import click
 from opsrail.cli.backtest import backtest
 from opsrail.cli.lab_compare import compare
 from opsrail.cli.lab_tune import tune
-from opsrail.cli.options import Invocation, common, examples
+from opsrail.cli.options import Group, Invocation, common, examples
 from opsrail.cli.replay import replay
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ DEVICE_COLUMNS = (
 )  # fmt: skip
 
 
-@click.group()
+@click.group(cls=Group)
 def lab() -> None:
     """Ask what would happen, what would have happened, and what may be promised."""
 

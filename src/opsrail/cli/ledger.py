@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from opsrail.cli.options import Invocation, common, examples, operator
+from opsrail.cli.options import Group, Invocation, common, examples, operator
 
 if TYPE_CHECKING:
     from opsrail.app import App
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 ID = "01K8ZC2V7N3T9D4M6Q0RWXYABC"
 
 
-@click.group()
+@click.group(cls=Group)
 def ledger() -> None:
     """Verify, prove and export the audit ledger."""
 

@@ -12,7 +12,7 @@ from opsrail.cli.models_outside import export
 from opsrail.cli.models_register import import_, register
 from opsrail.cli.models_shown import version_record
 from opsrail.cli.models_whole import diff, show
-from opsrail.cli.options import Invocation, common, examples, operator, version_argument
+from opsrail.cli.options import Group, Invocation, common, examples, operator, version_argument
 
 if TYPE_CHECKING:
     from opsrail.app import App
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 STAGES = ("shadow", "canary", "live", "standby", "retired")
 
 
-@click.group()
+@click.group(cls=Group)
 def models() -> None:
     """Register and promote model versions."""
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from opsrail.cli.options import Invocation, common, examples, limited
+from opsrail.cli.options import Group, Invocation, common, examples, limited
 
 if TYPE_CHECKING:
     from opsrail.values.reviews import NoticeRow
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 ID = "01K8ZC2V7N3T9D4M6Q0RWXYABC"
 
 
-@click.group()
+@click.group(cls=Group)
 def notices() -> None:
     """See what was sent by mail, Slack and webhooks, and send again what could not be."""
 

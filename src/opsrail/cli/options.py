@@ -12,6 +12,19 @@ import click
 
 F = TypeVar("F", bound=Callable[..., Any])
 DATA = "opsrail-data"
+LONGEST_LINE = 300
+"""Characters of a sentence about a command; a terminal wraps it."""
+
+
+class Group(click.Group):
+    """A command of commands, whose help tells what each does in a whole sentence."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        found = ((name, self.get_command(ctx, name)) for name in self.list_commands(ctx))
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(name, one.get_short_help_str(LONGEST_LINE)) for name, one in found if one]
+            )
 
 
 @dataclass

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from opsrail.cli.options import Invocation, common, examples, operator
+from opsrail.cli.options import Group, Invocation, common, examples, operator
 
 if TYPE_CHECKING:
     from opsrail.app import App
@@ -20,7 +20,7 @@ ID = "01K8ZC2V7N3T9D4M6Q0RWXYABC"
 SOURCES = ("review", "audit", "late", "import")
 
 
-@click.group()
+@click.group(cls=Group)
 def outcomes() -> None:
     """Record, import and list what turned out true of decisions."""
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from opsrail.cli.options import Invocation, common, examples, operator
+from opsrail.cli.options import Group, Invocation, common, examples, operator
 
 if TYPE_CHECKING:
     from opsrail.app import App
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 FLOOR_DAYS = 184
 
 
-@click.group()
+@click.group(cls=Group)
 def retention() -> None:
     """Hold cases, and remove old ones."""
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from opsrail.cli.options import Invocation, common, examples, limited, operator
+from opsrail.cli.options import Group, Invocation, common, examples, limited, operator
 from opsrail.cli.reviews_controls import controls
 from opsrail.cli.reviews_quality import export, quality
 
@@ -18,7 +18,7 @@ ID = "01K8ZC2V7N3T9D4M6Q0RWXYABC-2"
 STATES = ("open", "claimed", "asked", "ruled", "withdrawn")
 
 
-@click.group()
+@click.group(cls=Group)
 def reviews() -> None:
     """Rule on what waits for a person."""
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from opsrail.cli.options import Invocation, common, examples, limited, operator
+from opsrail.cli.options import Group, Invocation, common, examples, limited, operator
 
 if TYPE_CHECKING:
     from opsrail.app import App
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 ID = "control-3f1c9a0b7d2e4a5c6f70"
 
 
-@click.group()
+@click.group(cls=Group)
 def controls() -> None:
     """Keep control cases: their right ruling is known, and reviewers cannot tell them apart.
 

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from opsrail.cli.options import Invocation, common, examples, limited, operator, version_argument
+from opsrail.cli.options import (
+    Group,
+    Invocation,
+    common,
+    examples,
+    limited,
+    operator,
+    version_argument,
+)
 
 if TYPE_CHECKING:
     from opsrail.app import App
@@ -20,7 +28,7 @@ ID = "01K8ZC2V7N3T9D4M6Q0RWXYABC"
 MOST_BYTES = 1_000_000
 
 
-@click.group()
+@click.group(cls=Group)
 def rollouts() -> None:
     """Carry a version to live in steps, and look after it."""
 

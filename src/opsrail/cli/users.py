@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from opsrail.cli.options import Invocation, common, examples, limited, operator
+from opsrail.cli.options import Group, Invocation, common, examples, limited, operator
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -27,7 +27,7 @@ role_option = click.option(
 )
 
 
-@click.group()
+@click.group(cls=Group)
 def users() -> None:
     """Let people sign in, and say what they may do where."""
 

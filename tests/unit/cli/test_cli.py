@@ -1,14 +1,19 @@
 from __future__ import annotations
 
 import json
+import tomllib
+from pathlib import Path
 
 import click
 import pytest
 
 from opsrail.cli import main as door
+from opsrail.cli.doctor import EXTRAS, room
 from opsrail.cli.options import Invocation
 from opsrail.cli.progress import Ticker, span
 from opsrail.cli.render import moment, print_table, shown
+
+ROOT = Path(__file__).parents[3]
 
 
 def commands() -> list[tuple[str, click.Command]]:
@@ -51,6 +56,36 @@ def test_every_option_says_what_it_does(name: str, command: click.Command) -> No
     ]
 
     assert silent == []
+
+
+def groups(command: click.Command) -> list[click.Group]:
+    if not isinstance(command, click.Group):
+        return []
+    return [command, *(each for one in command.commands.values() for each in groups(one))]
+
+
+def test_the_help_of_a_group_tells_whole_sentences() -> None:
+    context = click.Context(door.opsrail, obj=Invocation())
+    named = [
+        door.opsrail.get_command(context, name) for name in door.opsrail.list_commands(context)
+    ]
+    found = [group for command in named if command is not None for group in groups(command)]
+    told = {group.name: group.get_help(click.Context(group)) for group in found}
+    cut = [name for name, text in told.items() if "..." in text.partition("Commands:")[2]]
+
+    assert len(found) > 10
+    assert cut == []
+
+
+def test_the_doctor_knows_every_extra() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+    assert set(EXTRAS) == set(project["optional-dependencies"]) - {"dev", "all"}
+
+
+@pytest.mark.parametrize(("free_bytes", "level"), [(999_999_999, "warn"), (1_000_000_000, "ok")])
+def test_the_doctor_warns_where_there_is_little_room(free_bytes: int, level: str) -> None:
+    assert room(free_bytes, Path("data")).level == level
 
 
 def test_an_unknown_command_is_a_wrong_call(capsys: pytest.CaptureFixture[str]) -> None:
