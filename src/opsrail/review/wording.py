@@ -61,20 +61,22 @@ def _told(name: str, value: Any) -> Iterator[str]:
         number = f"{exact:,.0f}" if exact == exact.to_integral() else f"{exact:,.2f}"
         yield f"{label} {number}{unit}".strip()
         return
-    text = _line(str(value))
-    if text:
-        yield f"{words(_line(name))} {text}"
+    if text := in_one_line(str(value)):
+        yield f"{words(in_one_line(name))} {text}"
 
 
 def _parts(name: str) -> list[str]:
     return [part for part in re.split(r"[^a-z0-9]+", name.lower()) if part] or [name]
 
 
-def _line(text: str) -> str:
-    """Return a text as one short line without what nobody sees."""
+def in_one_line(text: str, most: int = TEXT_CHARACTERS) -> str:
+    """Return a text as one short line without what nobody sees.
+
+    Args:
+        most: Characters; where there are more, the last one says so.
+    """
     seen = "".join(
-        each if each.isprintable() or each in JOINERS else " "
-        for each in text[: 4 * TEXT_CHARACTERS]
+        each if each.isprintable() or each in JOINERS else " " for each in text[: 4 * most]
     )
     line = " ".join(seen.split())
-    return line if len(line) <= TEXT_CHARACTERS else f"{line[: TEXT_CHARACTERS - 1].rstrip()}…"
+    return line if len(line) <= most else f"{line[: most - 1].rstrip()}…"

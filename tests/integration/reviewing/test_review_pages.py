@@ -344,6 +344,22 @@ async def test_what_a_claimant_wrote_is_text(console: Console) -> None:
         assert "49" not in text.partition("alert(1)&gt;")[2][:40]
 
 
+async def test_no_text_turns_others_around_or_pushes_the_ruling_out_of_sight(
+    console: Console,
+) -> None:
+    review = await console.review(name="R\u202eTL " + "long " * 100)
+    page, listed = (
+        await console.get(f"{PATH}/{review}"),
+        await console.get(f"{PATH}?queue=open-desk"),
+    )
+
+    assert '<div class="long"><dt>name</dt>' in page.text
+    assert "<dt>number</dt><dd><bdi>1</bdi></dd>" in page.text
+    assert "\u202e" not in page.text.partition("<h1>")[2].partition("</h1>")[0]
+    assert "\u202e" not in listed.text
+    assert "name R TL long" in text_of(listed)
+
+
 async def test_each_page_reads_at_most_five_times(
     console: Console, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

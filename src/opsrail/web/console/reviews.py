@@ -17,6 +17,7 @@ from opsrail.errors import Fault, InvalidInput, NotFound, OpsrailError
 from opsrail.review.desk import MOST_ALIKE
 from opsrail.review.machine import standing_of
 from opsrail.review.terms import terms_of
+from opsrail.review.wording import in_one_line
 from opsrail.values.document_names import without_paths
 from opsrail.values.reviews import ReviewRow, ReviewState, RulingRow
 from opsrail.values.rows import equals
@@ -276,11 +277,13 @@ def line_of(row: ReviewRow, by: str, now_ms: int) -> dict[str, Any]:
 
 
 def summary(row: ReviewRow) -> str:
-    """Return the first facts of a review in a line."""
+    """Return the first facts of a review in a line, each without what nobody sees and could turn the others around."""
     given = without_paths(from_json(row.subject).get("input"))
     if not isinstance(given, dict):
-        return str(given)[:120]
+        return in_one_line(str(given), 120)
     plain = [
-        f"{name} {value}" for name, value in given.items() if isinstance(value, str | int | float)
+        f"{name} {in_one_line(str(value), 120)}"
+        for name, value in given.items()
+        if isinstance(value, str | int | float)
     ]
     return " · ".join(plain[:5])[:160]
