@@ -58,7 +58,9 @@ def list_(
         )
         for row in rows
     ]
-    print_table(("case", "automation", "state", "updated", "why"), cells, empty="No such case.")
+    print_table(
+        ("case", "automation", "state", "updated", "why"), cells, empty="There are no such cases."
+    )
 
 
 @cases.command("show", epilog=examples("opsrail cases show 01K8ZC2V7N3T9D4M6Q0RWXYABC"))

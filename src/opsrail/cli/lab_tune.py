@@ -189,9 +189,7 @@ def _from_store(invocation: Invocation, asked: Asked) -> tuple[Tuned, Labelled |
     from opsrail.lab.labelled import labelled
     from opsrail.values.spans import span_ms
 
-    point, outcome = asked.point or "", asked.outcome
-    if outcome is None:
-        raise click.UsageError("say with --outcome which outcome the labels are")
+    point, outcome = asked.point or "", asked.outcome or _outcome(asked)
     model, audits = asked.model, dict(map(_audit, asked.audits))
 
     async def work(app: App) -> tuple[Tuned, Labelled, str | None]:
@@ -206,14 +204,27 @@ def _from_store(invocation: Invocation, asked: Asked) -> tuple[Tuned, Labelled |
     return on_app(invocation, work)
 
 
+def _outcome(asked: Asked) -> str:
+    """Return the word that the risks use for what is not to happen."""
+    from opsrail.lab.risk import Words, read_risks
+
+    approve, _, decline = _names(asked)
+    return read_risks(asked.risks, Words(None, approve=approve, decline=decline))[1]
+
+
+def _names(asked: Asked) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in asked.verdicts.split(","))
+    if len(names) != 3 or not all(names):
+        raise click.UsageError(f"--verdicts {asked.verdicts!r} is not APPROVE,REVIEW,DECLINE")
+    return names
+
+
 def _tuned(
     asked: Asked, scores: list[float], labels: list[float], ratios: list[float] | None
 ) -> Tuned:
     from opsrail.lab.tuning import tune as find
 
-    names = tuple(name.strip() for name in asked.verdicts.split(","))
-    if len(names) != 3 or not all(names):
-        raise click.UsageError(f"--verdicts {asked.verdicts!r} is not APPROVE,REVIEW,DECLINE")
+    names = _names(asked)
     return find(
         scores,
         labels,

@@ -121,7 +121,7 @@ def list_(invocation: Invocation, point: str | None, state: str | None, limit: i
         for one in told
     ]
     columns = ("rollout", "point", "version", "state", "stands", "started", "why")
-    print_table(columns, cells, empty="No such rollout.")
+    print_table(columns, cells, empty="There are no such rollouts.")
 
 
 def _brief(why: str) -> str:

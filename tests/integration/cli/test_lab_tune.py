@@ -93,6 +93,15 @@ def test_an_installations_decisions_are_tuned_and_a_change_waits_for_approval(
     assert "900 of 900 decisions have a score of fraud/1" in decided(*POINT, *RISK).out
 
 
+def test_the_outcome_is_the_word_that_the_risks_use_unless_another_is_named(decided: Shell) -> None:
+    point = ("lab", "tune", "--point", "fraud-risk", "--since", "3650d")
+    named = decided(*point, "--outcome", "fraud", *RISK, "--json")
+    unnamed = decided(*point, *RISK, "--json")
+
+    assert named.status == unnamed.status == 0
+    assert unnamed.json["tuned"] == named.json["tuned"]
+
+
 def test_a_version_without_scores_and_a_point_without_decisions_are_told(decided: Shell) -> None:
     absent = decided(*POINT, "fraud@7", *RISK)
     nobody = decided("lab", "tune", "--point", "other", "--outcome", "fraud", *RISK)

@@ -19,7 +19,6 @@ from opsrail.cli.options import Invocation
         (("--scores", "FILE", "--write-change"), "--write-change is of a point's own"),
         (("--scores", "FILE", "--ruled", "decline"), "leave MODEL"),
         (("--scores", "FILE", "--verdicts", "a,b"), "is not APPROVE,REVIEW,DECLINE"),
-        (("--point", "fraud-risk"), "--outcome"),
         (("fraud", "--point", "fraud-risk", "--outcome", "fraud"), "names no model version"),
         (("--point", "fraud-risk", "--outcome", "fraud", "--audit", "x=y"), "is not VERDICT=RATIO"),
         (("--scores", "FILE", "--confidence", "1"), "0.5<=x<1"),
