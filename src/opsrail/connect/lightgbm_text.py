@@ -29,6 +29,7 @@ INTEGERS = re.compile(r"-?[0-9]{1,10}(?: -?[0-9]{1,10})*")
 INFO = re.compile(rf"none|\[({NUMBER}):({NUMBER})\]|-?[0-9]{{1,10}}(?::-?[0-9]{{1,10}})*")
 NAME = re.compile(r"[^\s\"\\,:\[\]{}]+")
 CATEGORICAL, DECISION_TYPES, ZERO_IS_MISSING = 1, 16, 1
+ENDLESS = "inf"
 LARGEST_UINT32 = 2**32 - 1
 MOST_FEATURES = 100_000
 INNER = ("split_feature", "threshold", "decision_type", "left_child", "right_child")
@@ -185,7 +186,8 @@ def _tree(fields: Mapping[str, str], place: int, features: int) -> _Tree:
 def _edges(splits: Sequence[tuple[int, int, float]]) -> dict[int, tuple[float, ...]]:
     found: dict[int, set[float]] = {}
     for feature, _, edge in splits:
-        found.setdefault(feature, set()).add(edge)
+        if edge != math.inf:
+            found.setdefault(feature, set()).add(edge)
     return {feature: tuple(sorted(edges)) for feature, edges in found.items()}
 
 
@@ -195,12 +197,16 @@ def _inner(
     inner = leaves - 1
     splits = _integers(fields, "split_feature", inner, told)
     kinds = _integers(fields, "decision_type", inner, told)
-    edges = _floats(fields, "threshold", inner, told)
+    edges = _thresholds(fields, inner, told)
     left, right = (_integers(fields, name, inner, told) for name in ("left_child", "right_child"))
     if min(splits) < 0 or max(splits) >= features:
         raise ArtifactRefused(f"{told} asks for a feature that is not there.")
     if not all(0 <= kind < DECISION_TYPES and kind >> 2 < 3 for kind in kinds):
         raise ArtifactRefused(f"{told} decides in a way that is not known.")
+    if any(
+        kind & CATEGORICAL and edge == math.inf for edge, kind in zip(edges, kinds, strict=True)
+    ):
+        raise ArtifactRefused(f"{told} asks for categories that are not there.")
     if not all(check_tree(left, right, -1, told)):
         raise ArtifactRefused(f"{told} has nodes that nothing leads to.")
     if sorted(~child for child in (*left, *right) if child < 0) != list(range(leaves)):
@@ -240,6 +246,14 @@ def _floats(fields: Mapping[str, str], name: str, count: int, told: str) -> list
     if len(found) != count or not all(map(math.isfinite, found)):
         raise ArtifactRefused(f"{told} needs {count} finite numbers as {name}.")
     return found
+
+
+def _thresholds(fields: Mapping[str, str], count: int, told: str) -> list[float]:
+    """Return the edges; `inf`, which LightGBM writes where a gap goes one way and every number the other, as infinity."""
+    words = fields.get("threshold", "").split(" ")
+    finite = " ".join("0" if word == ENDLESS else word for word in words)
+    found = _floats({"threshold": finite}, "threshold", count, told)
+    return [math.inf if word == ENDLESS else edge for word, edge in zip(words, found, strict=True)]
 
 
 def _words(rest: Sequence[str]) -> Sequence[Sequence[str]]:

@@ -4,8 +4,10 @@ import importlib.util
 import itertools
 import json
 import math
+import re
 from typing import Any
 
+import lightgbm
 import numpy as np
 import pyarrow
 import pytest
@@ -172,6 +174,38 @@ def test_missing_numbers_go_where_training_sent_them() -> None:
 
     assert [score.value for score in scores] == booster.predict(gaps).tolist()
     assert {score.unknown for score in scores} == {("amount_usd",)}
+
+
+def test_a_split_of_gaps_from_all_numbers_is_read() -> None:
+    ages = np.arange(200.0) % 7
+    ages[::2] = np.nan
+    numbers = np.column_stack([ages, np.ones(200), np.zeros(200)])
+    data = lightgbm.Dataset(numbers, np.isnan(ages), feature_name=["age", "amount_usd", "kind"])
+    settings = {"objective": "binary", "verbose": -1, "num_leaves": 4, "num_threads": 1}
+    booster = lightgbm.train(settings, data, num_boost_round=5)
+    columns = (Number("age", math.nan), Number("amount_usd", math.nan), Number("kind"))
+    text = booster.model_to_string()
+    assert re.search("^threshold=.*inf", text, re.MULTILINE)
+    artifact = pack(text.encode(), FORM, Signature(columns))
+
+    model = LightgbmRuntime().load(artifact, digest(artifact))
+
+    rows = [{"age": age, "amount_usd": 1.0, "kind": 0.0} for age in (None, -1e30, 0.0, 1e30)]
+    asked = np.array([[age, 1.0, 0.0] for age in (math.nan, -1e30, 0.0, 1e30)])
+    own: Any = booster.predict(asked)
+    assert [score.value for score in model.score(rows)] == own.tolist()
+    assert all(map(math.isfinite, itertools.chain(*read_text(text.encode()).edges.values())))
+
+
+def test_categories_are_not_asked_for_by_infinity() -> None:
+    text = lightgbm_booster().model_to_string()
+    endless = re.sub(
+        "(?m)^threshold=(.*)$", lambda told: re.sub("[^ =]+", "inf", told[0][9:]), text
+    )
+    assert "num_cat=" in re.sub("num_cat=0", "", text)
+
+    with pytest.raises(ArtifactRefused, match="categories"):
+        read_text(endless.replace("\n=inf", "\nthreshold=inf").encode())
 
 
 def test_xgboost_json_may_be_written_with_spaces() -> None:
