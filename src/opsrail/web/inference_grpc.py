@@ -16,6 +16,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from opsrail.access.keys import Gate, Principal
 from opsrail.app import App
@@ -122,8 +123,9 @@ class InferenceService:
         handlers = {
             name: grpc.unary_unary_rpc_method_handler(
                 self._guarded(name, answer),
-                message_class(f"{name}Request").FromString,
-                message_class(f"{name}Response").SerializeToString,
+                # Read where errors become statuses: gRPC's own word for an unreadable message is UNKNOWN.
+                request_deserializer=None,
+                response_serializer=message_class(f"{name}Response").SerializeToString,
             )
             for name, answer in answering.items()
         }
@@ -167,7 +169,7 @@ class InferenceService:
     def _guarded(self, name: str, answer: Answering) -> Any:
         """Return a call's road: its trace, its admission, and a status instead of an exception."""
 
-        async def serve(request: Any, context: Any) -> Any:
+        async def serve(content: bytes, context: Any) -> Any:
             metadata: dict[str, str] = {}
             for key, value in context.invocation_metadata() or ():
                 metadata.setdefault(key, value if isinstance(value, str) else "")
@@ -177,7 +179,7 @@ class InferenceService:
                 call = Call(
                     metadata, await self._admitted(name, metadata), context.time_remaining()
                 )
-                return await answer(request, call)
+                return await answer(_message(name, content), call)
             except Exception as error:
                 if status_of(type(error)) >= 500:
                     log.error("gRPC %s failed", name, exc_info=error)
@@ -212,6 +214,18 @@ class InferenceService:
         if self._is_closing():
             raise StoreUnavailable("this server is being stopped; ask another")
         return principal
+
+
+def _message(name: str, content: bytes) -> Any:
+    """Return a call's request.
+
+    Raises:
+        Malformed: it is none.
+    """
+    try:
+        return message_class(f"{name}Request").FromString(content)
+    except DecodeError as error:
+        raise Malformed(f"the message is no {name}Request") from error
 
 
 @asynccontextmanager

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+import grpc
 import httpx
 import numpy as np
 import pytest
@@ -173,6 +174,19 @@ def test_over_grpc_too_large_a_message_is_refused_packed_or_not(ends: Ends) -> N
                 client.infer("fraud-risk", large, compression_algorithm=packed)
             assert refused.value.status() == "StatusCode.RESOURCE_EXHAUSTED"
         assert client.is_server_live()
+
+
+@pytest.mark.parametrize(
+    "content", [b"\xff\xff\xff", b"\x0a\xff\xff\xff\xff\x0f", b"\x0a\x02\xff\xfe"]
+)
+def test_over_grpc_what_is_no_message_is_the_callers_fault(ends: Ends, content: bytes) -> None:
+    with grpc.insecure_channel(ends.grpc) as channel:
+        ask = channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")
+        with pytest.raises(grpc.RpcError) as refused:
+            ask(content, timeout=10)
+
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert "no ModelInferRequest" in refused.value.details()
 
 
 def test_over_grpc_a_deadline_that_is_short_is_kept_by_the_fallback(
