@@ -100,7 +100,8 @@ class Scheduler:
         if self._is_closed:
             raise StoreUnavailable("this process is shutting down; ask another")
         driver = self._drivers.get(model.digest)
-        if driver is None:
+        if driver is None or driver.is_bounded != is_bounded(model):
+            # The second: the same bytes, now in a process of their own. Who was asked before is answered as before.
             driver = self._drivers[model.digest] = _Driver(model, self._max_batch, self._now_s)
         driver.model = model
         return driver.submit(row, key, wait_s, rank)
@@ -147,7 +148,8 @@ class _Driver:
     def __init__(self, model: LoadedModel, max_batch: int, now_s: Callable[[], float]) -> None:
         self.model = model
         self._lane = Lane(calls_at_once(model), max_batch)
-        self._inline = Inline() if is_bounded(model) else None
+        self.is_bounded = is_bounded(model)
+        self._inline = Inline() if self.is_bounded else None
         self._now_s = now_s
         self._is_beginning = False
         self._threads = Threads(f"score {model.digest[:19]}", calls_at_once(model))

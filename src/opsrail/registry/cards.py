@@ -15,6 +15,7 @@ from typing import Any
 import orjson
 
 from opsrail.errors import Fault, InvalidInput, MissingExtra
+from opsrail.values.canonical import canonical
 
 SECTIONS: Mapping[str, str] = {
     "model_details": "who made it, when, what kind of model it is",
@@ -41,6 +42,16 @@ FIXED = ("cost_usd", "isolation", "pools", "risk_tier")
 CARD_BYTES = 200_000
 FACT_CHARACTERS = 500
 Card = Mapping[str, object]
+
+
+def is_routed_alike(one: Card, other: Card) -> bool:
+    """Return whether two cards say the same of what no later wording changes."""
+    return all(_fixed(one, name) == _fixed(other, name) for name in FIXED)
+
+
+def _fixed(card: Card, name: str) -> str | None:
+    told = card.get(name)
+    return None if told in (None, "none") else canonical(told).decode()
 
 
 def gaps(card: Card) -> list[str]:

@@ -69,12 +69,12 @@ class _Placed:
         self.budget = Budget(pool.budget_usd_per_hour, pool.budget_usd_per_day)
         self._given = given
         self._clock = clock
-        self.shelf = Shelf(store, self.runtime_of, clock, self._priced, executor)
+        self.shelf = Shelf(store, self.runtime_of, clock, self._priced, executor, self.is_apart)
 
     def runtime_of(self, version: ModelVersion) -> ModelRuntime:
         """Return what loads a version here. Raises ModelUnavailable: this process has no such runtime."""
         pool, (_, here, apart) = self.pool, self._given
-        runtimes = apart if "process" in (pool.isolation, version.card.get(ISOLATION)) else here
+        runtimes = apart if self.is_apart(version) else here
         name = pool.runtime or version.runtime
         if name not in runtimes:
             known = ", ".join(sorted(runtimes)) or "none"
@@ -83,6 +83,10 @@ class _Placed:
                 f"no runtime {name!r}{where} in pool {pool.name} of this process (known: {known}); install its extra"
             )
         return runtimes[name]
+
+    def is_apart(self, version: ModelVersion) -> bool:
+        """Return whether a version may run here in processes of its own alone."""
+        return "process" in (self.pool.isolation, version.card.get(ISOLATION))
 
     def _priced(self, model: LoadedModel) -> LoadedModel:
         if not self.pool.cost_usd_per_s:

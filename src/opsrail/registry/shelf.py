@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from opsrail.clock import Clock
@@ -26,7 +26,8 @@ class _Place:
     """What is known of one artifact."""
 
     version: ModelVersion
-    load: asyncio.Task[LoadedModel]
+    is_apart: bool
+    load: asyncio.Task[LoadedModel] = field(init=False)
     failed_at_s: float | None = None
     is_dropped: bool = False
 
@@ -34,8 +35,12 @@ class _Place:
 class Shelf:
     """Models by digest. A request that cannot wait for a load leaves it running for the next.
 
+    Versions of one digest share one model. Where one of them has to run in processes of its own and what is loaded does not,
+    it is loaded anew for all of them; until then those that need not are answered by what is there.
+
     Args:
         runtime_of: Returns what loads a version here; raises ModelUnavailable when there is none.
+        is_apart: Whether a version may run in processes of its own alone.
         finished: Returns a loaded model as it is to be asked.
         executor: Where models are loaded; None: in the event loop's own threads.
     """
@@ -47,7 +52,9 @@ class Shelf:
         clock: Clock,
         finished: Callable[[LoadedModel], LoadedModel] = lambda model: model,
         executor: Executor | None = None,
+        is_apart: Callable[[ModelVersion], bool] = lambda version: False,
     ) -> None:
+        self._is_apart = is_apart
         self._executor = executor
         self._store = store
         self._runtime_of = runtime_of
@@ -55,19 +62,22 @@ class Shelf:
         self._finished = finished
         self._places: dict[str, _Place] = {}
         self._models: dict[str, LoadedModel] = {}
+        self._apart: set[str] = set()  # of them, those in processes of their own
 
     def held(self, version: ModelVersion) -> LoadedModel | None:
         """Return the model if it is loaded."""
+        if self._is_apart(version) and version.digest not in self._apart:
+            return None
         return self._models.get(version.digest)
 
     def is_begun(self, version: ModelVersion) -> bool:
         """Return whether a version's load was begun, be it that it failed."""
-        return version.digest in self._places
+        return self._place(version) is not None
 
     def is_settled(self, version: ModelVersion) -> bool:
         """Return whether a version's load was begun and is over, be it that it failed."""
-        place = self._places.get(version.digest)
-        return place is not None and place.load.done()
+        place = self._place(version)
+        return place is not None and (place.load.done() or self.held(version) is not None)
 
     def versions(self) -> list[ModelVersion]:
         """Return the versions that are loaded."""
@@ -79,6 +89,8 @@ class Shelf:
         Raises:
             ModelUnavailable: it cannot be loaded, or not within `wait_s`; loading goes on.
         """
+        if (model := self.held(version)) is not None:
+            return model
         label = f"{version.name}/{version.number}"
         load = self.begin(version)
         await asyncio.wait({load}, timeout=max(0.0, wait_s))
@@ -96,15 +108,15 @@ class Shelf:
 
     def begin(self, version: ModelVersion) -> asyncio.Task[LoadedModel]:
         """Return the load of a version, begun when it is not under way or done, or failed some time ago."""
-        place = self._places.get(version.digest)
+        place = self._place(version)
         if place is None or self._may_retry(place):
-            load = asyncio.get_running_loop().create_task(
-                self._load(version), name=f"load {version.name}/{version.number}"
+            place = self._places[version.digest] = _Place(version, self._is_apart(version))
+            place.load = asyncio.get_running_loop().create_task(
+                self._load(place), name=f"load {version.name}/{version.number}"
             )
-            load.add_done_callback(
+            place.load.add_done_callback(
                 lambda task: task.cancelled() or task.exception()
             )  # whoever waits hears of it
-            place = self._places[version.digest] = _Place(version, load)
         return place.load
 
     def check(self, version: ModelVersion, artifact: bytes) -> None:
@@ -116,6 +128,7 @@ class Shelf:
         if (place := self._places.pop(version.digest, None)) is not None:
             place.is_dropped = True
             place.load.cancel()
+        self._apart.discard(version.digest)
         return _closed(self._models.pop(version.digest, None))
 
     async def close(self) -> None:
@@ -141,12 +154,17 @@ class Shelf:
                 f"artifact {version.digest} is damaged: its bytes give {actual}; restore it from a backup"
             )
 
+    def _place(self, version: ModelVersion) -> _Place | None:
+        """Return the load that serves a version too: one in processes of its own serves those that need none."""
+        place = self._places.get(version.digest)
+        return None if place is None or place.is_apart < self._is_apart(version) else place
+
     def _may_retry(self, place: _Place) -> bool:
         failed_at_s = place.failed_at_s
         return failed_at_s is not None and self._clock.monotonic_s() - failed_at_s >= RETRY_AFTER_S
 
-    async def _load(self, version: ModelVersion) -> LoadedModel:
-        place = self._places[version.digest]
+    async def _load(self, place: _Place) -> LoadedModel:
+        version = place.version
         try:
             row = await self._store.get(ArtifactRow, version.digest)
             if row is None:
@@ -162,7 +180,19 @@ class Shelf:
             if isinstance(fault, OpsrailError) or not isinstance(fault, Exception):
                 raise
             raise ModelUnavailable(f"{type(fault).__name__}: {fault}") from fault
-        self._models[version.digest] = model
+        return self._kept(place, model)
+
+    def _kept(self, place: _Place, model: LoadedModel) -> LoadedModel:
+        """Return what is there from now on: what was loaded, unless it was dropped or runs in processes of its own."""
+        key = place.version.digest
+        if key not in self._places or (key in self._apart and not place.is_apart):
+            _close(model)
+            if key not in self._places:
+                raise ModelUnavailable("nobody waits for it any more")
+            return self._models[key]
+        self._models[key] = model
+        if place.is_apart:
+            self._apart.add(key)
         return model
 
     def _warmed(self, place: _Place, artifact: bytes) -> LoadedModel:

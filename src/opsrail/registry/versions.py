@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from opsrail.clock import Clock
 from opsrail.errors import Conflict, NotFound, StaleWrite
 from opsrail.ports import LoadedModel, Store
+from opsrail.registry.cards import is_routed_alike
 from opsrail.registry.description import check_description, registered, version_of
 from opsrail.registry.pools import Pools
 from opsrail.values.canonical import canonical, digest
@@ -47,6 +48,8 @@ class Versions:
     ) -> ModelVersion:
         """Keep an artifact as the next version of a model; the same bytes again give the version they have, unchanged.
 
+        Told other costs, pools, isolation or tier, they are the next version: no later wording changes these.
+
         Args:
             artifact: The model's bytes, as the runtime loads them.
             training_digest: `sha256:<hex>` of the training rows.
@@ -67,8 +70,9 @@ class Versions:
             known = await self._store.select(
                 ModelVersionRow, *equals(name=name), order=("number",), limit=MOST_VERSIONS
             )
-            if same := [row for row in known if row.digest == content_digest]:
-                return version_of(same[0])
+            alike = [version_of(row) for row in known if row.digest == content_digest]
+            if same := [version for version in alike if is_routed_alike(version.card, card or {})]:
+                return same[0]
             number = known[-1].number + 1 if known else 1
             figures = canonical(dict(metrics or {})).decode()
             told = canonical(dict(card or {})).decode()

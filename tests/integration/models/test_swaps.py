@@ -76,6 +76,12 @@ async def ask(decider: Decider, chance: random.Random, budget_ms: int | None = N
     return await decider.decide(asked)
 
 
+def children() -> set[str]:
+    """Return the ids of the processes that this one has begun."""
+    threads = Path("/proc/self/task").glob("*/children")
+    return {pid for thread in threads for pid in thread.read_text(encoding="ascii").split()}
+
+
 async def load(decider: Decider, until: asyncio.Event, seed: int) -> list[Decision]:
     """Ask, one question after the other, until told to stop."""
     chance, decisions = random.Random(seed), []
@@ -202,3 +208,51 @@ async def test_a_version_that_cannot_be_loaded_is_not_promoted_where_requests_ar
     assert decision.model is not None
     assert (decision.model.number, decision.degraded) == (first.number, False)
     assert [row.model_number for row in stands] == [first.number]
+
+
+async def test_a_live_model_told_to_run_apart_moves_into_its_own_process_under_load(
+    tmp_path: Path,
+) -> None:
+    app = app_in(tmp_path)
+    async with app.running():
+        (here,) = await versions_of(app.registry, 1)
+        await app.registry.promote(POINT.name, here, Stage.LIVE, by="ann", reason="first")
+        await app.registry.warm()
+        over = asyncio.Event()
+        callers = [asyncio.create_task(load(app.decider, over, seed)) for seed in range(CALLERS)]
+        await asyncio.sleep(0.2)
+        before = list(app.registry.pools.health())
+
+        (apart,) = await versions_of(app.registry, 1, isolation="process")
+        (again,) = await versions_of(app.registry, 1, isolation="process")
+        await app.registry.promote(POINT.name, apart, Stage.LIVE, by="ann", reason="it may crash")
+        last = await ask(app.decider, random.Random(0))
+        after = [version for _, version, _ in app.registry.pools.health()]
+        over.set()
+        decisions = [decision for caller in callers for decision in await caller]
+
+    assert (apart.digest, apart.number) == (here.digest, here.number + 1)
+    assert again == apart
+    assert before == []
+    assert after == [apart]
+    assert last.model is not None
+    assert last.model.number == apart.number
+    assert [decision for decision in decisions if decision.degraded] == []
+
+
+async def test_one_file_here_and_apart_is_loaded_once_in_one_process_of_its_own(
+    tmp_path: Path,
+) -> None:
+    app = app_in(tmp_path)
+    async with app.running():
+        (here,) = await versions_of(app.registry, 1)
+        (apart,) = await versions_of(app.registry, 1, isolation="process")
+        before = children()
+        loads = [app.registry.warming.load(version, 20.0) for version in (here, apart)]
+        await asyncio.gather(*loads)
+        shelf = app.registry.pools.local
+        models = {id(await shelf.take(version, 1.0)) for version in (here, apart)}
+        begun = children() - before
+
+    assert len(models) == 1
+    assert len(begun) == 1
