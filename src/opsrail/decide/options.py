@@ -215,8 +215,8 @@ def _numbers(
             continue
         after = max(edges[place - 1] if place else -math.inf, math.nextafter(low, -math.inf))
         until = min(edges[place] if place < len(edges) else math.inf, high)
-        if not after < until or after == until == math.inf:
-            continue
+        if not after < until or after == until == math.inf or -after == until == math.inf:
+            continue  # nothing, or no end to be near to: the grid stands for that
         is_down = place < min(here, default=0) or after == -math.inf
         number = _nearest(after, until, now, scale, shape.step, is_down=is_down)
         if number is not None or shape.step is None:

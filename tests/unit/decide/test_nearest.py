@@ -50,6 +50,11 @@ class Loan(BaseModel):
         return self
 
 
+class Applicant(BaseModel):
+    debts: float = 900.0
+    age: int | None = None
+
+
 @pytest.fixture
 async def explainer(road: Road) -> AsyncIterator[Explainer]:
     explainer = Explainer(road.registry, SystemClock(), road.features)
@@ -273,3 +278,17 @@ async def test_a_search_ends_when_the_process_does(road: Road) -> None:
 
     assert found.absent is not None
     assert found.absent[0] == "not-found"
+
+
+async def test_a_whole_number_that_is_not_known_keeps_no_change_from_being_found(
+    road: Road, explainer: Explainer
+) -> None:
+    point = DecisionPoint("loans", request=Applicant, policy=Policy(BANDS))
+
+    await road.live(linear(bias=-0.5, debts=0.001), point="loans")
+    decision = await road.decider.decide(Request(point, Applicant(), "0" * 31 + "1", "tester"))
+
+    nearest = await explainer.nearest(decision, point, "approve")
+
+    assert nearest.absent is None
+    assert [change.fact for change in nearest.changes] == ["debts"]
