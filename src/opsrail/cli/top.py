@@ -16,9 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 INTERVAL_S = 2.0
-WIDTH = 80
-"""Of a frame that no terminal shows."""
-ENDS = "qQ\x03\x04"
+ENDS = frozenset(b"qQ\x03\x04")
 """Keys that end it: q, Ctrl-C, Ctrl-D."""
 Ask = Callable[[], dict[str, Any]]
 
@@ -66,10 +64,11 @@ def top(invocation: Invocation, url: str | None, interval_s: float, once: bool) 
     elif once or not sys.stdout.isatty():
         from rich.console import Console
 
-        from opsrail.cli.top_frame import frame
+        from opsrail.cli.top_frame import WIDTH, frame
 
         width = None if sys.stdout.isatty() else WIDTH
-        Console(width=width, emoji=False, highlight=False).print(frame(document, server.url))
+        console = Console(width=width, emoji=False, highlight=False)
+        console.print(frame(document, server.url, width=console.width))
     else:
         _watch(document, ask, server.url, interval_s)
 
@@ -90,7 +89,7 @@ def _watch(document: dict[str, Any], ask: Ask, url: str, interval_s: float) -> N
         Live(console=console, screen=True, auto_refresh=False, vertical_overflow="crop") as live,
     ):
         while True:
-            live.update(frame(document, url, trouble), refresh=True)
+            live.update(frame(document, url, trouble, console.width), refresh=True)
             if is_ended_within(interval_s):
                 return
             try:
@@ -102,6 +101,7 @@ def _watch(document: dict[str, Any], ask: Ask, url: str, interval_s: float) -> N
 @contextmanager
 def _keys() -> Iterator[Callable[[float], bool]]:
     """Give what waits some seconds and says whether a key or signal ended it meanwhile."""
+    import os
     import select
     import termios
     import tty
@@ -116,8 +116,10 @@ def _keys() -> Iterator[Callable[[float], bool]]:
         ready, _, _ = select.select([number], [], [], seconds)
         if not ready:
             return False
-        key = sys.stdin.read(1)
-        return not key or key in ENDS
+        keys = os.read(
+            number, 1024
+        )  # all there are: an arrow is three, and sys.stdin would keep two of them back
+        return not keys or not ENDS.isdisjoint(keys)
 
     try:
         tty.setcbreak(number)

@@ -16,6 +16,11 @@ from opsrail.cli.progress import span
 from opsrail.cli.render import shown
 
 NOW = "10s"
+WIDTH = 80
+"""Of a frame that no terminal shows."""
+LABELS = 12
+"""Characters that the labels of rows take at least; longer ones are folded."""
+GAP = 2
 STAGES = ("request", "route", "features", "score", "verdict", "reasons", "record")
 """In the order of the road; `total` stands last."""
 BAR = 24
@@ -24,25 +29,28 @@ ALARMING = frozenset({"open", "half_open", "quarantined", "failed", "down", "hun
 HEAD, DIM, ALARM = "bold", "dim", "bold red"
 
 
-def frame(document: Mapping[str, Any], url: str, trouble: str = "") -> RenderableType:
+def frame(
+    document: Mapping[str, Any], url: str, trouble: str = "", width: int = WIDTH
+) -> RenderableType:
     """Return a frame.
 
     Args:
         url: Whose figures they are.
         trouble: Why they are old; empty: they are not.
+        width: Characters of a line. Where they are few, columns are left out: a figure is shown whole or not at all.
     """
     windows: Mapping[str, Any] = document.get("windows", {})
     parts: list[RenderableType] = [_title(document, url)]
     if trouble:
         parts.append(Text(f"old figures: {trouble}", style=ALARM))
-    parts += [Text(), _rates(windows)]
+    parts += [Text(), _rates(windows, width)]
     now = windows.get(NOW, {})
     if now.get("decisions"):
-        parts += [Text(), _stages(now)]
+        parts += [Text(), _stages(now, width)]
     else:
         parts += [Text(), Text("No decision in the last 10 s.", style=DIM)]
     if len(points := document.get("points", {})) > 1:
-        parts += [Text(), _points(points)]
+        parts += [Text(), _points(points, width)]
     for name, told in document.items():
         if name not in KNOWN and told:
             parts += [Text(), *_told(name, told)]
@@ -57,12 +65,30 @@ def _title(document: Mapping[str, Any], url: str) -> Text:
     )
 
 
-def _rates(windows: Mapping[str, Any]) -> Table:
-    """Return what the windows say beside each other."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style=HEAD)
-    table.add_column("last")
+def _rates(told: Mapping[str, Any], width: int) -> Table:
+    """Return what the windows say beside each other, of the shortest as many as there is room for."""
+    windows, lines = dict(told), _lines(told)
+    while len(windows) > 1 and LABELS + sum(_widths(windows, lines)) > width:
+        windows.popitem()
+    table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style=HEAD)
+    table.add_column("last", overflow="fold")
     for window in windows.values():
-        table.add_column(span(window["seconds"]), justify="right", min_width=9)
+        table.add_column(span(window["seconds"]), justify="right", min_width=9, no_wrap=True)
+    for name, cells in lines.items():
+        is_alarming = name.startswith("degraded: ") and cells[0] not in (_share(0, 1), shown(None))
+        table.add_row(name, *cells[: len(windows)], style=ALARM if is_alarming else None)
+    return table
+
+
+def _widths(windows: Mapping[str, Any], lines: Mapping[str, Sequence[str]]) -> Iterator[int]:
+    for place, window in enumerate(windows.values()):
+        yield GAP + max(
+            9, len(span(window["seconds"])), *(len(one[place]) for one in lines.values())
+        )
+
+
+def _lines(windows: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return labels, and a cell for each window."""
     lines: dict[str, list[str]] = {
         "decisions/s": [f"{one['per_s']:,.1f}" for one in windows.values()]
     }
@@ -80,49 +106,56 @@ def _rates(windows: Mapping[str, Any]) -> Table:
             f"{3600 * one['cost_usd'] / one['seconds']:,.2f}" if one["seconds"] else shown(None)
             for one in windows.values()
         ]
-    for name, cells in lines.items():
-        is_alarming = name.startswith("degraded: ") and cells[0] not in (_share(0, 1), shown(None))
-        table.add_row(name, *cells, style=ALARM if is_alarming else None)
-    return table
+    return lines
 
 
-def _stages(window: Mapping[str, Any]) -> Table:
+def _stages(window: Mapping[str, Any], width: int) -> Table:
     """Return how long each stage takes now, with its share of the whole."""
     spent: Mapping[str, Any] = window["latency_ms"]
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style=HEAD)
-    table.add_column("stage, ms")
-    for name in ("p50", "p95", "p99"):
-        table.add_column(name, justify="right", min_width=8)
-    table.add_column("share of p50", no_wrap=True)
+    table.add_column("stage, ms", overflow="fold")
+    names = ("p50", "p95", "p99")[: _room(width)]
+    for name in names:
+        table.add_column(name, justify="right", min_width=8, no_wrap=True)
+    has_room = width >= LABELS + 3 * (8 + GAP) + BAR
+    if has_room:
+        table.add_column("share of p50", no_wrap=True)
     whole = spent.get("total", {}).get("p50") or 1.0
     others = [name for name in spent if name not in STAGES and name != "total"]
     for stage in (*STAGES, *others, "total"):
         if stage not in spent:
             continue
         one = spent[stage]
-        width = min(BAR, round(BAR * one["p50"] / whole))
-        bar = "" if stage == "total" else "\N{BLACK SQUARE}" * width
-        cells = (stage, *(_ms(one[name]) for name in ("p50", "p95", "p99")), bar)
+        cells = [stage, *(_ms(one[name]) for name in names)]
+        if has_room:
+            squares = 0 if stage == "total" else min(BAR, round(BAR * one["p50"] / whole))
+            cells.append("\N{BLACK SQUARE}" * squares)
         table.add_row(*cells, style=HEAD if stage == "total" else None)
     return table
 
 
-def _points(points: Mapping[str, Any]) -> Table:
+def _room(width: int) -> int:
+    """Return how many figures fit beside a label."""
+    return max(1, (width - LABELS) // (8 + GAP))
+
+
+def _points(points: Mapping[str, Any], width: int) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style=HEAD)
     table.add_column("point, last 10 s", overflow="fold")
-    for name in ("per s", "p50 ms", "p99 ms", "degraded", "hits"):
-        table.add_column(name, justify="right")
+    room = _room(width)
+    for name in ("per s", "p50 ms", "p99 ms", "degraded", "hits")[:room]:
+        table.add_column(name, justify="right", no_wrap=True)
     for name, windows in points.items():
         one = windows[NOW]
         total = one["latency_ms"].get("total")
-        table.add_row(
-            name,
+        cells = (
             f"{one['per_s']:,.1f}",
             _ms(total["p50"]) if total else shown(None),
             _ms(total["p99"]) if total else shown(None),
             _share(sum(one["degraded"].values()), one["decisions"]),
             _ratio(one["hit_ratio"]),
         )
+        table.add_row(name, *cells[:room])
     return table
 
 

@@ -70,7 +70,7 @@ def test_what_stands_in_the_way_is_said_with_what_to_do(shell: Shell, url: str) 
     assert (any_port.status, any_port.json["error"]["code"]) == (1, "config-invalid")
 
 
-@pytest.mark.parametrize("end", [b"q", b"\x03", signal.SIGTERM])
+@pytest.mark.parametrize("end", [b"q", b"\x1b[Aq", b"\x03", signal.SIGTERM])
 def test_on_a_terminal_it_is_live_until_a_key_or_signal_ends_it(
     shell: Shell, url: str, end: bytes | signal.Signals
 ) -> None:

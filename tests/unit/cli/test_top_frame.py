@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from io import StringIO
 from typing import Any
 
@@ -26,6 +27,7 @@ WINDOW: dict[str, Any] = {
     "hit_ratio": 0.5,
     "cost_usd": 0.02,
 }
+SHARES = {"75.0%", "25.0%", "10.0%", "50.0%"}
 DOCUMENT: dict[str, Any] = {
     "version": "0.1.0",
     "at": "2026-11-29T12:00:00.000Z",
@@ -40,7 +42,7 @@ DOCUMENT: dict[str, Any] = {
 def shown(document: dict[str, Any], trouble: str = "", width: int = 80) -> str:
     console = Console(width=width, file=StringIO(), emoji=False, highlight=False)
     with console.capture() as capture:
-        console.print(frame(document, "http://127.0.0.1:8321", trouble))
+        console.print(frame(document, "http://127.0.0.1:8321", trouble, width))
     return capture.get().replace("\N{NO-BREAK SPACE}", " ")
 
 
@@ -89,6 +91,18 @@ def test_what_a_newer_server_tells_is_shown_by_its_own_names() -> None:
     assert "shed" not in text
     assert line(text, "cpu").split(" \N{MIDDLE DOT} ")[1].strip() == "cost 0.5 USD"
     assert line(text, "mood").split() == ["mood", "calm"]
+
+
+@pytest.mark.parametrize("width", [26, 30, 40, 50, 70])
+def test_a_narrow_terminal_shows_fewer_figures_and_each_of_them_whole(width: int) -> None:
+    rows = shown(DOCUMENT, width=width).splitlines()
+    tables = rows[: rows.index(next(row for row in rows if row.startswith("cache  ")))]
+    figures = re.findall(r"(?<=  )[\d.]+%?(?=  |$)", "\n".join(tables), re.MULTILINE)
+
+    assert {"20.0", "75.0%", "1.000"} <= {*figures}
+    assert {*figures} <= {"20.0", "123", "1.000", "2.000", "0.250", *SHARES, "7.20"}
+    assert "\N{HORIZONTAL ELLIPSIS}" not in "".join(tables)
+    assert max(map(len, rows)) <= width
 
 
 @pytest.mark.parametrize("width", [60, 80, 200])
