@@ -7,7 +7,9 @@ It holds no code, so nothing of a stranger's runs: a function is called only if 
 from __future__ import annotations
 
 import json
+import traceback
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 
 from opsrail.connect.intact import check_intact
@@ -81,7 +83,7 @@ class PythonFunctionModel:
             confidence = entropy_confidence(value) if confidence is None else float(confidence)
         except Exception as fault:  # whatever the author's function raises
             raise ModelUnavailable(
-                f"Model {self.digest}: its function failed at rows[{position}]: {type(fault).__name__}: {fault}"
+                f"Model {self.digest}: its function failed at rows[{position}]: {type(fault).__name__}{_place(fault)}"
             ) from fault
         unknown = tuple(
             column.name
@@ -89,6 +91,13 @@ class PythonFunctionModel:
             if column.missing is not None and (code == column.missing or code != code)
         )
         return Score(value, confidence, self.digest, unknown)
+
+
+def _place(fault: Exception) -> str:
+    """Return the author's line that failed; never what the exception says, which may repeat what was asked."""
+    _, *frames = traceback.extract_tb(fault.__traceback__)
+    theirs = [frame for frame in frames if frame.filename == frames[0].filename]
+    return f" in {Path(theirs[-1].filename).name}:{theirs[-1].lineno}" if theirs else ""
 
 
 def _named(artifact: bytes) -> tuple[str, str]:

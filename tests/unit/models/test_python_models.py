@@ -63,15 +63,15 @@ def test_a_function_may_say_how_sure_it_is() -> None:
 
 
 def raises(row: Mapping[str, Any]) -> float:
-    raise KeyError("age")
+    raise KeyError("Ann Example, 12 Some Street")
 
 
 @pytest.mark.parametrize(
     ("function", "told"),
     [
-        (raises, r"its function failed at rows\[0\]: KeyError: 'age'"),
+        (raises, r"its function failed at rows\[0\]: KeyError in test_python_models.py:\d+$"),
         (lambda row: None, "its function failed"),
-        (lambda row: "high", "its function failed"),
+        (lambda row: "high", r"its function failed at rows\[0\]: ValueError$"),
         (lambda row: 1.5, "must be in"),
         (lambda row: float("nan"), "must be in"),
         (lambda row: (0.5, 2.0), "must be in"),
