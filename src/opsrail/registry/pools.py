@@ -180,6 +180,10 @@ class Pools:
                 if (model := placed.shelf.held(version)) is not None:
                     yield name, version, model
 
+    def shelves(self, version: ModelVersion) -> list[Shelf]:
+        """Return where a version may run in this process."""
+        return [self._placed[pool].shelf for pool in pools_of(version.card) if pool in self._placed]
+
     def all(self) -> Iterator[Shelf]:
         """Yield every pool's loaded models."""
         return (placed.shelf for placed in self._placed.values())

@@ -193,6 +193,11 @@ class Registry(Versions):
         shelf = self.pools.local if pool == LOCAL else self.pools.shelf(pool)
         return shelf.held(version) or await shelf.take(version, wait_s)
 
+    def is_loaded(self, version: ModelVersion) -> bool:
+        """Return whether a version is loaded in one of its pools here."""
+        shelves = self.pools.shelves(version)
+        return any(shelf.held(version) is not None for shelf in shelves)
+
     async def warm(self, wait_s: float = LOAD_S) -> list[ModelVersion]:
         """Load every version that may answer now, and from now on each that comes before it does; returns what is loaded.
 

@@ -13,8 +13,7 @@ from typing import Protocol
 
 from opsrail.clock import Clock
 from opsrail.errors import ModelUnavailable
-from opsrail.registry.pools import Pools, place_of, pools_of
-from opsrail.registry.shelf import Shelf
+from opsrail.registry.pools import Pools, place_of
 from opsrail.values.models import ModelVersion
 
 DRAIN_S = 5.0
@@ -58,13 +57,13 @@ class Warming:
     def begin(self, versions: Iterable[ModelVersion], then: Callable[[], None]) -> None:
         """Begin to load what is not loaded. `then` is called after each load that ends, be it that it failed."""
         for version in versions:
-            for shelf in self._shelves(version):
+            for shelf in self._pools.shelves(version):
                 if shelf.held(version) is None and not shelf.is_begun(version):
                     shelf.begin(version).add_done_callback(lambda load: then())
 
     def is_settled(self, version: ModelVersion) -> bool:
         """Return whether a version is loaded wherever it may run, or could not be."""
-        return all(shelf.is_settled(version) for shelf in self._shelves(version))
+        return all(shelf.is_settled(version) for shelf in self._pools.shelves(version))
 
     async def load(self, version: ModelVersion, wait_s: float) -> None:
         """Wait until a version is loaded in all of its pools.
@@ -72,7 +71,7 @@ class Warming:
         Raises:
             ModelUnavailable: it could not be loaded in any, or not in time.
         """
-        shelves = self._shelves(version)
+        shelves = self._pools.shelves(version)
         loads = await asyncio.gather(
             *(shelf.take(version, wait_s) for shelf in shelves), return_exceptions=True
         )
@@ -118,8 +117,3 @@ class Warming:
 
     def _drained(self, place: str, _: asyncio.Task[None]) -> None:
         self._drains.pop(place, None)
-
-    def _shelves(self, version: ModelVersion) -> list[Shelf]:
-        """Return where a version may run in this process."""
-        known = [pool for pool in pools_of(version.card) if self._pools.pool(pool) is not None]
-        return [self._pools.shelf(pool) for pool in known]

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from opsrail.errors import OpsrailError, Unavailable
 from opsrail.ports import Finding, ModelHealth
+from opsrail.registry.rollout import ANSWERING
 from opsrail.telemetry import CORRELATION
 from opsrail.web import answers
 from opsrail.web.door import Answer, Door, Operation, answer, principal_of
@@ -153,12 +154,22 @@ class Health:
 
     async def _models(self) -> list[Finding]:
         found = []
+        registry = self._door.app.registry
         for point in self._door.app.definitions.points:
             try:
                 async with asyncio.timeout(CHECK_S):
-                    await self._door.app.registry.route(point, CORRELATION.get())
+                    await registry.route(point, CORRELATION.get())
             except (Unavailable, TimeoutError):
                 message = "no model version is live; the fallback answers"
+                found.append(Finding(f"models.{point}", "warn", message))
+                continue
+            missing = [
+                f"{route.version.name}/{route.version.number} ({stage})"
+                for stage, route in registry.standing(point).items()
+                if stage in ANSWERING and not registry.is_loaded(route.version)
+            ]
+            if missing:
+                message = f"not loaded: {', '.join(missing)}; others or the fallback answer, the log says why"
                 found.append(Finding(f"models.{point}", "warn", message))
         return found
 

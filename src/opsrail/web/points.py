@@ -106,11 +106,11 @@ class Points:
         standing = await self._standing(name)
         for route in standing:
             if number in (None, route.version.number):
-                try:
-                    await self._app.registry.model(route.version, READY_S)
-                except Unavailable:
-                    return False
-                return True
+                registry = self._app.registry
+                with suppress(Unavailable):
+                    if not registry.is_loaded(route.version):
+                        await registry.warming.load(route.version, READY_S)
+                return registry.is_loaded(route.version)
         return False
 
     async def infer(

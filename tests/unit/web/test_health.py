@@ -6,9 +6,11 @@ import json
 
 import pytest
 
-from opsrail.errors import StoreUnavailable, Unavailable
+from opsrail.errors import ModelUnavailable, StoreUnavailable, Unavailable
 from opsrail.notices.sending import Sender
 from opsrail.notices.subscriptions import Channel
+from opsrail.ports import LoadedModel
+from opsrail.testing.models import FunctionRuntime
 from opsrail.values.reviews import NoticeRow
 from opsrail.values.rows import Insert
 from tests.support.notified import Remembering
@@ -31,6 +33,25 @@ async def test_with_a_live_model_no_model_is_missed(live: Caller) -> None:
     findings = (await live.get("/readyz")).json()["findings"]
 
     assert [finding["name"] for finding in findings if finding["name"].startswith("models")] == []
+
+
+async def test_a_live_version_that_this_process_cannot_load_is_told(
+    live: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: object) -> LoadedModel:
+        raise ModelUnavailable("its function is in no file: the secret")
+
+    shelf = live.app.registry.pools.local
+    (version,) = shelf.versions()
+    monkeypatch.setattr(FunctionRuntime, "load", gone)
+    await shelf.drop(version)
+
+    answer = await live.get("/readyz")
+
+    assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
+    (finding,) = [one for one in answer.json()["findings"] if one["name"] == "models.fraud-risk"]
+    assert finding["message"].startswith("not loaded: fraud-risk/1 (live)")
+    assert "secret" not in answer.text
 
 
 async def test_a_process_whose_loop_ended_is_not_ready(
