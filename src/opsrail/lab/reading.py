@@ -106,7 +106,12 @@ def _at(plain: Any, step: str) -> Any:
 
 
 def _faults(wrong: ValidationError) -> Iterator[Fault]:
-    for error in wrong.errors(include_url=False):
+    errors = wrong.errors(include_url=False)
+    for error in errors:
+        length = len(error["loc"])
+        within = [one for one in errors if one["loc"][:length] == error["loc"] != one["loc"]]
+        if error["type"] == "too_short" and within:
+            continue  # a list is counted without what is wrong in it
         listed = (error.get("ctx") or {}).get(FAULTS)
         if listed:
             yield from listed

@@ -33,6 +33,14 @@ def test_all_faults_of_a_file_are_told_at_once_with_their_places(tmp_path: Path)
     assert places == {"sede", "points.0.share", "policy.queue"}
 
 
+def test_a_list_whose_one_part_is_wrong_is_not_called_too_short() -> None:
+    with pytest.raises(InvalidInput) as refused:
+        changed(scenario(), {"devices.0.count": 0, "points.0.deadline_ms": "x"})
+
+    places = [fault.place for fault in refused.value.faults]
+    assert places == ["points.0.deadline_ms", "devices.0.count"]
+
+
 def test_faults_between_parts_are_told_at_once() -> None:
     plain = example_scenario().model_dump()
     plain["points"][0]["model"] = "nobody"
