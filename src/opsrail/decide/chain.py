@@ -23,7 +23,7 @@ from opsrail.errors import (
     TimedOut,
 )
 from opsrail.registry.libraries import library_of
-from opsrail.registry.pools import POOLS, place_of, pools_of
+from opsrail.registry.pools import place_of, pools_of
 from opsrail.registry.rollout import Stage
 from opsrail.registry.route import Route
 from opsrail.values.decisions import CacheState, ModelRef
@@ -147,12 +147,10 @@ def links_of(
     Args:
         stand_ins: As the point declares them.
         standing: The versions at each stage of the point.
-        pools_for: Returns the pools in which a version is asked, the best first. Not called for those of `local` alone.
+        pools_for: Returns the pools in which a version is asked, the best first.
     """
-    if len(standing) == 1 and POOLS not in route.version.card:
-        return (routed(route),)
     links: dict[str, Link] = {}
-    pools = pools_for(route.version) if POOLS in route.version.card else (LOCAL,)
+    pools = pools_for(route.version)
     for pool in pools[:1]:
         _add(links, _link(str(route.stage), route, pool))
     for kind in stand_ins:
@@ -160,8 +158,7 @@ def links_of(
             for pool in pools[1:]:
                 _add(links, _link(kind, route, pool))
         elif (other := standing.get(kind)) is not None:
-            others = pools_for(other.version) if POOLS in other.version.card else (LOCAL,)
-            for pool in others[:1]:
+            for pool in pools_for(other.version)[:1]:
                 _add(links, _link(kind, other, pool))
     return tuple(links.values())
 

@@ -19,6 +19,7 @@ from opsrail.registry.route import Route
 from opsrail.registry.spending import Budget
 from opsrail.values.decisions import Criticality
 from opsrail.values.models import ModelVersion, Score
+from opsrail.values.pools import LOCAL
 
 CLASSES: Sequence[Criticality] = sorted(RANK_OF, key=lambda name: RANK_OF[name])
 """Criticality classes by rank."""
@@ -39,7 +40,8 @@ class Placer:
     ) -> tuple[Link, ...]:
         """Return who may be asked, in order. A version that runs in `local` alone costs a look at its card."""
         standing = self._registry.standing(point.name)
-        if len(standing) == 1 and POOLS not in route.version.card:
+        is_plain = len(standing) == 1 and POOLS not in route.version.card
+        if is_plain and not self._is_refused(LOCAL, rank):
             lone = self._lone.get(point.name)
             if lone is None or lone[0] is not route:
                 lone = self._lone[point.name] = (route, (routed(route),))
@@ -57,6 +59,10 @@ class Placer:
             self._budgets[point.name] = budget
         budget.add(link.cost_usd_of(score), self._clock.monotonic_s())
 
+    def _is_refused(self, pool: str, rank: int) -> bool:
+        """Return whether the only pool there is has spent its budget, which `low` requests pay for."""
+        return rank == RANK_OF["low"] and self._registry.pools.is_spent(pool)
+
     def _pools(
         self,
         point: DecisionPoint[Any],
@@ -68,8 +74,10 @@ class Placer:
         pools, warming = self._registry.pools, self._registry.warming
         named = pools_of(version.card)
         known = [pool for each in named if (pool := pools.pool(each)) is not None]
-        if len(named) == 1 or not known:
+        if not known:
             return named  # who asks hears that a pool is not there
+        if len(named) == 1:
+            return () if self._is_refused(known[0].name, rank) else named
         outlooks = []
         for pool in known:
             looks = self._asker.outlook(place_of(version, pool.name), now_s)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from opsrail.decide.chain import StandIn
 from opsrail.errors import InvalidInput
 from opsrail.registry.pools import PoolRuntimes
 from opsrail.values.decisions import Criticality, Decision
@@ -160,6 +161,37 @@ async def test_a_version_in_one_pool_alone_is_asked_there() -> None:
 
     assert pool_of(await road.asked("low")) == "fast"
     assert pool_of(await road.asked("low")) == "fast"
+
+
+async def test_a_version_in_one_pool_alone_keeps_to_its_budget() -> None:
+    road = Pooled(fast=Pool("fast", "gpu", cost_usd_per_s=0.5, budget_usd_per_hour=0.001))
+    await road.store.open()
+    await road.live(linear(amount=0.001), pools=["fast"])
+
+    first = await road.asked("low")
+    low, normal = await road.asked("low"), await road.asked("normal")
+
+    assert pool_of(first) == "fast"
+    assert (low.degraded, low.degraded_why, low.score) == (True, "budget-spent", None)
+    assert (pool_of(normal), normal.degraded) == ("fast", False)
+
+
+@pytest.mark.parametrize("stand_ins", [(), ("retired",)])
+async def test_this_process_too_keeps_to_a_budget_that_its_settings_give(
+    stand_ins: tuple[StandIn, ...],
+) -> None:
+    road = Pooled(cheap=Pool("local", cost_usd_per_s=0.5, budget_usd_per_hour=0.001))
+    await road.store.open()
+    await road.live(linear(amount=0.001))
+    if stand_ins:
+        await road.live(linear(amount=0.002))
+
+    await road.asked("high", stand_ins=stand_ins)
+    low = await road.asked("low", stand_ins=stand_ins)
+    normal = await road.asked("normal", stand_ins=stand_ins)
+
+    assert (low.degraded, low.degraded_why) == (True, "budget-spent")
+    assert (pool_of(normal), normal.degraded) == ("local", False)
 
 
 async def test_a_record_from_before_there_were_pools_is_read() -> None:
