@@ -197,9 +197,15 @@ async def test_who_is_refused_is_told_when_to_come_again(url: str) -> None:
             )
 
         await ask(0)
-        answers = await asyncio.gather(*(ask(number) for number in range(1, 600)))
+        refused: list[httpx.Response] = []
+        for first in range(
+            1, 600 * ROUNDS, 600
+        ):  # a client that other work slows down asks no more than is answered
+            answers = await asyncio.gather(*map(ask, range(first, first + 600)))
+            refused = [answer for answer in answers if answer.status_code == 503]
+            if refused:
+                break
 
-    refused = [answer for answer in answers if answer.status_code == 503]
     assert refused
     assert {answer.status_code for answer in answers} == {200, 503}
     assert {answer.json()["code"] for answer in refused} == {"overloaded"}
