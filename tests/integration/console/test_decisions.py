@@ -184,13 +184,14 @@ async def test_a_decision_that_is_not_there_is_not_found(console: Console, name:
 async def test_who_only_reviews_sees_no_page_of_decisions(
     console: Console, signed_in: LetIn
 ) -> None:
-    decision_id = await console.decided(amount=800)
+    decision_id = await console.decided(amount=863.4)
+    assert "0.4317" in await console.page(f"/console/decisions/{decision_id}")
     signed_in("user:rita", ("*", "reviewer"))
 
     for path in ("", *(f"/{decision_id}{part}" for part in ("", "/nearest", "/replay"))):
         answer = await console.get(f"/console/decisions{path}")
         assert answer.status_code == 403
-        assert "0.4" not in answer.text
+        assert "0.4317" not in answer.text
 
 
 async def test_who_only_reviews_is_not_told_by_the_case_what_was_decided_in_it(
