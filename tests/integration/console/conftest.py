@@ -15,7 +15,7 @@ from opsrail.access.roles import grants_of
 from opsrail.app import App
 from opsrail.cases.loader import collect
 from opsrail.clock import Clock, SystemClock
-from opsrail.config import Config, StoreConfig
+from opsrail.config import Config, DecideConfig, StoreConfig
 from opsrail.ledger.chain import WriterChain
 from opsrail.ledger.keys import Signer
 from opsrail.ledger.notes import SigningKey
@@ -25,6 +25,7 @@ from opsrail.store.sqlite import SqliteStore
 from opsrail.testing.models import FunctionRuntime
 from opsrail.values.models import ModelVersion
 from opsrail.web.asgi import create_asgi
+from tests.support.asking import asking, is_asking
 from tests.unit.web import claims
 
 HOST = "http://127.0.0.1:8321"
@@ -32,12 +33,12 @@ POINT = "fraud-risk"
 
 
 class Counted(SqliteStore):
-    """Counts what it is asked."""
+    """Counts what requests ask of it."""
 
     asked = 0
 
     async def _read(self, work: Callable[[Any], Any]) -> Any:
-        self.asked += 1
+        self.asked += is_asking()
         return await super()._read(work)
 
 
@@ -56,7 +57,8 @@ class Console:
 
     async def get(self, path: str, **how: Any) -> httpx.Response:
         before = getattr(self._store, "asked", 0)
-        answer = await self.client.get(path, **how)
+        with asking():
+            answer = await self.client.get(path, **how)
         self.asked = getattr(self._store, "asked", 0) - before
         return answer
 
@@ -95,7 +97,10 @@ async def opened(store: Store, clock: Clock) -> AsyncIterator[Console]:
     """Open a console over a store; its point has a live version."""
     functions = {POINT: claims.score, "other": claims.score}
     app = App(
-        Config(store=StoreConfig(allow_weak=True)),  # a test's server does not flush
+        Config(
+            store=StoreConfig(allow_weak=True),  # a test's server does not flush
+            decide=DecideConfig(explain_ms=60_000),
+        ),
         collect(claims),
         store,
         Signer([SigningKey("test.opsrail.local/ledger", b"k" * 32)]),

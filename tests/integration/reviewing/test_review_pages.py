@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -13,35 +12,29 @@ import pytest
 
 from bench.counted import GATE
 from tests.integration.reviewing.conftest import ROOT, Console, text_of
+from tests.support.asking import asking, is_asking
 
 RECEIPT = ROOT / "examples/claims/data/receipts/images/101.jpg"
 PATH = "/console/reviews"
 
 
-COUNTS: ContextVar[bool] = ContextVar("counts", default=False)
-"""Set where a page is asked for; loops that run beside it do not have it."""
-
-
 @contextmanager
 def counted(app: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], int]]:
-    """Count what pages read of the store meanwhile; not what the loops do, nor the look for who asks."""
+    """Count what requests of the block read of the store; not the look for who asks."""
     asked = 0
 
     def counting(read: Any) -> Any:
         async def reading(*args: Any, **how: Any) -> Any:
             nonlocal asked
-            asker = sys._getframe(1).f_globals["__name__"]
-            asked += COUNTS.get() and asker != GATE
+            asked += is_asking() and sys._getframe(1).f_globals["__name__"] != GATE
             return await read(*args, **how)
 
         return reading
 
-    with monkeypatch.context() as patch:
+    with monkeypatch.context() as patch, asking():
         for name in ("get", "select", "columns", "count"):
             patch.setattr(app.store, name, counting(getattr(app.store, name)))
-        token = COUNTS.set(True)
         yield lambda: asked
-        COUNTS.reset(token)
 
 
 async def test_a_reviewer_takes_the_next_rules_and_is_led_to_the_next(console: Console) -> None:
