@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page
+from playwright.async_api import Browser, Page, expect
 
 from tests.support.chromium import WAIT_MS, ChromiumMissing, Watch, chromium, find_chromium
 from tests.support.served import ROOT, Served, serving
@@ -25,6 +25,9 @@ HERE = Path(__file__).parent
 DESKTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
 EXAMPLE = ROOT / "examples" / "claims" / "automation.py"
+
+
+expect.set_options(timeout=WAIT_MS)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

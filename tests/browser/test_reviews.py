@@ -161,7 +161,7 @@ async def test_who_leaves_the_page_gives_the_review_back(served: Served, page: P
 
     await page.goto(PATH)
 
-    for _ in range(100):
+    for _ in range(400):
         if review_of(served, review)["state"] == "open":
             return
         await asyncio.sleep(0.05)
@@ -257,6 +257,7 @@ async def test_without_javascript_everything_goes_by_forms(
     await page.locator("#question").fill("Which car?")
     await page.locator("#to").fill("bob")
     await page.get_by_role("button", name="Ask", exact=True).click()
+    await expect(page.locator(".last")).to_contain_text("waits for an answer of bob")
     assert review_of(served, review)["state"] == "asked"
 
 

@@ -36,7 +36,7 @@ SWITCHES = (
 )
 AXE = files("axe_playwright_python") / "axe.min.js"
 AXE_TAGS = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
-WAIT_MS = 10_000
+WAIT_MS = 30_000
 """How long a page may take to do what a test waits for. Ours: a loaded machine with two cores."""
 ON_VIOLATION = """document.addEventListener('securitypolicyviolation', told => window.opsrailViolation(
     `${told.effectiveDirective} blocked ${told.blockedURI} at ${told.sourceFile}:${told.lineNumber} ${told.sample}`));"""
