@@ -110,7 +110,7 @@ def test_a_call_that_blocks_the_loop_is_named_with_its_line(
     monkeypatch.undo()  # the fence forbids time.sleep, which is the mistake here
 
     async def blocks(case: Case, order: Order) -> Receipt:
-        time.sleep(1.6)  # noqa: ASYNC251 - the mistake
+        time.sleep(4.0)  # noqa: ASYNC251 - the mistake
         await case.step(one)
         return Receipt(text="slow")
 
@@ -118,7 +118,7 @@ def test_a_call_that_blocks_the_loop_is_named_with_its_line(
         case = rehearsal.submit("orders", {})
 
         assert case.state == CaseState.SET_ASIDE
-        assert "time.sleep(1.6)" in str(case.reason)
+        assert "time.sleep(4.0)" in str(case.reason)
         assert "plain `def`" in str(case.reason)
 
 

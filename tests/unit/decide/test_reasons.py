@@ -135,7 +135,7 @@ async def test_contributions_are_told_of_a_recorded_decision(road: Road) -> None
     await road.live(linear(bias=-2.0, amount=0.01, age=0.05))
     point = fraud_point()
     decision = await road.decider.decide(request(point))
-    explainer = Explainer(road.registry, SystemClock())
+    explainer = Explainer(road.registry, SystemClock(), budget_ms=60_000)
 
     found = await explainer.contributions(decision, point)
     explainer.close()
@@ -150,7 +150,7 @@ async def test_contributions_are_told_of_a_recorded_decision(road: Road) -> None
 async def test_without_the_code_a_request_whose_types_matter_is_not_explained(road: Road) -> None:
     await road.live(linear(bias=-2.0, amount=0.01))
     decision = await road.decider.decide(request(fraud_point()))
-    explainer = Explainer(road.registry, SystemClock())
+    explainer = Explainer(road.registry, SystemClock(), budget_ms=60_000)
 
     found = await explainer.contributions(decision)
     explainer.close()
@@ -164,7 +164,7 @@ async def test_without_the_code_a_request_whose_types_matter_is_not_explained(ro
 async def test_a_decision_without_a_score_has_no_contributions(road: Road) -> None:
     point = fraud_point()
     decision = await road.decider.decide(request(point))
-    explainer = Explainer(road.registry, SystemClock())
+    explainer = Explainer(road.registry, SystemClock(), budget_ms=60_000)
 
     found = await explainer.contributions(decision, point)
     explainer.close()

@@ -15,7 +15,7 @@ from opsrail import Queue
 from opsrail.app import App
 from opsrail.cases.loader import collect
 from opsrail.clock import SystemClock
-from opsrail.config import CasesConfig, Config, WebConfig
+from opsrail.config import CasesConfig, Config, DecideConfig, WebConfig
 from opsrail.ledger.chain import WriterChain
 from opsrail.ledger.keys import Signer
 from opsrail.ledger.notes import SigningKey
@@ -58,7 +58,11 @@ def app_of(
 ) -> App:
     clock = SystemClock()
     return App(
-        Config(web=web or WebConfig(), cases=CasesConfig(backlog=backlog, at_once=at_once)),
+        Config(
+            web=web or WebConfig(),
+            cases=CasesConfig(backlog=backlog, at_once=at_once),
+            decide=DecideConfig(explain_ms=60_000),
+        ),
         replace(collect(claims), queues=queues or {}),
         MemoryStore(WriterChain(clock), clock=clock),
         Signer([SigningKey("test.opsrail.local/ledger", b"k" * 32)]),
