@@ -1,8 +1,9 @@
-"""What every suite shares: property tests that no busy machine fails, a real PostgreSQL server when one is installed."""
+"""What every suite shares: a real PostgreSQL server when one is installed, and properties that may take their time."""
 
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,11 +12,14 @@ from hypothesis import HealthCheck, settings
 
 from tests.support.postgres import Cluster, PostgresMissing, cluster, find_binaries, fresh_database
 
+# A shell has what it puts in the background ignore Ctrl-C, and all that such a run starts would ignore it, too.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+# How long an example takes is the machine's affair: a process that was not let run for a second has broken no property.
 settings.register_profile(
     "patient", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("patient")
-"""A machine that has others to serve takes a second where it took a millisecond: that is no fault of what is tested."""
 
 
 @pytest.fixture(scope="session")

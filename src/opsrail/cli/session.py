@@ -84,23 +84,38 @@ def refuse_unless_there(invocation: Invocation, config: Config) -> None:
 def loop(work: Coroutine[Any, Any, T], *, serves: bool = False) -> T:
     """Run a coroutine to its end; the first Ctrl-C or SIGTERM ends it in order, the second at once.
 
+    A shell has what it puts in the background ignore Ctrl-C; SIGTERM ends it all the same.
+
     Args:
         serves: Whether it answers requests: then on uvloop, which takes a quarter less CPU for one.
 
     Raises:
         KeyboardInterrupt: it was ended so.
     """
+    ended: list[signal.Signals] = []
+
+    def end(task: asyncio.Task[Any]) -> None:
+        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+            signal.raise_signal(signal.SIGINT)
+        elif ended:
+            raise KeyboardInterrupt
+        else:
+            ended.append(signal.SIGTERM)
+            task.cancel()
 
     async def heeding() -> T:
         task = asyncio.current_task()
         if task is not None:
-            asyncio.get_running_loop().add_signal_handler(
-                signal.SIGTERM, signal.raise_signal, signal.SIGINT
-            )
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, end, task)
         return await work
 
     with asyncio.Runner(loop_factory=_uvloop if serves else None) as runner:
-        return runner.run(heeding())
+        try:
+            return runner.run(heeding())
+        except asyncio.CancelledError:
+            if ended:
+                raise KeyboardInterrupt from None
+            raise
 
 
 def _uvloop() -> asyncio.AbstractEventLoop:

@@ -208,6 +208,25 @@ def test_an_interrupted_run_says_what_is_durable_and_how_to_go_on(
 
     assert running.returncode == 130
     assert "2 of 2 rows are durable cases" in err
+
+
+def test_a_run_that_a_script_put_in_the_background_is_ended_by_sigterm_alone(shell: Shell) -> None:
+    shell.write("slow.py", SLOW)
+    shell.write("rows.csv", "n\n1\n2\n")
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell does; children inherit it
+    try:
+        running = shell.begin("run", "slow.py", "--input", "rows.csv")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert running.stdout is not None
+    assert running.stdout.readline() == "begun\n"
+
+    running.send_signal(signal.SIGINT)
+    running.send_signal(signal.SIGTERM)
+    _, err = running.communicate(timeout=60)
+
+    assert running.returncode == 130
+    assert "2 of 2 rows are durable cases" in err
     assert "opsrail run slow.py --input rows.csv" in err
     assert "Traceback" not in err
     states = {case["state"] for case in shell("cases", "list", "--json").json["cases"]}
