@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from opsrail.errors import ArtifactRefused, InvalidInput
 from opsrail.ports import ModelRuntime
@@ -62,6 +63,10 @@ class BreakingRuntime:
             raise ArtifactRefused("not this one")
         if artifact == b"dies":
             os.abort()
+        while (
+            artifact.startswith(b"/") and Path(artifact.decode()).exists()
+        ):  # held until it is gone
+            time.sleep(0.01)
         return BreakingModel(expected_digest)
 
 

@@ -29,7 +29,7 @@ REFUSED_MS = 50
 HIGH_RATIO = 0.999
 RECOVERED_S = 10.0
 """Source, all four: FAULTS F18."""
-ROUNDS = 3
+ROUNDS = 6
 GRACE_MS = 50
 OK, REFUSED = 0, 1
 """Ends of a request; refused are here also the few that were let in, were pushed back by others, and fell back later."""

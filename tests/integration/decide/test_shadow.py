@@ -31,7 +31,9 @@ from opsrail.values.tables import TABLES
 from tests.support.breaking import FACTORY, BreakingRuntime
 
 CLOCK = SystemClock()
-DEADLINE_MS = 500
+DEADLINE_MS = 5_000
+BATCH_S = 2.0
+"""Far more than a busy machine keeps three answers, and far less than three that wait for a challenger which hangs. Ours."""
 
 
 class Question(BaseModel):
@@ -76,8 +78,8 @@ POINT = DecisionPoint(
 async def app_on(store: Store) -> AsyncIterator[App]:
     app = App(
         Config(
-            pools={"local": PoolConfig(batch_s=0.3, quarantine_s=60)},
-            shadow=ShadowConfig(call_s=2.0, time_ratio=1.0),
+            pools={"local": PoolConfig(batch_s=BATCH_S, quarantine_s=60)},
+            shadow=ShadowConfig(call_s=20.0, time_ratio=1.0),
         ),
         Definitions({}, {"risk": POINT}, (), ()),
         store,
@@ -112,7 +114,7 @@ async def ask(app: App, deed: str = "", x: float = 0.25) -> Decision:
     return await app.decider.decide(Request(POINT, Question(x=x, deed=deed), "0" * 32, "tester"))
 
 
-async def said(app: App, within_s: float = 10.0) -> list[ShadowScoreRow]:
+async def said(app: App, within_s: float = 30.0) -> list[ShadowScoreRow]:
     await app.shadows.drain(within_s)
     return await app.store.select(ShadowScoreRow)
 
@@ -163,7 +165,7 @@ async def test_a_challenger_that_breaks_its_process_changes_no_answer(
         breaking = await stands(app, "breaking", Stage.SHADOW, isolation="process")
         steady = await stands(app, "steady", Stage.SHADOW)
         await ask(app)
-        await app.shadows.drain(10.0)  # its process is there
+        await app.shadows.drain(30.0)  # its process is there
 
         begun_s = time.perf_counter()
         beside = [await ask(app, deed) for _ in range(3)]
@@ -173,7 +175,7 @@ async def test_a_challenger_that_breaks_its_process_changes_no_answer(
         assert {(one.verdict, one.score, one.degraded) for one in beside} == {
             (alone.verdict, alone.score, False)
         }
-        assert took_s < 3 * DEADLINE_MS / 1000
+        assert took_s < 3 * BATCH_S
         broken = [row for row in rows if row.model_name == breaking.name]
         assert {row.code for row in broken} == codes
         assert {row.score for row in broken} == {None}

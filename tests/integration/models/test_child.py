@@ -7,6 +7,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,6 +31,10 @@ from tests.support.breaking import FACTORY
 from tests.support.forests import artifact_of, random_trees
 
 Load = Callable[..., ChildModel]
+WAIT_S = 30
+"""How long a test waits for what has to come. Ours: a loaded machine starts an interpreter in seconds."""
+SOON_S = 10.0
+"""What is far below the minute in which a test gives a child time to hang, and far above what a busy machine adds. Ours."""
 
 
 @pytest.fixture
@@ -50,7 +55,7 @@ def load() -> Iterator[Load]:
     for model in models:
         model.close()
     left = [thread.name for thread in threading.enumerate() if thread.name.startswith("keep ")]
-    until_s = time.monotonic() + 5
+    until_s = time.monotonic() + WAIT_S
     while left and time.monotonic() < until_s:
         time.sleep(0.01)
         left = [each.name for each in threading.enumerate() if each.name.startswith("keep ")]
@@ -58,7 +63,7 @@ def load() -> Iterator[Load]:
 
 
 def until(is_so: Callable[[], bool], what: str) -> None:
-    until_s = time.monotonic() + 10
+    until_s = time.monotonic() + WAIT_S
     while not is_so():
         assert time.monotonic() < until_s, f"never: {what}"
         time.sleep(0.005)
@@ -140,29 +145,34 @@ def test_a_child_that_died_while_nobody_asked_is_replaced_before_anybody_does(lo
     assert processes_of(model, 1) != {pid}
 
 
-def test_while_a_child_is_being_started_it_is_refused_at_once(load: Load) -> None:
-    model = load()
+def test_while_a_child_is_being_started_it_is_refused_at_once(load: Load, tmp_path: Path) -> None:
+    hold = tmp_path / "hold"
+    model = load(str(hold).encode())
+    hold.touch()
     with pytest.raises(ModelCrashed):
         model.score([{"x": 0.5, "deed": "abort"}])
     begun_s = time.monotonic()
     with pytest.raises(ModelStarting):
         model.score([{"x": 0.5}])
+    took_s = time.monotonic() - begun_s
+    hold.unlink()
 
-    assert time.monotonic() - begun_s < 0.05
+    assert took_s < SOON_S
+    until(lambda: model.health().children == 1, "there again")
 
 
 def test_crashes_are_noticed_at_once_while_other_children_are_started(load: Load) -> None:
     """A pipe's number that another child's pipe takes over would be waited on in vain, or worse, be read."""
     took_s = []
     for _ in range(10):
-        model = load()
+        model = load(batch_s=60.0)
         begun_s = time.monotonic()
         with pytest.raises(ModelCrashed, match="died"):
             model.score([{"x": 0.5, "deed": "abort"}])
         took_s.append(time.monotonic() - begun_s)
         threading.Thread(target=model.close).start()
 
-    assert max(took_s) < 1.0
+    assert max(took_s) < SOON_S
 
 
 def test_a_crash_of_one_child_leaves_the_others(load: Load) -> None:
@@ -193,7 +203,7 @@ def test_a_child_that_hangs_is_ended_after_its_time(load: Load) -> None:
     with pytest.raises(ModelCrashed, match="hung"):
         model.score([{"x": 0.5, "deed": "hold"}])
 
-    assert 0.25 < time.monotonic() - begun_s < 1.0
+    assert 0.25 < time.monotonic() - begun_s < SOON_S
     until(lambda: model.health().children == 1, "back")
 
 
@@ -226,7 +236,7 @@ def test_several_threads_may_ask_at_once(load: Load) -> None:
 
 
 def test_closing_does_not_wait_for_a_child_that_hangs(load: Load) -> None:
-    model = load(batch_s=30.0)
+    model = load(batch_s=60.0)
 
     def ask() -> None:
         with pytest.raises(ModelCrashed):
@@ -234,12 +244,12 @@ def test_closing_does_not_wait_for_a_child_that_hangs(load: Load) -> None:
 
     asking = threading.Thread(target=ask)
     asking.start()
-    time.sleep(0.2)
+    until(lambda: bool(model._asked), "asked")
     begun_s = time.monotonic()
     model.close()
     asking.join()
 
-    assert time.monotonic() - begun_s < 3.0
+    assert time.monotonic() - begun_s < SOON_S
 
 
 def test_children_are_started_ahead_of_the_work_that_the_forecast_expects(load: Load) -> None:

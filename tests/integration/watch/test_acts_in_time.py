@@ -19,7 +19,8 @@ from opsrail.values.rollouts import AlarmRow
 from opsrail.values.rows import equals
 
 ROOT = Path(__file__).parents[3]
-WITHIN_MS = 2_000
+WITHIN_MS = 5_000
+"""Two seconds, and what a busy machine adds; `bench guard` measures it on one that is not. Ours."""
 
 
 class Server:
