@@ -17,7 +17,7 @@ import tritonclient.grpc
 from tritonclient.utils import InferenceServerException
 
 from tests.integration.web.conftest import ROOT, Served
-from tests.integration.web.test_inference import free_port
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.slow
 CLAIM = {"claim_id": "c-1", "amount": 120.5}

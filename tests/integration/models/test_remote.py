@@ -24,6 +24,7 @@ from opsrail.registry.rollout import Stage
 from opsrail.values.canonical import canonical
 from opsrail.values.pools import Pool
 from tests.integration.web.conftest import Served
+from tests.support.ports import free_port
 from tests.support.remotes import description, loaded
 from tests.unit.web import claims
 from tests.unit.web.conftest import app_of
@@ -35,13 +36,6 @@ ROWS: list[dict[str, object]] = [
     {"claim_id": "c-2", "amount": 1_500.0, "make": "Lada"},
 ]
 Answering = Callable[[BaseHTTPRequestHandler], None]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.fixture(scope="module")

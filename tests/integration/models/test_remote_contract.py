@@ -9,8 +9,9 @@ import pytest
 from opsrail.connect.remote_runtimes import RemoteGrpcRuntime, RemoteHttpRuntime
 from opsrail.testing.contracts.runtime import RuntimeContract, Subject
 from opsrail.values.canonical import canonical
-from tests.integration.models.test_remote import KEY, LIVE, free_port
+from tests.integration.models.test_remote import KEY, LIVE
 from tests.integration.web.conftest import Served
+from tests.support.ports import free_port
 from tests.support.remotes import description
 
 

@@ -27,7 +27,7 @@ NOTICE = Notice(
 )
 KEYS = keys_of([SECRET])
 CLOCK = SystemClock()
-WAIT_S, QUICK_S = 5.0, 1.5
+WAIT_S, QUICK_S = 20.0, 1.5
 
 
 @pytest.fixture

@@ -20,8 +20,8 @@ from opsrail.decide.explain import explain
 from opsrail.errors import FeaturesUnavailable, InvalidInput
 from opsrail.registry.rollout import Stage
 from opsrail.values.decisions import Decision, OutsideAsOf
-from tests.integration.web.test_inference import free_port
 from tests.support.outside import program, said, server
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.connected
 HERE = Path(__file__).parent

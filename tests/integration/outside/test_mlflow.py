@@ -23,8 +23,8 @@ from opsrail.values.models import ModelVersion
 from tests.integration.cli.conftest import Shell
 from tests.integration.cli.conftest import forks as forks  # the fixture
 from tests.integration.cli.conftest import shell as shell  # the fixture
-from tests.integration.web.test_inference import free_port
 from tests.support.outside import program, said, server
+from tests.support.ports import free_port
 from tests.unit.models.tiny_models import tiny_bytes
 
 pytestmark = pytest.mark.connected

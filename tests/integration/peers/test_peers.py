@@ -22,7 +22,8 @@ from opsrail.errors import InvalidInput, ModelUnavailable
 from opsrail.ports import LoadedModel
 from tests.integration.web.conftest import ROOT, Served
 from tests.integration.web.conftest import serving as serving  # the fixture
-from tests.integration.web.test_inference import LIVE, free_port
+from tests.integration.web.test_inference import LIVE
+from tests.support.ports import free_port
 from tests.support.remotes import description, loaded
 
 pytestmark = [pytest.mark.connected, pytest.mark.slow]

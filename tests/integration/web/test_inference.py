@@ -17,6 +17,7 @@ from google.protobuf.json_format import MessageToDict
 from tritonclient.utils import InferenceServerException
 
 from tests.integration.web.conftest import Served
+from tests.support.ports import free_port
 
 LIVE = "tests.integration.web.serving_live"
 KEY = "a-key-of-sixteen-or-more"
@@ -35,13 +36,6 @@ class Ends(NamedTuple):
     served: Served
     http: str
     grpc: str
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.fixture(scope="module")
