@@ -53,6 +53,7 @@ def by_amount(facts: Claim) -> tuple[str, str]:
 risk = DecisionPoint(
     "risk",
     request=Claim,
+    deadline_ms=30_000,
     policy=Policy(bands=[Band("approve", below=0.5), Band("decline", below=1.01)]),
     fallback=by_amount,
 )

@@ -74,6 +74,7 @@ challenger = PythonModel("complaint-risk", by_name)
 risk = DecisionPoint(
     "complaint-risk",
     request=Read,
+    deadline_ms=30_000,
     features=["complainants@1"],
     policy=Policy(
         [Band("pay", below=0.5), Band("review", below=1.01)],

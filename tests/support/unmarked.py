@@ -38,6 +38,7 @@ desk = Queue("blind-desk", verdicts=("approve", "decline"), form=Correction, bli
 risk = DecisionPoint(
     "risk",
     request=Claim,
+    deadline_ms=30_000,
     policy=Policy(bands=[Band("approve", below=0.5), Band("decline", below=1.01)]),
     fallback=by_amount,
     audit=Audit(1.0, "blind-desk"),

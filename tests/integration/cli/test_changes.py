@@ -33,7 +33,7 @@ def by_half(row):
     return min(1.0, row["amount_usd"] / 200_000)
 
 risk = DecisionPoint(
-    "loan-risk", request=Loan, impact="high",
+    "loan-risk", request=Loan, deadline_ms=30_000, impact="high",
     policy=Policy(bands=[Band("pay", below=0.5), Band("review", below=1.01)]),
 )
 one = PythonModel("loan-rules", by_amount, columns=[Number("amount_usd")])

@@ -20,6 +20,7 @@ class Order(BaseModel):
 risk = DecisionPoint(
     "risk",
     request=Order,
+    deadline_ms=30_000,
     policy=Policy([Band("approve", below=0.5), Band("review", below=1.01)]),
     fallback=lambda order: "approve" if order.amount < 100 else "review",
 )

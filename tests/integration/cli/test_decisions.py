@@ -27,7 +27,7 @@ history = FeatureView(
 )
 risk = DecisionPoint(
     "risk",
-    request=Facts,
+    request=Facts, deadline_ms=30_000,
     features=["vehicle-history@1"],
     policy=Policy([Band("approve", below=0.75), Band("review", below=1.01)]),
 )

@@ -39,7 +39,8 @@ history = FeatureView(
     read=lambda state: {"make_claims": state["n"]},
     fact=lambda claim, settled: (claim.make, {"n": VERSION}),
 )
-risk = DecisionPoint("risk", request=Claim, features=["policyholder@2"], policy=Policy([Band("a", below=1.01)]))
+risk = DecisionPoint("risk", request=Claim, deadline_ms=30_000,
+    features=["policyholder@2"], policy=Policy([Band("a", below=1.01)]))
 claims = Automation("claims", case=Claim, outcome=Settled, history=[history])
 
 @claims.run

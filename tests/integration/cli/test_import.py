@@ -38,8 +38,8 @@ amounts = FeatureView(
     read=lambda state: {"amount_usd": state},
 )
 bands = Policy(bands=[Band("pay", below=0.5), Band("review", below=1.01)])
-risk = DecisionPoint("risk", request=Claim, policy=bands, features=["amounts@1"])
-other = DecisionPoint("other", request=Other, policy=bands)
+risk = DecisionPoint("risk", request=Claim, deadline_ms=30_000, policy=bands, features=["amounts@1"])
+other = DecisionPoint("other", request=Other, deadline_ms=30_000, policy=bands)
 
 def by_age(row):
     return min(1.0, row["age"])

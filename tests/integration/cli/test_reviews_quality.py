@@ -17,7 +17,7 @@ class Claim(BaseModel):
 
 risk = DecisionPoint(
     "risk",
-    request=Claim,
+    request=Claim, deadline_ms=30_000,
     policy=Policy([Band("approve", below=0.75), Band("review", below=1.01)]),
     fallback=lambda claim: "approve" if claim.amount < 100 else "review",
     labels={"fraud": {"decline": 1, "approve": 0}},

@@ -15,7 +15,8 @@ from opsrail import Band, DecisionPoint, Policy, PythonModel
 class Claim(BaseModel):
     age: float
 
-risk = DecisionPoint("risk", request=Claim, policy=Policy(bands=[Band("pay", below=0.5), Band("review", below=1.01)]))
+risk = DecisionPoint("risk", request=Claim, deadline_ms=30_000,
+    policy=Policy(bands=[Band("pay", below=0.5), Band("review", below=1.01)]))
 
 def old(row):
     return 0.2

@@ -32,7 +32,8 @@ class Claim(BaseModel):
     kind: str
 
 risk = DecisionPoint(
-    "risk", request=Claim, policy=Policy(bands=[Band("pay", below=0.5), Band("review", below=1.01)]), reason_codes=2,
+    "risk", request=Claim, deadline_ms=30_000,
+    policy=Policy(bands=[Band("pay", below=0.5), Band("review", below=1.01)]), reason_codes=2,
 )
 
 def by_age(row):

@@ -41,7 +41,7 @@ holder = FeatureView(
     source=FileSource("", entity="policy_id", event_at="as_of", written_at="as_of"),
 )
 risk = DecisionPoint(
-    "risk", request=Claim, segments=["policy_id"],
+    "risk", request=Claim, deadline_ms=30_000, segments=["policy_id"],
     policy=Policy([Band("approve", below=0.5), Band("review", below=1.01)]), fallback=lambda claim: "review",
 )
 """

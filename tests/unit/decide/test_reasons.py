@@ -115,7 +115,7 @@ async def test_reason_codes_that_come_too_late_are_marked_absent() -> None:
             release.wait(60)
 
     road.runtime.before = hang_on_walks
-    decision = await road.decider.decide(request(fraud_point(reason_codes=3, deadline_ms=150)))
+    decision = await road.decider.decide(request(fraud_point(reason_codes=3, deadline_ms=1_500)))
     release.set()
 
     assert decision.reason_codes is not None

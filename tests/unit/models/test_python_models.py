@@ -23,7 +23,8 @@ class Loan(BaseModel):
 def by_amount(row):
     return min(1.0, row["amount_usd"] / {limit})
 
-loans = DecisionPoint("loan-risk", request=Loan, policy=Policy(bands=[Band("pay", below=0.5), Band("review", below=1.01)]))
+loans = DecisionPoint("loan-risk", request=Loan, deadline_ms=30_000,
+    policy=Policy(bands=[Band("pay", below=0.5), Band("review", below=1.01)]))
 model = PythonModel("loan-rules", by_amount, columns=[Number("amount_usd")])
 """
 

@@ -46,6 +46,7 @@ class Settlement(BaseModel):
 fraud = DecisionPoint(
     "fraud-risk",
     request=Claim,
+    deadline_ms=30_000,
     policy=Policy(
         [Band("approve", below=0.5), Band("review", below=1.01)],
         [Rule("uninsured", lambda claim: not claim.is_insured, "decline", "Nobody insured it.")],
