@@ -7,7 +7,6 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from functools import partial
 from pathlib import Path
 
 import httpx
@@ -55,8 +54,8 @@ def said(*words: str, cwd: Path, env: Mapping[str, str] | None = None) -> str:
 @contextmanager
 def server(
     url: str, *words: str, cwd: Path, meanwhile: Callable[[], None] = lambda: None
-) -> Iterator[Callable[[], None]]:
-    """Run a server until it is healthy, and while the block runs; give what ends it sooner.
+) -> Iterator[None]:
+    """Run a server until it is healthy, and while the block runs.
 
     Args:
         meanwhile: What is begun while it starts.
@@ -73,7 +72,7 @@ def server(
         try:
             meanwhile()
             _await(lambda: _is_healthy(url), process, cwd / "server.log")
-            yield partial(_end, process)
+            yield
         finally:
             _end(process)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 
 CHUNK_BYTES = 65_536
 
@@ -39,13 +39,13 @@ class Proxy:
         if (task := asyncio.current_task()) is not None:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        await self._passing.wait()
-        with suppress(OSError):
+        with suppress(OSError), closing(writer):
+            await self._passing.wait()
             far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target_port)
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._pump(reader, far_writer))
-                group.create_task(self._pump(far_reader, writer))
-        writer.close()
+            with closing(far_writer):
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(self._pump(reader, far_writer))
+                    group.create_task(self._pump(far_reader, writer))
 
     async def end(self) -> None:
         """Drop every connection."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +22,7 @@ from opsrail.registry.rollout import Stage
 from opsrail.values.decisions import Decision, OutsideAsOf
 from tests.support.outside import program, said, server
 from tests.support.ports import free_port
+from tests.support.tcp_proxy import proxy
 
 pytestmark = pytest.mark.connected
 HERE = Path(__file__).parent
@@ -58,7 +59,6 @@ class Feast(NamedTuple):
     """A server."""
 
     url: str
-    end: Callable[[], None]
 
     def write(self, driver: int, rate: float) -> None:
         """Write a newer value into the online store, as a stream would."""
@@ -76,8 +76,8 @@ def feast(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Feast]:
     said(program("feast"), str(HERE / "feast_project.py"), cwd=folder)
     url = f"http://127.0.0.1:{port}"
     words = ("serve", "--port", str(port), "--no-access-log")
-    with server(url, program("feast", "feast"), *words, cwd=folder) as end:
-        yield Feast(url, end)
+    with server(url, program("feast", "feast"), *words, cwd=folder):
+        yield Feast(url)
 
 
 @asynccontextmanager
@@ -193,10 +193,12 @@ async def test_the_past_and_pushed_values_of_such_a_view_are_feasts_and_that_is_
 async def test_a_feast_that_dies_costs_no_decision_and_soon_no_time(
     feast: Feast, tmp_path: Path
 ) -> None:
-    """The last one here: the server is gone then."""
-    async with app_of(tmp_path, feast.url) as app:
+    """For this app alone: what stands before the server goes, and takes every connection with it."""
+    front = AsyncExitStack()
+    port = (await front.enter_async_context(proxy(int(feast.url.rpartition(":")[2])))).port
+    async with front, app_of(tmp_path, f"http://127.0.0.1:{port}") as app:
         served = await decided(app, 1001)
-        feast.end()
+        await front.aclose()
         await asyncio.sleep(0.3)  # what a decision reads may be 200 ms old
         fallen = [await decided(app, 1001) for _ in range(12)]
         with pytest.raises(FeaturesUnavailable, match="is left alone"):

@@ -93,11 +93,9 @@ async def run_until(jobs: Jobs, job_id: str, state: str) -> JobRow:
     """Let jobs run until one of them stands so."""
     running = asyncio.create_task(jobs.run())
     try:
-        for _ in range(10_000):
-            await asyncio.sleep(0)
-            row = await jobs.get(job_id)
-            if row.state == state or running.done():
-                break
+        async with asyncio.timeout(20):
+            while (row := await jobs.get(job_id)).state != state and not running.done():  # noqa: ASYNC110 - no event
+                await asyncio.sleep(0)
         assert not running.done()
     finally:
         running.cancel()
