@@ -18,7 +18,7 @@ from opsrail.config import load
 from opsrail.values.access import UserRow
 
 ROOT = Path(__file__).resolve().parents[2]
-END_S = 30
+END_S = 120
 
 
 class Served:

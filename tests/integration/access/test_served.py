@@ -59,7 +59,7 @@ def status_until(ask: Any, wanted: int, limit_s: float) -> float:
 def test_a_revoked_key_and_a_first_user_are_heeded_within_two_seconds(house: House) -> None:
     made = house.command("keys", "add", "a job", "--scope", "fraud-risk")
     headers = {"authorization": f"Bearer {made['secret']}"}
-    with httpx.Client(base_url=house.served.url) as client:
+    with httpx.Client(base_url=house.served.url, timeout=60) as client:
         decided = client.post("/v1/decisions/fraud-risk", json=CLAIM, headers=headers)
         foreign = client.post("/v1/cases/claims-intake", json=CLAIM, headers=headers)
         local = client.get("/v1/cases")
@@ -91,7 +91,7 @@ def test_a_key_of_a_user_whom_another_process_disables_is_refused_within_two_sec
     house.command("users", "add", "dora", "--role", "admin")
     made = house.command("keys", "add", "a job", "--role", "viewer", "--by", "user:cleo")
     headers = {"authorization": f"Bearer {made['secret']}"}
-    with httpx.Client(base_url=house.served.url) as client:
+    with httpx.Client(base_url=house.served.url, timeout=60) as client:
         before = client.get("/v1/cases", headers=headers)
         house.command("users", "disable", "cleo")
         status_until(lambda: client.get("/v1/cases", headers=headers), 401, 2.0)

@@ -25,7 +25,7 @@ from opsrail.store.memory import MemoryStore
 from opsrail.values.models import Score
 from opsrail.web.server import serve_running
 
-DEADLINE_MS = 100
+DEADLINE_MS, LONG_MS = 300, 5_000
 POINTS = ("steady", "hanging", "tenfold", "kept")
 
 
@@ -60,7 +60,7 @@ def points() -> dict[str, DecisionPoint[Question]]:
             request=Question,
             policy=policy,
             fallback=lambda facts: "review",
-            deadline_ms=5_000 if name == "kept" else DEADLINE_MS,
+            deadline_ms=LONG_MS if name in {"kept", "steady"} else DEADLINE_MS,
             cache_ttl_s=60 if name == "kept" else 0,
         )
         for name in POINTS

@@ -74,7 +74,7 @@ async def process_of(client: httpx.AsyncClient, point: str) -> dict[str, Any]:
 async def test_a_model_that_breaks_its_process_costs_a_fallback_and_is_back_by_itself(
     server: tuple[subprocess.Popen[str], str], deed: str, request: pytest.FixtureRequest
 ) -> None:
-    async with httpx.AsyncClient(base_url=server[1]) as client:
+    async with httpx.AsyncClient(base_url=server[1], timeout=60) as client:
         await until_back(client, deed)
         took_ms, broken = await ask(client, deed, deed)
         neighbours = [(await ask(client, "steady"))[1] for _ in range(3)]
@@ -114,7 +114,7 @@ async def crash_thrice(client: httpx.AsyncClient) -> None:
 async def test_three_crashes_in_a_minute_mean_quarantine_until_an_operator_says_so(
     server: tuple[subprocess.Popen[str], str],
 ) -> None:
-    async with httpx.AsyncClient(base_url=server[1]) as client:
+    async with httpx.AsyncClient(base_url=server[1], timeout=60) as client:
         await crash_thrice(client)
         _, alone = await ask(client, "again")
         ready = (await client.get("/readyz")).json()
@@ -133,7 +133,7 @@ async def test_three_crashes_in_a_minute_mean_quarantine_until_an_operator_says_
 async def test_quarantine_ends_by_itself_and_one_more_crash_brings_it_back(
     server: tuple[subprocess.Popen[str], str],
 ) -> None:
-    async with httpx.AsyncClient(base_url=server[1]) as client:
+    async with httpx.AsyncClient(base_url=server[1], timeout=60) as client:
         await crash_thrice(client)
         rested_s = await until_back(client, "again")
         on_trial = await process_of(client, "again")
@@ -150,7 +150,7 @@ async def test_models_end_with_the_server_even_while_native_code_holds_them_up(
     server: tuple[subprocess.Popen[str], str],
 ) -> None:
     process, url = server
-    async with httpx.AsyncClient(base_url=url) as client:
+    async with httpx.AsyncClient(base_url=url, timeout=60) as client:
         await ask(client, "steady")
         await ask(client, "hold", "hold")
     pids = children_of(process.pid)
@@ -169,7 +169,7 @@ async def test_models_end_with_the_server_even_while_native_code_holds_them_up(
 async def test_release_of_what_is_no_model_version_is_not_found(
     server: tuple[subprocess.Popen[str], str],
 ) -> None:
-    async with httpx.AsyncClient(base_url=server[1]) as client:
+    async with httpx.AsyncClient(base_url=server[1], timeout=60) as client:
         answers = [
             await client.post(f"/v1/processes/{path}/release", json={"by": "ann"})
             for path in ("gone/1", "steady/2", "steady/0", "STEADY/1")

@@ -92,7 +92,7 @@ def check_replies(asked: list[Asked]) -> None:
 async def test_a_model_that_is_too_slow_is_not_waited_for_and_soon_left_alone(
     url: str, point: str, nap_ms: int, request: pytest.FixtureRequest
 ) -> None:
-    async with httpx.AsyncClient(base_url=url) as client:
+    async with httpx.AsyncClient(base_url=url, timeout=60) as client:
         usual = [await ask(client, point, TENFOLD_MS // 10, next(numbers)) for _ in range(5)]
         begun_s = time.perf_counter()
         asked = await until_left_alone(client, point, nap_ms)
@@ -119,7 +119,8 @@ async def p99_ms(client: httpx.AsyncClient, neighbour_nap_ms: int) -> float:
 
     async def beside() -> None:
         for _ in range(30):
-            await ask(client, "hanging", neighbour_nap_ms, next(numbers))
+            wish = {"number": next(numbers), "nap_ms": neighbour_nap_ms}
+            await client.post("/v1/decisions/hanging", json=wish)  # it may be refused
 
     await asyncio.gather(*(each() for each in (steadily, beside) for _ in range(4)))
     return sorted(took_ms)[round(0.99 * len(took_ms)) - 1]
@@ -130,7 +131,7 @@ async def test_a_model_that_hangs_slows_no_other_down(
 ) -> None:
     """The best of rounds in turn, until they are alike: what other work on the machine adds is not the neighbour's."""
     healthy, hanging = [], []
-    async with httpx.AsyncClient(base_url=url) as client:
+    async with httpx.AsyncClient(base_url=url, timeout=60) as client:
         await p99_ms(client, USUAL_MS)  # warm
         for _ in range(ROUNDS):
             healthy.append(await p99_ms(client, USUAL_MS))
@@ -148,7 +149,7 @@ async def test_a_model_that_hangs_slows_no_other_down(
 async def test_equal_requests_at_once_are_one_call(url: str) -> None:
     """The model's score tells its calls apart."""
     limits = httpx.Limits(max_connections=200)
-    async with httpx.AsyncClient(base_url=url, limits=limits) as client:
+    async with httpx.AsyncClient(base_url=url, limits=limits, timeout=60) as client:
         asked = await asyncio.gather(*(ask(client, "kept", 1_000, 1) for _ in range(200)))
         _, again = await ask(client, "kept", 1_000, 1)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
-END_S = 30
+END_S = 120
 
 
 class Served:

@@ -60,11 +60,14 @@ def test_after_a_crash_the_same_key_gives_every_row_one_decision(
     keyed = {**media, "idempotency-key": "k-1"}
     dying = serving(OPSRAIL_CRASH_AT="decide.after_record:70")
     with pytest.raises(httpx.HTTPError):
-        httpx.post(f"{dying.url}{path}", content=content, headers=keyed)
+        httpx.post(f"{dying.url}{path}", content=content, headers=keyed, timeout=60)
     status, _ = dying.ended()
     before = asyncio.run(recorded(tmp_path))
     served = serving()
-    answers = [httpx.post(f"{served.url}{path}", content=content, headers=keyed) for _ in range(2)]
+    answers = [
+        httpx.post(f"{served.url}{path}", content=content, headers=keyed, timeout=60)
+        for _ in range(2)
+    ]
     served.stop()
     after = asyncio.run(recorded(tmp_path))
 
@@ -99,7 +102,7 @@ def test_a_caller_that_reads_nothing_holds_the_pace_and_one_that_goes_stops_it(
         caller.connect((where.hostname, where.port))
         caller.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
         asyncio.run(standing_still(served.url))
-    with httpx.Client() as client:  # the server is none the worse
+    with httpx.Client(timeout=60) as client:  # the server is none the worse
         answer = client.post(f"{served.url}{BATCH}", content=lines(10), headers=LINES)
         assert len(answer.content.splitlines()) == 10
     status, said = served.stop()
@@ -112,7 +115,7 @@ def test_a_caller_that_reads_nothing_holds_the_pace_and_one_that_goes_stops_it(
 async def standing_still(url: str) -> None:
     """Wait until rows were decided and no more are."""
     sizes = [0]
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=60) as client:
         while sizes[-1] == 0 or len(sizes) < 3 or len(set(sizes[-3:])) > 1:
             await asyncio.sleep(1.2)  # the ledger is signed once a second
             answer = await client.get(f"{url}/v1/ledger/checkpoint")
@@ -122,7 +125,7 @@ async def standing_still(url: str) -> None:
 def test_a_server_that_ends_tells_every_line_that_is_left(serving: Callable[..., Served]) -> None:
     served = serving()
     with httpx.stream(
-        "POST", f"{served.url}{BATCH}", content=lines(20_000), headers=LINES
+        "POST", f"{served.url}{BATCH}", content=lines(20_000), headers=LINES, timeout=60
     ) as answer:
         told: list[dict[str, Any]] = []
         left = b""

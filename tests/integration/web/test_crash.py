@@ -30,12 +30,14 @@ def test_a_caller_who_asks_again_after_a_crash_gets_one_decision(
 ) -> None:
     dying = serving(OPSRAIL_CRASH_AT=point)
     with pytest.raises(httpx.HTTPError):
-        httpx.post(f"{dying.url}{DECIDE}", json=CLAIM, headers=KEYED)
+        httpx.post(f"{dying.url}{DECIDE}", json=CLAIM, headers=KEYED, timeout=60)
     status, _ = dying.ended()
     left = asyncio.run(rows(tmp_path))
     url = serving().url
-    answers = [httpx.post(f"{url}{DECIDE}", json=CLAIM, headers=KEYED) for _ in range(2)]
-    other = httpx.post(f"{url}{DECIDE}", json={**CLAIM, "amount": 1}, headers=KEYED)
+    answers = [
+        httpx.post(f"{url}{DECIDE}", json=CLAIM, headers=KEYED, timeout=60) for _ in range(2)
+    ]
+    other = httpx.post(f"{url}{DECIDE}", json={**CLAIM, "amount": 1}, headers=KEYED, timeout=60)
 
     assert status == -signal.SIGKILL
     assert [row.record for row in left] == ([answers[0].text] if is_durable else [])
@@ -49,7 +51,7 @@ def test_two_hundred_keys_over_crashes_are_two_hundred_decisions(
     served = serving(OPSRAIL_CRASH_AT="decide.after_record:20")
     answers: dict[int, bytes] = {}
     crashes = 0
-    with httpx.Client() as client:
+    with httpx.Client(timeout=60) as client:
         while (number := len(answers)) < 200:
             try:
                 answers[number] = ask(client, served, number).content

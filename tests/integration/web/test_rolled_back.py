@@ -29,13 +29,13 @@ def settled(client: httpx.Client, number: int) -> str:
 def rolled_back(serving: Callable[..., Served], folder: Path) -> tuple[str, str]:
     """Make an installation whose database is older than its external checkpoint; return a case kept and one lost."""
     served = serving()
-    with httpx.Client(base_url=served.url) as client:
+    with httpx.Client(base_url=served.url, timeout=60) as client:
         kept = settled(client, 1)
     served.stop()
     backup = folder.with_name("backup.db")
     shutil.copy(folder / DATABASE, backup)
     served = serving()
-    with httpx.Client(base_url=served.url) as client:
+    with httpx.Client(base_url=served.url, timeout=60) as client:
         lost = settled(client, 2)
     served.stop()
     for leftover in folder.glob(f"{DATABASE}-*"):
@@ -61,7 +61,7 @@ def test_a_rolled_back_database_is_read_only_until_an_operator_acknowledges_it(
     folder = tmp_path / "installation"
     kept, lost = rolled_back(serving, folder)
     served = serving()
-    with httpx.Client(base_url=served.url) as client:
+    with httpx.Client(base_url=served.url, timeout=60) as client:
         refused = client.post("/v1/cases/claims-intake", json=CLAIM)
         ready = client.get("/readyz")
         read = client.get(f"/v1/cases/{kept}")

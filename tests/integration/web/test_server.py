@@ -32,7 +32,9 @@ async def served(app: App) -> AsyncIterator[httpx.AsyncClient]:
     """Serve an app that runs on a free port while the block runs."""
     told: asyncio.Queue[str] = asyncio.Queue()
     task = asyncio.create_task(serve_running(app, port=0, announce=told.put_nowait))
-    async with httpx.AsyncClient(base_url=await asyncio.wait_for(told.get(), 20)) as client:
+    async with httpx.AsyncClient(
+        base_url=await asyncio.wait_for(told.get(), 20), timeout=60
+    ) as client:
         yield client
     os.kill(os.getpid(), signal.SIGTERM)
     await asyncio.wait_for(task, 20)
@@ -71,7 +73,7 @@ def test_requests_under_way_are_answered_before_the_app_stops(
         path, wish = f"{served.url}/v1/cases/slow", {"Prefer": "wait=25"}
         waiting = pool.submit(httpx.post, path, json=CLAIM, headers=wish, timeout=30)
         running = f"{served.url}/v1/cases?state=running"
-        assert any(httpx.get(running).json()["cases"] for _ in range(200))
+        assert any(httpx.get(running, timeout=60).json()["cases"] for _ in range(200))
         status, said = served.stop()
         answer = waiting.result()
     left = asyncio.run(case_in(tmp_path / "installation", answer.json()["id"]))
@@ -85,7 +87,7 @@ def test_requests_under_way_are_answered_before_the_app_stops(
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it_in_order(serving: Callable[..., Served], number: int) -> None:
     served = serving()
-    httpx.post(f"{served.url}/v1/decisions/fraud-risk", json=CLAIM)
+    httpx.post(f"{served.url}/v1/decisions/fraud-risk", json=CLAIM, timeout=60)
 
     assert served.stop(number) == (0, "")
 
