@@ -129,6 +129,7 @@ def agreed(shell: Shell, *what: str) -> str:
 def test_a_change_made_in_another_process_soon_holds_here_and_so_does_its_roll_back(
     shell: Shell, served: Served
 ) -> None:
+    before = shell("changes", "list", "--state", "rolled-back", "--json").json["changes"]
     assert served.ask(10)["verdict"] == "pay"
     refused = shell(
         "models", "promote", "loan-risk", "loan-halves", "1", "--stage", "live", "--reason", "x", "--json"
@@ -144,11 +145,12 @@ def test_a_change_made_in_another_process_soon_holds_here_and_so_does_its_roll_b
     listed = shell("changes", "list", "--state", "rolled-back", "--json").json["changes"]
 
     assert (refused.status, refused.json["error"]["code"]) == (1, "denied")
-    assert dry.json["change"]["affected"]["moves"] == [{"from": "pay", "to": "review", "count": 1}]
+    [move] = dry.json["change"]["affected"]["moves"]
+    assert (move["from"], move["to"], move["count"] >= 1) == ("pay", "review", True)
     assert dry.json["change"]["tier"] == "high"
     assert (rolled.json["change"]["state"], rolled.json["change"]["ended_by"]) == ("rolled-back", "dan")  # fmt: skip
     assert max(took_s, back_s) < SOON_S
-    assert [one["id"] for one in listed] == [change_id]
+    assert [one["id"] for one in listed if one not in before] == [change_id]
 
 
 def test_people_confirm_in_assist_and_are_told_nothing_in_observe(
@@ -165,6 +167,7 @@ def test_people_confirm_in_assist_and_are_told_nothing_in_observe(
     shown = shell("reviews", "show", blind["id"], "--json").json["review"]["subject"]["decision"]
     told = shell("reviews", "show", blind["id"])
     free = shell("reviews", "rule", blind["id"], "decline", "--by", "eve", "--json")
+    served.leave("automate")  # as it was for whoever comes next
 
     assert asked["verdict"] == "pay"
     assert (silent.status, silent.json["error"]["code"]) == (1, "invalid-input")

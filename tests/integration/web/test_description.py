@@ -49,7 +49,7 @@ def test_the_server_does_what_its_description_says(
     serving: Callable[..., Served], tmp_path: Path
 ) -> None:
     served = inhabited(serving)
-    run = asked(served.url, tmp_path, "--max-examples", "4", "--seed", "1", time_limit_s=300)
+    run = asked(served.url, tmp_path, "--max-examples", "4", "--seed", "1", time_limit_s=500)
     status, said = served.stop()
 
     assert run.returncode == 0, run.stdout[-8000:]
