@@ -6,6 +6,7 @@ It reads the body and answers with so many bytes of JSON. Nothing is parsed, che
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
@@ -45,7 +46,8 @@ def main() -> None:
     app = echo(size_bytes)
     doors: Any = server
     doors.create_asgi = lambda *_, **__: app  # the same socket, loop and settings, another app
-    settings: Any = SimpleNamespace(config=Config())  # no gRPC beside it; nothing else is looked at
+    doors._beside = lambda *_: nullcontext()  # nothing is done beside: no users, no gRPC
+    settings: Any = SimpleNamespace(config=Config())
     served = server.serve_running(settings, "127.0.0.1", port, announce=lambda _: None)
     loop(served, serves=True)
 
