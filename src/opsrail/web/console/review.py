@@ -273,7 +273,7 @@ class ReviewPage:
                 wish.get("verdict", ""),
                 by=by,
                 reason=one_text(wish, "reason"),
-                fields=sent_fields(row, wish),
+                fields=sent_fields(row, wish, by),
             )
 
         return await self._done(request, ruled, self._next)

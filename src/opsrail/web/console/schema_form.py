@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Any
 
 from opsrail.errors import Fault
-from opsrail.web.console.schema_shapes import Shape, shape_of
+from opsrail.web.console.schema_shapes import MOMENTS, Shape, shape_of
 
 PREFIX = "fields"
 """How the names of all fields begin; the places of faults do, too."""
@@ -256,7 +256,7 @@ def attributes_of(shape: Shape, *, is_needed: bool) -> dict[str, str]:
     if shape.kind == "decimal":
         given |= {"inputmode": "decimal", "pattern": r"[+\-]?\d*(\.\d*)?", "title": "e.g. 12.50"}
     if shape.kind == "moment":
-        given["placeholder"] = "2026-05-03T14:00:00Z"
+        given["placeholder"] = MOMENTS[limits["format"]]
     return given
 
 

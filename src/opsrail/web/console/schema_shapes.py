@@ -13,12 +13,13 @@ MOST_REFERENCES = 16
 """References followed one after the other. Ours: a model that leads to itself ends here."""
 LIMITS = (
     "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength", "maxLength", "pattern",
-    "minItems", "maxItems",
+    "minItems", "maxItems", "format",
 )  # fmt: skip
 MOST_PLACES = 12
 MONEY_PLACES = 2
 """Digits behind the point of a decimal that does not say how many. Ours: it is money, mostly."""
-MOMENTS = ("date-time", "time", "duration")
+MOMENTS = {"date-time": "2026-05-03T14:00:00Z", "time": "14:00:00Z", "duration": "PT1H30M"}
+"""How each is written, e.g. Source: JSON Schema 2020-12, section 7.3.1: RFC 3339, with a time zone; ISO 8601 durations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +61,14 @@ def shape_of(
 
     Args:
         root: Whole schema, to which references refer.
-        key: Name of the place, for a label where the schema has no title.
+        key: Name of the place, for a label where the schema has no title of its own: that of what it refers to is the name
+            of a class, the same wherever that is used.
         depth: Groups around it.
     """
     plain, is_nullable = flat(schema, root)
     kind = _kind(plain, depth)
     given: dict[str, Any] = {
-        "label": str(plain.get("title") or _words(key)),
+        "label": str(schema.get("title") or _words(key) or plain.get("title") or ""),
         "hint": str(plain.get("description") or ""),
         "is_required": is_required,
         "is_nullable": is_nullable,
