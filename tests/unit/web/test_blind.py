@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
+from pydantic import BaseModel
 
 from opsrail import Queue
 from opsrail.app import App
 from opsrail.values.decisions import DecisionRow
+from opsrail.values.reviews import ReviewRow
+from opsrail.values.rows import Update
 from tests.unit.web.conftest import app_of, client_of
 from tests.unit.web.signed import send, signed_in, user
 
@@ -60,3 +63,29 @@ async def test_a_ruling_that_may_be_taken_back_is_told_to_nobody_who_may_have_to
         for name, answer in seen.items()
     }
     assert {name: words for name, words in told.items() if words} == {}
+
+
+class Correction(BaseModel):
+    """A form of which one field is typed as JSON."""
+
+    extra: dict[str, int] = {}
+
+
+async def test_a_blind_ruling_that_cannot_be_read_tells_nothing_of_the_machines() -> None:
+    desk = Queue("claims-desk", verdicts=("pay", "refuse"), blind=True, form=Correction)
+    app = app_of(queues={"claims-desk": desk})
+    async with app.running():
+        async with client_of(app) as client:
+            wish = {"prefer": "wait=20"}
+            answer = await client.post("/v1/cases/claims-intake", json=LARGE, headers=wish)
+        review_id = f"{answer.json()['id']}-1"
+        await app.store.commit([Update(ReviewRow, (review_id,), {"verdict": "pay"})])
+        await user(app, "cat", ("*", "reviewer"))
+        async with signed_in(app, "cat") as cat:
+            fields = [("verdict", "refuse"), ("fields.extra", "{no JSON")]
+            refused = await send(cat, f"/console/reviews/{review_id}/rule", fields)
+        said = await app.desk.rulings(review_id)
+
+    assert refused.status_code == 422
+    assert "policy said" not in refused.text
+    assert said == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -11,12 +13,13 @@ from opsrail.access.users import NAME
 from opsrail.errors import Fault, InvalidInput
 from opsrail.web.console.forms import form_of, see_other
 from opsrail.web.console.pages import Pages, form, page
-from opsrail.web.door import KNOWN, Door, Operation, actor_of, permit, scopes_of
+from opsrail.web.door import CASE_ID, KNOWN, Door, Operation, actor_of, permit, scopes_of
 from opsrail.web.people import MANAGE, may_see, name_of, permit_all, shows_address
 from opsrail.web.reading import query_of
 
 PEOPLE = "/console/people"
 PAGE_COUNT = 50
+KEY = re.compile(CASE_ID)
 
 
 class PeoplePages:
@@ -45,12 +48,12 @@ class PeoplePages:
 
     async def show_all(self, request: Request) -> Response:
         """Show users, and keys of programs."""
-        query = query_of(request, after=NAME)
+        query = query_of(request, after=NAME, keys_after=KEY)
         users = self._access.users
         rows = await users.list(after=query.get("after"), limit=PAGE_COUNT + 1)
         shown = rows[:PAGE_COUNT]
         held = await users.roles_of(row.name for row in shown)
-        keys = await self._access.keys.list(limit=PAGE_COUNT)
+        keys = await self._access.keys.list(after=query.get("keys_after"), limit=PAGE_COUNT + 1)
         more = f"{PEOPLE}?after={shown[-1].name}" if len(rows) > PAGE_COUNT else None
         scopes = scopes_of(request, MANAGE)
         granted = {
@@ -64,9 +67,13 @@ class PeoplePages:
             here="people",
             rows=shown,
             held=granted,
-            keys=[key for key in keys if may_see(request, key)],
+            keys=[key for key in keys[:PAGE_COUNT] if may_see(request, key)],
             next=more,
             first=PEOPLE if "after" in query else "",
+            next_keys=f"{PEOPLE}?keys_after={keys[PAGE_COUNT - 1].row.id}"
+            if len(keys) > PAGE_COUNT
+            else None,
+            first_keys=PEOPLE if "keys_after" in query else "",
             roles=list(ROLES),
             scopes=self._scopes(request),
             now_ms=self._door.app.clock.now_ms(),

@@ -9,7 +9,6 @@ from pydantic_core import to_json
 
 from opsrail.errors import NotFound
 from opsrail.ports import Store
-from opsrail.review.machine import Standing, standing_of
 from opsrail.review.reading import MOST_EVENTS, told_to
 from opsrail.values.cases import JournalRow
 from opsrail.values.decisions import DecisionRow
@@ -68,12 +67,14 @@ async def queues(
         scopes: Automations that the person may see; None: all.
         known: Queues that are shown though nothing waits there.
     """
-    names = ("queue", "automation", "state", "opened_at_ms", "due_at_ms", "lease_until_ms")
-    waits = Where("state", "in", UNRULED_STATES)
-    columns = await store.columns(ReviewRow, names, waits, limit=MOST_WAITING)
-    rows = [row for row in zip(*columns, strict=True) if scopes is None or row[1] in scopes]
+    names = ("queue", "state", "opened_at_ms", "due_at_ms", "lease_until_ms")
+    waits = [Where("state", "in", UNRULED_STATES)]
+    if scopes is not None:  # what others wait for must not fill the room
+        waits.append(Where("automation", "in", tuple(sorted(scopes))))
+    columns = await store.columns(ReviewRow, names, *waits, limit=MOST_WAITING)
+    rows = zip(*columns, strict=True)
     found: dict[str, list[int | None]] = {queue: [0, 0, 0, None] for queue in known}
-    for queue, _, state, opened_ms, due_ms, lease_ms in rows:
+    for queue, state, opened_ms, due_ms, lease_ms in rows:
         sums = found.setdefault(queue, [0, 0, 0, None])
         is_held = state == ReviewState.CLAIMED and (lease_ms or 0) > now_ms
         place = 1 if is_held else 0
@@ -96,12 +97,17 @@ async def held_by(
     Args:
         scopes: Automations that the person may see, whoever passes them what; None: all.
     """
-    mine = [*equals(assignee=by), Where("state", "in", (ReviewState.CLAIMED, ReviewState.ASKED))]
+    mine = list(equals(assignee=by))
     if scopes is not None:
         mine.append(Where("automation", "in", tuple(sorted(scopes))))
-    rows = await store.select(ReviewRow, *mine, limit=MOST_MINE)
-    held = [row for row in rows if standing_of(row, now_ms) != Standing.OPEN]
-    return sorted(held, key=lambda row: row.lease_until_ms or 0)
+    asked = await store.select(ReviewRow, *equals(state=ReviewState.ASKED), *mine, limit=MOST_MINE)
+    runs = Where(
+        "lease_until_ms", ">", now_ms
+    )  # those that lapsed stay under their name, and may be many
+    held = await store.select(
+        ReviewRow, *equals(state=ReviewState.CLAIMED), *mine, runs, limit=MOST_MINE
+    )
+    return [*asked, *sorted(held, key=lambda row: row.lease_until_ms or 0)]
 
 
 async def whole(store: Store, review_id: str, by: str, last: str = "") -> Whole:
