@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from opsrail.config.notify import ChannelConfig as ChannelConfig
 from opsrail.config.notify import NotifyConfig as NotifyConfig
 from opsrail.config.part import Part as Part
-from opsrail.config.part import hidden
+from opsrail.config.part import from_text, hidden
 
 POOL_NAME = "^[a-z][a-z0-9-]{0,62}$"
 
@@ -286,9 +286,11 @@ class ReviewsConfig(Part):
     poll_s: float = Field(
         1.0, ge=0.05, le=86_400, description="time between two looks at what is to be drawn from"
     )
-    controls: Mapping[str, Annotated[float, Field(ge=0, le=0.5)]] = Field(
+    controls: Annotated[
+        Mapping[str, Annotated[float, Field(ge=0, le=0.5)]], BeforeValidator(from_text)
+    ] = Field(
         {},
-        description="by queue, which share of its reviews are control cases; up to 0.5",
+        description="by queue, which share of its reviews are control cases; up to 0.5; as a variable: JSON",
     )
     control_uses: int = Field(
         1,

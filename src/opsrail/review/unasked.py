@@ -164,11 +164,12 @@ def spot_check(
     }
     asked_ms = decision.at_ms + round(decision.latency_us / 1000) + 1
     opened_ms = asked_ms if now_ms - asked_ms < NEWEST_MS else now_ms
-    row = _alike(model, queue, name, subject, opened_ms, shown.values)._replace(
+    row = _alike(model, queue, name, subject, opened_ms, shown.values)
+    row = row._replace(
         automation=_automation(case, model, decision.point),
         decision_id=decision.id,
         purpose=Purpose.AUDIT,
-        requester=None if case is None else requester_of(case.requested_by),
+        requester=row.requester if case is None else requester_of(case.requested_by),
         salt=hashlib.sha256(f"spot check {decision.salt}".encode()).hexdigest(),
         labels=Sampled(labels, audit.ratio).text(),
     )
@@ -259,7 +260,7 @@ def _alike(
     later: dict[str, Any] = {
         "id": f"{name}-{model.id.rpartition('-')[2]}",
         "due_at_ms": due_at_ms, "urgent_at_ms": urgent_ms(due_at_ms, opened_ms),
-        "form": _form(model.form, subject, values), "fields": None, "requester": None, "level": 0,
+        "form": _form(model.form, subject, values), "fields": None, "level": 0,
         "terms": terms.text(), "wake_at_ms": terms.wake_ms(0), "delivered_at_ms": None,
     }  # fmt: skip
     return model._replace(**fresh, **later)

@@ -48,7 +48,9 @@ class Folder(Console):
 
 async def submitted(app: App, number: int, amount: float) -> CaseRow:
     given = {"number": number, "amount": amount}
-    row, is_new = await app.intake.accept(Submission("desk-claims", given, "test"))
+    row, is_new = await app.intake.accept(
+        Submission("desk-claims", given, "test", caller="user:rita")
+    )
     office = Office(app.store, app.clock)
     await at_rest(office, app.runner, row, is_new=is_new, wait_s=20)
     return row

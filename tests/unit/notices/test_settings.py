@@ -37,6 +37,22 @@ def test_a_channel_is_read_from_settings_and_environment() -> None:
     assert channels_of(config_of(url="https://x.org"))["ops"].urgent == URGENT
 
 
+def test_shares_of_control_cases_are_read_from_one_variable() -> None:
+    name = "OPSRAIL_REVIEWS__CONTROLS"
+    settings, origins = load(None, {name: '{"Claims desk": 0.05}'})
+
+    assert settings.reviews.controls == {"Claims desk": 0.05}
+    assert origins == {"reviews.controls": name}
+    for text, told in (
+        ("half", "as JSON"),
+        ('{"q": 0.9}', "less than or equal to 0.5"),
+        ("[1]", "dictionary"),
+    ):
+        with pytest.raises(ConfigInvalid) as refused:
+            load(None, {name: text})
+        assert told in refused.value.faults[0].message
+
+
 def test_without_channels_nothing_follows_from_a_commit() -> None:
     follow = announced_by(config_of(url="https://x.org"), CLOCK)
 

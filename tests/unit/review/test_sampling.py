@@ -235,7 +235,7 @@ async def test_what_a_reviewer_gets_of_a_blind_queue_does_not_tell_why_they_are_
     assert (other.priority, other.skills, other.eyes, other.blind) == (3, "german", 1, True)
     assert (other.due_at_ms or 0) - other.opened_at_ms == 3_600_000
     assert other.urgent_at_ms == other.due_at_ms
-    assert other.requester is None
+    assert other.requester == case.requester
     assert two["id"] == f"{two['case_id']}-1" == f"{about['case_id']}-1"
     assert about["id"] == two["decision_id"] != two["case_id"]
     assert 0 < other.opened_at_ms - about["at_ms"] < 1_500
