@@ -168,6 +168,28 @@ async def test_who_leaves_the_page_gives_the_review_back(served: Served, page: P
     pytest.fail("it is still held")
 
 
+async def test_who_leaves_one_of_two_tabs_holds_the_review_in_the_other(
+    served: Served, page: Page
+) -> None:
+    review = let_in(served)
+    await taken(page, review)
+    other = await page.context.new_page()
+    await other.goto(f"{PATH}/{review}")
+    await expect(other.locator("#lease")).to_be_visible()
+
+    await page.goto(PATH)
+
+    kinds: list[str] = []
+    for _ in range(100):
+        events = served.ask("GET", f"/v1/reviews/{review}/events")["events"]
+        kinds = [event["kind"] for event in events]
+        if kinds.count("claimed") == 2:
+            break
+        await asyncio.sleep(0.1)
+    assert kinds == ["opened", "claimed", "released", "claimed"]
+    await expect(other.locator("#lost")).to_be_hidden()
+
+
 async def test_what_was_passed_to_a_person_stays_theirs_when_they_leave_its_page(
     served: Served, page: Page
 ) -> None:

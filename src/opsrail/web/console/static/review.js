@@ -3,6 +3,7 @@
 "use strict";
 (() => {
   const form = document.getElementById("rule");
+  const AFTER_MS = 500;  // what a page sends when it goes is there by then
 
   // -- boxes and fields ----------------------------------------------------------------------------------------------
   function light(id, isOn) {
@@ -123,6 +124,11 @@
   document.addEventListener("visibilitychange", () => { if (document.visibilityState === "visible") beat(); });
   window.addEventListener("pagehide", () => {
     // What was passed to this person waits for them, whether or not they looked.
-    if (isHeld && form.dataset.kept === undefined && !isLeavingByForm) navigator.sendBeacon(`${form.dataset.review}/release`, csrf());
+    if (!isHeld || form.dataset.kept !== undefined || isLeavingByForm) return;
+    navigator.sendBeacon(`${form.dataset.review}/release`, csrf());
+    if (tabs) tabs.postMessage(form.dataset.review);
   });
+  // Another tab that shows the same review holds it on, once it has been given back.
+  const tabs = isHeld && "BroadcastChannel" in window ? new BroadcastChannel("opsrail.reviews") : null;
+  if (tabs) tabs.addEventListener("message", (event) => { if (event.data === form.dataset.review) setTimeout(beat, AFTER_MS); });
 })();
