@@ -179,7 +179,7 @@ async def test_a_session_that_ends_in_mid_work_loses_nothing_that_was_recorded_a
     await assert_accessible(page)
 
 
-async def test_a_form_sent_after_the_session_ended_does_nothing(
+async def test_a_form_sent_after_the_session_ended_does_nothing_and_leads_back(
     signed_in: SignIn, served: Served
 ) -> None:
     page = await signed_in("admin", "gone")
@@ -193,6 +193,7 @@ async def test_a_form_sent_after_the_session_ended_does_nothing(
 
     assert served.ask("GET", f"/v1/cases/{waiting}")["state"] == "waiting"
     await expect(page.get_by_role("heading", level=1)).to_be_visible()
+    assert page.url == f"{served.url}/console/sign-in?to=/console/cases/{waiting}"
 
 
 async def test_who_is_not_signed_in_sees_nothing(

@@ -21,7 +21,7 @@ from opsrail.values.rows import Update
 from opsrail.web.asgi import gate_of
 from opsrail.web.console.places import place_of
 from tests.unit.web.conftest import app_of
-from tests.unit.web.signed import PASSWORD, browser, send, signed_in, token_of, user
+from tests.unit.web.signed import HOST, PASSWORD, browser, send, signed_in, token_of, user
 
 
 @pytest.fixture
@@ -44,6 +44,30 @@ async def test_while_there_are_no_users_this_machine_is_trusted_and_with_the_fir
     assert after.status_code == 401
     assert page.status_code == 303
     assert page.headers["location"] == "/console/sign-in?to=/console/people%3Fafter%3Db"
+
+
+@pytest.mark.parametrize(
+    ("referer", "to"),
+    [
+        (f"{HOST}/console/cases/c1?x=a%26b", "?to=/console/cases/c1%3Fx%3Da%2526b"),
+        (f"{HOST}/console/cases/c1/cancel", "?to=/console/cases/c1"),
+        ("https://elsewhere.example/deed", ""),
+        ("https://elsewhere.example//elsewhere.example", ""),
+        ("http://[", ""),
+        ("", ""),
+    ],
+)
+async def test_who_sends_a_form_without_a_session_comes_back_to_its_page(
+    app: App, referer: str, to: str
+) -> None:
+    await user(app, "anna", ("*", "admin"))
+    async with browser(app) as client:
+        answer = await client.post(
+            "/console/cases/c1/cancel", data={"csrf": ""}, headers={"referer": referer}
+        )
+
+    assert answer.status_code == 303
+    assert answer.headers["location"] == f"/console/sign-in{to}"
 
 
 async def test_a_link_signs_its_owner_in_once(app: App) -> None:
