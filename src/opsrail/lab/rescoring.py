@@ -107,7 +107,8 @@ def _codes(column: Column, values: pyarrow.Array) -> tuple[Any, Any]:
         places = np.asarray(compute.fill_null(encoded_values.indices, 0))
         return _missing(column, codes[places], is_null)
     if pyarrow.types.is_string(values.type):
-        return _missing(column, *_read(values), is_null)
+        numbers, wrong = _read(values)
+        return _missing(column, numbers, is_null, wrong)
     if pyarrow.types.is_boolean(values.type):
         return _missing(column, np.zeros(len(values)), is_null, ~is_null)
     return _missing(column, np.asarray(compute.fill_null(values, 0), dtype=np.float64), is_null)

@@ -198,6 +198,18 @@ def recorded(
     return table, scores, unknown
 
 
+def test_of_numbers_that_a_record_has_as_text_what_is_missing_stands_in_and_what_is_none_is_refused() -> (
+    None
+):
+    table = pyarrow.table({"facts.x": ["1.5", None, "no"]})
+
+    numbers, is_unknown, is_refused = encoded([Number("x", -1.0)], table, "float64")
+
+    assert numbers[:, 0].tolist() == [1.5, -1.0, 0.0]
+    assert is_unknown.tolist() == [False, True, False]
+    assert is_refused.tolist() == [False, False, True]
+
+
 COLUMNS = st.one_of(
     st.builds(Number, st.just("x"), st.sampled_from([None, math.nan, -1.0, 0.0])),
     st.builds(
