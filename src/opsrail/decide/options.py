@@ -102,7 +102,7 @@ def choice_of(
     if _is_word(shape, cells):
         words = [word for word in _words(shape, cells) if word != now]
         found: list[tuple[object, float]] = [(word, 1.0) for word in words[:MOST_WORDS]]
-        is_whole = is_whole and len(words) <= MOST_WORDS
+        is_whole = is_whole and len(words) <= MOST_WORDS and not shape.is_number
     elif shape.is_number and (now is None or isinstance(now, int | float)):
         scale = scale_of(shape, cells, now)
         reached = [*_numbers(shape, cells, now, scale, numbers, is_whole=is_whole)]
@@ -293,8 +293,11 @@ def _is_word(shape: Shape, cells: FeatureCells) -> bool:
 
 
 def _words(shape: Shape, cells: FeatureCells) -> list[object]:
-    """Return words that the type takes and, where the model tells which it was trained on, that it knows."""
-    words = [*shape.words, *([True, False] if shape.is_truth else ())]
+    """Return words and truths that the type takes and, where the model tells which it was trained on, that it knows."""
+    low = -math.inf if cells.low is None else cells.low
+    high = math.inf if cells.high is None else cells.high
+    truths = [truth for truth in (True, False) if low <= truth <= high] if shape.is_truth else []
+    words = [*shape.words, *truths]
     if cells.codes is None:
         return words
     return [word for word in words or cells.codes if word in cells.codes]

@@ -63,6 +63,8 @@ def code_of(told: Contributions, name: str, value: object, label: str) -> Reason
     direction: Direction = "raised" if part > 0 else "lowered"
     value = value if isinstance(value, bool | int | float | str) else None
     typical = told.typical.get(name)
+    if isinstance(value, bool) and typical in (0, 1):
+        typical = bool(typical)  # a model has truths as numbers
     compared = "" if typical is None or typical == value else f" (typical: {shown(typical)})"
     text = f"{label} is {shown(value)}{compared}, which {direction} the score."
     return ReasonCode(f"{name}-{direction}", name, value, part, direction, text)
@@ -83,5 +85,7 @@ def shown(value: object) -> str:
     """Return a value as a sentence may show it."""
     if value is None:
         return "not known"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     text = f"{value:.4g}" if isinstance(value, float) else str(value)
     return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 3]}..."

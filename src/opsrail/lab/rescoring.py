@@ -19,6 +19,8 @@ from opsrail.values.columns import LARGEST_FLOAT32, Category, Column, Number
 
 BATCH_ROWS = 4_096
 """Rows of one call. Ours: the numbers of thirty columns stay in the processor's cache."""
+TRUTHS = {"true": 1.0, "false": 0.0}
+"""As a history tells them where other rows have numbers there."""
 FEW_ROWS = 500
 """Rows of one call of a model that takes rows. Ours: a decision's batches have 64."""
 
@@ -110,12 +112,12 @@ def _codes(column: Column, values: pyarrow.Array) -> tuple[Any, Any]:
         numbers, wrong = _read(values)
         return _missing(column, numbers, is_null, wrong)
     if pyarrow.types.is_boolean(values.type):
-        return _missing(column, np.zeros(len(values)), is_null, ~is_null)
+        values = values.cast(pyarrow.int8())
     return _missing(column, np.asarray(compute.fill_null(values, 0), dtype=np.float64), is_null)
 
 
 def _read(values: pyarrow.Array) -> tuple[Any, Any]:
-    """Return the numbers that texts stand for, as a decimal number does in a record, and which are none."""
+    """Return the numbers that texts stand for, and which are none: decimals of records, truths that stand beside numbers."""
     told = values.dictionary_encode()
     numbers = [_number(word) for word in told.dictionary.to_pylist()] or [math.nan]
     places = np.asarray(compute.fill_null(told.indices, 0))
@@ -124,6 +126,8 @@ def _read(values: pyarrow.Array) -> tuple[Any, Any]:
 
 
 def _number(word: str) -> float:
+    if word in TRUTHS:
+        return TRUTHS[word]
     try:
         return float(word)
     except ValueError:

@@ -16,6 +16,9 @@ from opsrail.values.columns import Category, Column
 
 NUMBERS, TEXTS = (int, float, Decimal), (str, date, datetime, time)
 WANTED = {"number": "a number", "text": "text"}
+TRUTH = "true or false"
+FITTING = {"number": frozenset({"number", TRUTH}), "text": frozenset({"text"})}
+"""Kinds that a column takes: what is true is the number 1, what is false 0."""
 
 
 def fit_faults(
@@ -38,7 +41,7 @@ def fit_faults(
             continue
         kinds = given[column.name]
         wanted = "text" if isinstance(column, Category) else "number"
-        if odd := sorted(kinds - {wanted, "nothing"}):
+        if odd := sorted(kinds - FITTING[wanted] - {"nothing"}):
             yield Fault(
                 f"point.{column.name}", f"may be {', '.join(odd)}; the model reads {WANTED[wanted]}"
             )
@@ -49,7 +52,7 @@ def fit_faults(
 
 
 def _kinds(annotation: Any) -> Iterator[str]:
-    """Yield what a field may be to a model: `number`, `text`, `nothing`, `truth` or what it is called."""
+    """Yield what a field may be to a model: `number`, `text`, `nothing`, `true or false` or what it is called."""
     origin = get_origin(annotation)
     if annotation is None or annotation is type(None):
         yield "nothing"
@@ -63,7 +66,7 @@ def _kinds(annotation: Any) -> Iterator[str]:
     elif isinstance(annotation, type) and issubclass(annotation, enum.Enum):
         yield from (_kind_of(member.value) for member in annotation)
     elif isinstance(annotation, type) and issubclass(annotation, bool):
-        yield "true or false"
+        yield TRUTH
     elif isinstance(annotation, type) and issubclass(annotation, NUMBERS):
         yield "number"
     elif isinstance(annotation, type) and issubclass(annotation, TEXTS):
@@ -76,5 +79,5 @@ def _kind_of(value: object) -> str:
     if value is None:
         return "nothing"
     if isinstance(value, bool):
-        return "true or false"
+        return TRUTH
     return "number" if isinstance(value, int | float) else "text"

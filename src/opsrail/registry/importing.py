@@ -241,7 +241,9 @@ def _span(column: Column, sample: Sample | None) -> tuple[float | None, float | 
     numbers = [value for value in told if isinstance(value, int | float) and value == value]
     if not numbers:
         return None, None, None
-    return float(min(numbers)), float(statistics.median(numbers)), float(max(numbers))
+    are_truths = all(isinstance(value, bool) for value in numbers)
+    middle = statistics.median_low(numbers) if are_truths else statistics.median(numbers)
+    return float(min(numbers)), float(middle), float(max(numbers))
 
 
 def _tried(columns: Sequence[Column], sample: Sample) -> tuple[list[Fault], list[str]]:

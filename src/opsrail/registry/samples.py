@@ -18,6 +18,8 @@ from opsrail.values.columns import Category, Column
 LARGEST_SAMPLE_BYTES = 50_000_000
 MOST_ROWS = 100_000
 """Ours: enough to see every kind of value; training's own file need not come whole."""
+TRUTHS = {"true": True, "false": False}
+"""Cells that say it, in small letters; pandas writes them with a capital."""
 NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 
 
@@ -34,13 +36,13 @@ class Sample(NamedTuple):
     is_text: bool
 
     def is_number(self, name: str) -> bool:
-        """Whether a feature holds numbers and nothing else, and at least one."""
+        """Whether a feature holds numbers or truths and nothing else, and at least one."""
         values = [value for row in self.rows if not _is_nothing(value := row.get(name))]
         if self.is_text:
-            return bool(values) and all(NUMBER.fullmatch(str(value)) for value in values)
-        return bool(values) and all(
-            isinstance(value, int | float) and not isinstance(value, bool) for value in values
-        )
+            return bool(values) and not any(
+                isinstance(_cell(value, False), str) for value in values
+            )
+        return bool(values) and all(isinstance(value, int | float) for value in values)
 
     def missing(self, name: str) -> int:
         """Return in how many rows a feature has no value."""
@@ -134,4 +136,7 @@ def _is_nothing(value: object) -> bool:
 def _cell(value: object, is_word: bool) -> object:
     if value == "":
         return None
-    return value if is_word or not NUMBER.fullmatch(str(value)) else float(str(value))
+    if is_word:
+        return value
+    text = str(value)
+    return float(text) if NUMBER.fullmatch(text) else TRUTHS.get(text.lower(), value)

@@ -22,7 +22,7 @@ LARGEST_FLOAT32 = 3.4028234663852886e38
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A column read as it is: a finite int or float.
+    """A column read as it is: a finite int or float; true is 1 and false 0.
 
     Attributes:
         name: Of the feature, e.g. `Age` or `vehicle-history.fraud_ratio`.
@@ -41,11 +41,11 @@ class Number:
             if self.missing is None:
                 raise ValueError("is missing (None or NaN), and the model has no number for that")
             return self.missing
-        if not isinstance(value, int | float) or isinstance(value, bool):
-            raise ValueError(f"must be an int or a float, not {type(value).__name__}")
+        if not isinstance(value, int | float):
+            raise ValueError(f"must be an int, a float or a bool, not {type(value).__name__}")
         if abs(value) > LARGEST_FLOAT32:
             raise ValueError("is beyond what the model can compute with (float32)")
-        return value
+        return +value  # of a bool the int
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,4 +177,6 @@ def _is_nan(number: float | None) -> bool:
 
 def _float32(number: object) -> float:
     """Return the number, which stands for itself. Raises ValueError when it is none, or too large."""
+    if isinstance(number, bool):
+        raise ValueError(f"{number} stands where a number does")
     return Number("code").code(number)

@@ -30,7 +30,7 @@ class Claim(BaseModel):
     kind: str
 
 class Other(BaseModel):
-    age: bool
+    age: str
     amount_usd: float
 
 amounts = FeatureView(
@@ -119,7 +119,7 @@ def test_a_point_that_does_not_give_what_the_model_reads_is_told(installed: Shel
     )  # fmt: skip
 
     assert {fault["place"]: fault["message"] for fault in ended.json["error"]["faults"]} == {
-        "point.age": "may be true or false; the model reads a number",
+        "point.age": "may be text; the model reads a number",
         "point.kind": "is given by neither the request nor a feature view",
     }
 

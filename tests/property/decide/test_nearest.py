@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
 from opsrail.connect.onnx import OnnxRuntime
-from opsrail.decide.options import rounded, scale_of, shape_of, shortest
+from opsrail.decide.options import Choice, choice_of, rounded, scale_of, shape_of, shortest
 from opsrail.decide.point import DecisionPoint
 from opsrail.decide.policy import Band, Policy, Rule
 from opsrail.decide.turning import Nearest, Turning, turned
@@ -22,7 +22,7 @@ from opsrail.features.request import request_row
 from opsrail.ports import CellModel, LoadedModel
 from opsrail.values.canonical import digest
 from opsrail.values.columns import Category, Number
-from opsrail.values.explanations import Fixed, log_odds, logistic
+from opsrail.values.explanations import FeatureCells, Fixed, log_odds, logistic
 from opsrail.values.models import Score
 from tests.support.forests import EDGES, artifact_of, random_trees
 
@@ -131,6 +131,66 @@ def test_of_a_forest_it_is_the_smallest_of_all_changes(
     score = model.score([request_row(changed)])[0]
     assert point.policy.judge(changed, score).verdict == found.verdict != now
     assert score.value == found.score
+
+
+class Truths(BaseModel):
+    is_new: bool
+    is_paid: bool
+    is_known: bool = True
+
+
+class Mixed(BaseModel):
+    said: bool | int
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32), st.tuples(st.booleans(), st.booleans(), st.booleans()), limits)
+def test_of_truths_as_few_as_do_are_turned_to_the_other(
+    seed: int, given_truths: tuple[bool, bool, bool], limit: float
+) -> None:
+    columns = [Number(name) for name in Truths.model_fields]
+    artifact = artifact_of(random_trees(seed, columns=3, trees=3, depth=3), columns)
+    model = OnnxRuntime().load(artifact, digest(artifact))
+    policy = Policy[Truths]([Band("approve", below=limit), Band("decline", below=1.01)])
+    point = DecisionPoint("p", request=Truths, policy=policy)
+    asked, *others = [
+        Truths(is_new=one, is_paid=two, is_known=three)
+        for one, two, three in (given_truths, *product((True, False), repeat=3))
+    ]
+    scores = model.score([request_row(one) for one in (asked, *others)])
+    now, *then = [
+        policy.judge(one, score).verdict
+        for one, score in zip((asked, *others), scores, strict=True)
+    ]
+    sizes = [
+        sum(getattr(one, name) != getattr(asked, name) for name in Truths.model_fields)
+        for one, verdict in zip(others, then, strict=True)
+        if verdict != now
+    ]
+
+    found = nearest_of(model, point, asked)
+
+    assert found.is_proven
+    assert len(found.changes) == min(sizes, default=0)
+    assert all(change.after is (not change.before) for change in found.changes)
+
+
+def test_a_truth_that_training_never_saw_is_no_option_and_one_beside_numbers_proves_nothing() -> (
+    None
+):
+    values = {"is_new": True, "is_paid": True}
+
+    def told(low: float | None = None, high: float | None = None) -> list[object]:
+        cells = FeatureCells((0.5,), low=low, high=high)
+        found = choice_of(Truths, values, "is_new", True, cells, is_whole=True)
+        assert isinstance(found, Choice)
+        assert found.is_whole
+        return [option.told for option in found.options]
+
+    assert (told(), told(low=0.0, high=1.0), told(low=1.0, high=1.0)) == ([False], [False], [])
+    mixed = choice_of(Mixed, {"said": True}, "said", True, FeatureCells((0.5,)), is_whole=True)
+    assert isinstance(mixed, Choice)
+    assert not mixed.is_whole
 
 
 def is_odd(asked: Facts) -> bool:

@@ -201,13 +201,13 @@ def recorded(
 def test_of_numbers_that_a_record_has_as_text_what_is_missing_stands_in_and_what_is_none_is_refused() -> (
     None
 ):
-    table = pyarrow.table({"facts.x": ["1.5", None, "no"]})
+    table = pyarrow.table({"facts.x": ["1.5", None, "true", "no"]})
 
     numbers, is_unknown, is_refused = encoded([Number("x", -1.0)], table, "float64")
 
-    assert numbers[:, 0].tolist() == [1.5, -1.0, 0.0]
-    assert is_unknown.tolist() == [False, True, False]
-    assert is_refused.tolist() == [False, False, True]
+    assert numbers[:, 0].tolist() == [1.5, -1.0, 1.0, 0.0]
+    assert is_unknown.tolist() == [False, True, False, False]
+    assert is_refused.tolist() == [False, False, False, True]
 
 
 COLUMNS = st.one_of(
@@ -222,7 +222,7 @@ COLUMNS = st.one_of(
     columns=st.lists(COLUMNS, min_size=1, max_size=3),
     rows=st.lists(
         st.fixed_dictionaries(
-            {"x": st.one_of(NUMBERS, st.sampled_from([1e39, -4e38, 0.1])), "w": WORDS}
+            {"x": NUMBERS | st.booleans() | st.sampled_from([1e39, -4e38, 0.1]), "w": WORDS}
         ),
         min_size=1,
         max_size=20,

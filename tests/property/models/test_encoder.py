@@ -28,7 +28,7 @@ EDGES: list[Any] = [
 values = st.one_of(
     st.floats(allow_nan=True), st.integers(), st.sampled_from(EDGES), st.sampled_from(WORDS)
 )
-plain = st.floats(-1e6, 1e6) | st.integers(-100, 100)
+plain = st.floats(-1e6, 1e6) | st.integers(-100, 100) | st.booleans()
 
 
 @st.composite

@@ -50,6 +50,18 @@ def test_no_more_codes_than_asked_for_and_none_that_moved_nothing() -> None:
     assert codes_of(0.7, age=0.0, debts=0.0) == []
 
 
+def test_a_truth_and_what_is_typical_of_it_are_told_as_yes_and_no() -> None:
+    typical = {"is_new": 0, "is_paid": 1}
+    parts = {"is_new": 0.5, "is_paid": 0.1}
+    told = Contributions("exact-tree", "log-odds", "reference", -1.0, parts, typical)
+    found = reason_codes(told, {"is_new": True, "is_paid": True}, Applicant, POLICY, 0.7, 3)
+
+    assert [(code.value, code.text) for code in found.codes] == [
+        (True, "is_new is yes (typical: no), which raised the score."),
+        (True, "is_paid is yes, which raised the score."),
+    ]
+
+
 def test_a_codes_text_can_stand_in_a_notice() -> None:
     row = {"age": 21, "debts": None}
     found = reason_codes(told(age=0.5, debts=0.1), row, Applicant, POLICY, 0.7, 3)

@@ -25,6 +25,12 @@ def test_words_become_their_places_and_numbers_stay() -> None:
     assert encode([MAKE, AGE], rows, model="m") == [[0.0, 21.0], [1.0, 30.0]]
 
 
+def test_what_is_true_is_one_and_what_is_false_zero_and_both_are_ints() -> None:
+    ((one, zero),) = encode([AGE, RATIO], [{"Age": True, "ratio": False}], model="m")
+
+    assert (one, type(one), zero, type(zero)) == (1, int, 0, int)
+
+
 def test_a_word_that_training_did_not_know_has_a_number_of_its_own() -> None:
     assert (
         encode([MAKE], [{"Make": "Lada"}, {"Make": ""}, {"Make": None}], model="m") == [[-1.0]] * 3
@@ -52,8 +58,7 @@ def test_features_that_the_model_does_not_read_are_ignored() -> None:
             {"ratio": math.nan},
             "rows[0].ratio: is missing (None or NaN), and the model has no number for that",
         ),
-        ({"ratio": "0.1"}, "rows[0].ratio: must be an int or a float, not str"),
-        ({"ratio": True}, "rows[0].ratio: must be an int or a float, not bool"),
+        ({"ratio": "0.1"}, "rows[0].ratio: must be an int, a float or a bool, not str"),
         ({"ratio": math.inf}, "rows[0].ratio: is beyond what the model can compute with (float32)"),
         ({"ratio": 1e39}, "rows[0].ratio: is beyond what the model can compute with (float32)"),
         (
@@ -110,6 +115,8 @@ def test_columns_written_as_json_read_back_the_same() -> None:
         '[{"name": 1, "missing": null}]',
         '[{"name": "Age", "missing": "none"}]',
         '[{"name": "Age", "missing": Infinity}]',
+        '[{"name": "Age", "missing": true}]',
+        '[{"name": "Make", "missing": -1, "codes": {"Honda": true}}]',
         '[{"name": "Make", "missing": null, "codes": {"Honda": 0}}]',
         '[{"name": "Make", "missing": -1, "codes": ["Honda"]}]',
         '[{"name": "Make", "missing": -1, "codes": {"Honda": NaN}}]',

@@ -29,25 +29,23 @@ class Claim(BaseModel):
 
 
 def told(*columns: Column) -> dict[str, str]:
-    found = fit_faults(columns, Claim, {"ratio": float, "last": str})
+    found = fit_faults(columns, Claim, {"ratio": float, "last": str, "is_late": bool})
     return {fault.place.removeprefix("point."): fault.message for fault in found}
 
 
 def test_numbers_and_texts_of_every_kind_fit() -> None:
-    numbers = [Number(name) for name in ("age", "amount_usd", "ratio")]
+    numbers = [Number(name) for name in ("age", "amount_usd", "ratio", "is_new", "is_late")]
     words = [category(name, ["x"]) for name in ("kind", "make", "day", "last")]
 
     assert told(*numbers, *words, Number("gap", -1.0)) == {}
 
 
 def test_what_is_given_otherwise_or_not_at_all_is_told() -> None:
-    columns = [
-        Number(name) for name in ("kind", "is_new", "parts", "either", "gap", "size", "last")
-    ]
+    columns = [Number(name) for name in ("kind", "parts", "either", "gap", "size", "last")]
 
-    assert told(*columns, category("age", ["1"])) == {
+    assert told(*columns, category("age", ["1"]), category("is_new", ["yes"])) == {
         "kind": "may be text; the model reads a number",
-        "is_new": "may be true or false; the model reads a number",
+        "is_new": "may be true or false; the model reads text",
         "parts": "may be list; the model reads a number",
         "either": "may be text; the model reads a number",
         "gap": "may be missing, and the model has no number for that",

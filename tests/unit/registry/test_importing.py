@@ -53,6 +53,33 @@ def test_a_typical_row_is_made_of_medians_and_frequent_words(tmp_path: Path) -> 
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("rows.csv", "is_new\nTrue\nfalse\n"),
+        ("rows.jsonl", '{"is_new": true}\n{"is_new": false}\n'),
+    ],
+)
+def test_truths_are_numbers_and_the_typical_one_is_no_half(
+    tmp_path: Path, name: str, text: str
+) -> None:
+    described = Described("onnx", 1, ("is_new",))
+    rows = sample(tmp_path, text, name)
+
+    inferred = signature_of(described, Told(), rows)
+
+    assert inferred.signature is not None
+    assert inferred.signature.columns == (Number("is_new"),)
+    assert inferred.signature.reference == {"lows": [0.0], "highs": [1.0], "rows": [[0.0]]}
+    assert rows.read_by([Number("is_new")]) == [{"is_new": True}, {"is_new": False}]
+
+
+def test_cells_that_say_true_stay_words_where_the_model_reads_words(tmp_path: Path) -> None:
+    rows = sample(tmp_path, "said\nTrue\nfalse\n")
+
+    assert rows.read_by([category("said", ["True"])]) == [{"said": "True"}, {"said": "false"}]
+
+
 def test_what_the_file_tells_of_ranges_wins_and_what_is_beyond_is_noted(tmp_path: Path) -> None:
     described = Described("lightgbm", 1, ("age",), lows=(0.0,), highs=(5.0,), takes_missing=True)
 
