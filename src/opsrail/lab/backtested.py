@@ -119,7 +119,8 @@ class Backtest(NamedTuple):
         changed: With another verdict now.
         moves: From which verdict to which, those that stay among them.
         segments: Whole first, then by segment, the most changed first.
-        scores: How many scores are `recorded`, from the `model`, of rows that it refuses (`refused`), and `none` at all.
+        scores: How many scores are `recorded`, from the `model`, of rows that it refuses or fails on (`refused`), and
+            `none` at all.
         policies: Decisions by the version of the policy that they were made under.
         notes: What was taken over from the record, and why.
     """

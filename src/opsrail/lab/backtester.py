@@ -44,6 +44,13 @@ BASE = (
 """What every backtest reads; all of it stands in columns of the rows."""
 
 
+SILENT = {
+    "refused": "The model refuses the row, or fails on it: there is no score",
+    "absent": "The model said nothing then: the verdict stands as it was",
+}
+"""What is said of decisions that a version has no score for."""
+
+
 @dataclass(frozen=True)
 class Question:
     """What is to be tried on a history.
@@ -150,7 +157,7 @@ class Backtester:
         rows = await self._store.select(
             DecisionRow, *equals(point=asked.point), order=("id",), descending=True, limit=NEWEST
         )
-        newest = parsed([row.record for row in rows])
+        newest = parsed([row.record for row in rows], [row.id for row in rows])
         if rows:
             kinds = {one.name: one.type for one in newest.schema}
             check_conditions(asked.policy, kinds, asked.segments)
@@ -193,6 +200,8 @@ class Backtester:
     ) -> None:
         part = own_verdicts(part)
         scores, unknown, scores_from, is_absent = await self._scores(part)
+        for what, text in SILENT.items():
+            self._note(text, scores_from.get(what, 0))
         verdicts = await self._verdicts(part, scores, unknown)
         if is_absent.any():
             verdicts[is_absent] = part.column("verdict").to_numpy()[is_absent]

@@ -254,12 +254,12 @@ class _Walk:
                 if len(ids) == PAGE_ROWS:
                     cursor = ids[-1]
                 if is_full or len(ids) < PAGE_ROWS:
-                    tables.append(await asyncio.to_thread(parsed, records))
+                    tables.append(await asyncio.to_thread(parsed, records, ids))
                     break
                 page = asyncio.create_task(
                     self._page(cursor, until)
                 )  # while the one before is parsed
-                tables.append(await asyncio.to_thread(parsed, records))
+                tables.append(await asyncio.to_thread(parsed, records, ids))
         finally:
             page.cancel()
         part, last = together(tables), cursor if is_full else until

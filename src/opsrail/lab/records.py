@@ -51,23 +51,23 @@ FIXED: Mapping[str, pyarrow.DataType] = {
 one that is policy's own, which differs where a person was to decide."""
 
 
-def parsed(records: Sequence[str]) -> pyarrow.Table:
+def parsed(records: Sequence[str], ids: Sequence[str]) -> pyarrow.Table:
     """Return records as columns, in order: those of `FIXED`, then `facts.*` and `views.*`.
 
     Args:
         records: As stored, canonical JSON.
+        ids: Of their decisions, for messages.
 
     Raises:
         InvalidInput: one of them is no record of a decision. Terminal: `opsrail ledger verify` tells whether it was changed.
     """
     trees = []
-    for record in records:
-        tree = tree_of(record)
+    for name, record in zip(ids, records, strict=True):
         try:
-            trees.append(_row(tree))
-        except UNREADABLE as wrong:
-            told = str(tree.get("id", "")) if isinstance(tree, dict) else ""
-            raise InvalidInput(f"decision {told}: {unreadable(wrong)}") from wrong
+            trees.append(_row(tree_of(record)))
+        except (*UNREADABLE, InvalidInput) as wrong:
+            told = wrong if isinstance(wrong, InvalidInput) else unreadable(wrong)
+            raise InvalidInput(f"decision {name}: {told.summary}", told.faults) from wrong
     columns = [*zip(*trees, strict=True)] if trees else [()] * (len(FIXED) + 2)
     arrays = {
         name: pyarrow.array(column, kind)
@@ -193,7 +193,7 @@ def chosen(held: Sequence[str], names: Sequence[str] | None) -> list[str]:
 def together(parts: Sequence[pyarrow.Table]) -> pyarrow.Table:
     """Return the parts of a history as one table, its columns of one type each; a field that a part lacks is null there."""
     if not parts:
-        return parsed([])
+        return parsed([], [])
     names = dict.fromkeys(name for part in parts for name in part.column_names)
     kinds = {
         name: FIXED.get(name)

@@ -11,9 +11,9 @@ class Difference(NamedTuple):
     """One thing that is not as it was.
 
     Attributes:
-        what: `record` (changed after it was entered in the ledger), `feature`, `request` (its model), `artifact` (missing,
-            damaged or another one), `runtime` (does not load or failed), `policy` (other code), `score`, `confidence`,
-            `unknown`, `verdict` or `reasons`.
+        what: `record` (changed after it was entered in the ledger, or not that of the columns beside it), `feature`,
+            `request` (its model), `artifact` (missing, damaged or another one), `runtime` (does not load or
+            failed), `policy` (other code), `score`, `confidence`, `unknown`, `verdict` or `reasons`.
         name: Which one, where there are several: a feature, a version; else empty.
         recorded: As the decision's record has it.
         replayed: As it is now.
@@ -80,6 +80,12 @@ class Replayed(NamedTuple):
                 else f"Nothing of decision {self.decision_id} could be decided again."
             )
         return [*told, *self.notes]
+
+
+def unread(decision_id: str, point: str, fault: Exception) -> Replayed:
+    """Return what comes of a decision whose record cannot be read."""
+    told = Difference("record", "", "entered", "changed", " ".join(f"{fault}".split()))
+    return Replayed(decision_id, point, None, "none", None, {}, (told,), ())
 
 
 class Summary(NamedTuple):

@@ -20,10 +20,11 @@ from pydantic import BaseModel, ValidationError
 from opsrail.decide.held import held
 from opsrail.decide.point import DecisionPoint
 from opsrail.decide.policy import NoScore
+from opsrail.decide.recorder import row_of
 from opsrail.errors import InvalidInput, LedgerBroken, NotFound, OpsrailError
 from opsrail.features.features import Features
 from opsrail.features.request import request_row
-from opsrail.lab.replayed import Difference, Replayed
+from opsrail.lab.replayed import Difference, Replayed, unread
 from opsrail.lab.sampling import sampled
 from opsrail.ledger.book import entries_about
 from opsrail.ledger.commitment import check_record
@@ -108,6 +109,7 @@ class Replayer:
         """Decide the decision of a stored row again; raises as `replay`."""
         decision, found = Decision.from_record(tree_of(row.record)), _Found()
         await self._check_entry(row, found)
+        _compare_columns(row, decision, found)
         point = await self._point(decision, found)
         facts, rows = _asked(decision, point, found)
         origin = await self._reread(decision, found)
@@ -130,6 +132,8 @@ class Replayer:
     ) -> AsyncIterator[Replayed]:
         """Decide a random sample of decisions again: the same ones whenever the same ones are there.
 
+        One whose record cannot be read differs in `record`.
+
         Args:
             point: Whose; None: of all points.
             since_ms, until_ms: When they were asked for, epoch ms.
@@ -141,7 +145,10 @@ class Replayer:
             chosen = tuple(ids[first : first + CHUNK])
             rows = await self._store.select(DecisionRow, Where("id", "in", chosen), limit=CHUNK)
             for place, row in enumerate(rows, 1):
-                yield await self.replay_row(row)
+                try:
+                    yield await self.replay_row(row)
+                except InvalidInput as fault:
+                    yield unread(row.id, row.point, fault)
                 progress(first + place, len(ids))
 
     async def _check_entry(self, row: DecisionRow, found: _Found) -> None:
@@ -309,6 +316,15 @@ def _number(told: object) -> object:
     except (InvalidOperation, OverflowError):
         return told
     return number if math.isfinite(number) else told
+
+
+def _compare_columns(row: DecisionRow, decision: Decision, found: _Found) -> None:
+    """Note columns that are not the record's: back-tests and tuning read them, and no ledger entry holds them."""
+    told = row_of(decision, row.salt)
+    for name, recorded, stands in zip(row._fields, told, row, strict=True):
+        if name != "record" and recorded != stands:
+            text = f"Column {name} of the decision's row was changed: its record says {recorded!r}, it holds {stands!r}."
+            found.differs("record", name, recorded, stands, text)
 
 
 def _compare_read(then: ViewRead, now: ViewRead, found: _Found) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow
 import pyarrow.compute as compute
 
-from opsrail.errors import InvalidInput
+from opsrail.errors import InvalidInput, ModelUnavailable
 from opsrail.ports import ArrayModel, LoadedModel
 from opsrail.values.columns import LARGEST_FLOAT32, Category, Column, Number
 
@@ -29,7 +29,7 @@ class Scores(NamedTuple):
     """What a model says of each row.
 
     Attributes:
-        values: float64 [rows]; NaN: the model refuses the row.
+        values: float64 [rows]; NaN: the model refuses the row, or fails on it.
         is_unknown: Whether it rests on values the model was never trained on. bool [rows].
     """
 
@@ -44,7 +44,7 @@ def rescored(model: LoadedModel, table: pyarrow.Table) -> Scores:
         table: Columns `facts.NAME` and `views.NAME`; a feature that a row lacks counts as missing.
 
     Raises:
-        ModelUnavailable: the model failed.
+        ModelUnavailable: the model failed, and not on some rows alone.
     """
     if isinstance(model, ArrayModel) and model.columns:
         return _by_arrays(model, table)
@@ -158,18 +158,36 @@ def _by_rows(model: LoadedModel, table: pyarrow.Table) -> Scores:
         columns = [part.column(name).to_pylist() for name, _ in names]
         told = [feature for _, feature in names]
         rows = [dict(zip(told, row, strict=True)) for row in zip(*columns, strict=True)]
-        for place, score in enumerate(_scored(model, rows or [{}] * part.num_rows), first):
+        scored = _scored(model, rows or [{}] * part.num_rows)
+        for place, score in enumerate(scored, first):
             if score is not None:
                 values[place], is_unknown[place] = score.value, bool(score.unknown)
     return Scores(values, is_unknown)
 
 
 def _scored(model: LoadedModel, rows: Sequence[dict[str, object]]) -> list[Any]:
-    """Return scores; rows that the model refuses have none, and do not keep the others from theirs."""
+    """Return scores; rows that the model refuses or fails on have none, and do not keep the others from theirs.
+
+    Raises:
+        ModelUnavailable: its process is gone, or it fails on each of `FEW_ROWS`.
+    """
+    failed: list[ModelUnavailable] = []
+    found = _halved(model, rows, failed)
+    if len(failed) == FEW_ROWS:
+        raise failed[0]
+    return found
+
+
+def _halved(
+    model: LoadedModel, rows: Sequence[dict[str, object]], failed: list[ModelUnavailable]
+) -> list[Any]:
     try:
         return list(model.score(rows))
-    except InvalidInput:
+    except (InvalidInput, ModelUnavailable) as fault:
+        if isinstance(fault, ModelUnavailable) and type(fault) is not ModelUnavailable:
+            raise  # of its process, not of a row
         if len(rows) == 1:
+            failed += [fault] if isinstance(fault, ModelUnavailable) else []
             return [None]
         half = len(rows) // 2
-        return [*_scored(model, rows[:half]), *_scored(model, rows[half:])]
+        return [*_halved(model, rows[:half], failed), *_halved(model, rows[half:], failed)]

@@ -12,8 +12,9 @@ import pyarrow.parquet
 import pytest
 
 from opsrail.decide.policy import Band, Policy, Rule
-from opsrail.errors import InvalidInput, NotFound
+from opsrail.errors import InvalidInput, ModelCrashed, ModelUnavailable, NotFound
 from opsrail.lab import history as module
+from opsrail.lab import rescoring
 from opsrail.lab.backtested import Backtest
 from opsrail.lab.backtester import Backtester, Question
 from opsrail.lab.policy_file import policy_of
@@ -131,6 +132,41 @@ async def test_another_models_scores_are_asked_for_once(case: Case, tmp_path: Pa
     assert asked == 60
     assert sum(case.road.runtime.batches) - before - asked == 60  # the direct question above
     assert again.scores == first.scores
+
+
+async def test_a_row_that_a_model_fails_on_has_no_score_and_keeps_no_other_from_one(
+    case: Case,
+) -> None:
+    version = await case.registered(linear(2.0, age=-0.05))
+
+    def fail(rows: Sequence[Any]) -> None:
+        if any(row["age"] % 10 == 3 for row in rows):
+            raise ModelUnavailable("its function failed")
+
+    case.road.runtime.before = fail
+    found = await case.ask(bands_policy("approve=0.5,review=1.01"), model=version)
+
+    assert found.decisions == 60
+    assert found.scores == {"model": 54, "refused": 6}
+    assert (
+        "The model refuses the row, or fails on it: there is no score (6 decisions)." in found.notes
+    )
+
+
+@pytest.mark.parametrize("fault", [ModelUnavailable, ModelCrashed])
+async def test_a_model_that_fails_on_every_row_or_whose_process_dies_judges_nothing(
+    case: Case, monkeypatch: pytest.MonkeyPatch, fault: type[ModelUnavailable]
+) -> None:
+    version = await case.registered(linear(2.0, age=-0.05))
+    monkeypatch.setattr(rescoring, "FEW_ROWS", 10)
+
+    def fail(rows: Sequence[Any]) -> None:
+        if fault is ModelUnavailable or any(row["age"] == 3 for row in rows):
+            raise fault("it is gone")
+
+    case.road.runtime.before = fail
+    with pytest.raises(fault, match="it is gone"):
+        await case.ask(bands_policy("approve=0.5,review=1.01"), model=version)
 
 
 async def test_the_model_that_decided_need_not_be_asked(case: Case) -> None:

@@ -84,7 +84,7 @@ def test_where_a_person_was_to_decide_the_policys_own_reason_is_told_beside() ->
         Reason("large", "Large.", "rule"),
     )
     made = decision(1, reasons=reasons, autonomy="assist", proposed="approve", verdict="review")
-    (told,) = parsed([made.written().decode()]).to_pylist()
+    (told,) = parsed([made.written().decode()], [made.id]).to_pylist()
 
     assert [told[f"{whose}_source"] for whose in ("reason", "policy")] == ["autonomy", "rule"]
     assert (told["policy_code"], row(made).reason) == ("large", "large")
@@ -143,9 +143,10 @@ async def test_fields_that_are_not_wanted_are_left_out(store: MemoryStore, tmp_p
     assert (await history(store, "fraud-risk", fields=[]))["facts"].to_pylist() == [{}] * 50
 
 
-def test_a_record_that_is_none_is_named() -> None:
+@pytest.mark.parametrize("record", ['{"id":"01X"}', '{"broken', "[]", "null"])
+def test_a_record_that_is_none_is_named(record: str) -> None:
     with pytest.raises(InvalidInput, match="decision 01X: a decision's record cannot be read"):
-        parsed([decision(1).written().decode(), '{"id":"01X"}'])
+        parsed([decision(1).written().decode(), record], ["01W", "01X"])
 
 
 # -- what became of them -------------------------------------------------------------------------------------------------
@@ -341,7 +342,7 @@ async def test_what_else_lies_in_the_folder_is_left_alone(watched: Watched, tmp_
 
 def test_the_row_of_a_decision_repeats_what_its_record_says() -> None:
     made = decision(3, unknown=("make",))
-    kept, (told,) = row(made), parsed([made.written().decode()]).to_pylist()
+    kept, (told,) = row(made), parsed([made.written().decode()], [made.id]).to_pylist()
 
     for name in (
         "id",

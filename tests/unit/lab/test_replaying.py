@@ -291,6 +291,35 @@ async def test_a_record_that_was_changed_is_named() -> None:
     assert kinds(found) == {("record", "")}
 
 
+@pytest.mark.parametrize(
+    "column", [{"score": 0.123}, {"verdict": "decline"}, {"point": "another"}, {"model_number": 7}]
+)
+async def test_a_column_that_is_not_the_records_is_named(column: dict[str, Any]) -> None:
+    road, point = await opened(), fraud_point()
+    await road.live()
+    made = await road.decider.decide(request(point))
+    await road.store.commit([Update(DecisionRow, (made.id,), column)])
+    found = await replayer(road, point).replay(made.id)
+
+    ((name, stands),) = column.items()
+    assert kinds(found) == {("record", name)}
+    assert found.differences[0].replayed == stands
+    assert f"Column {name} of the decision's row was changed" in found.differences[0].text
+
+
+async def test_a_record_that_cannot_be_read_stops_no_sample() -> None:
+    road, point = await opened(), fraud_point()
+    await road.live()
+    made = [await road.decider.decide(request(point, Claim(age=n))) for n in range(6)]
+    await road.store.commit([Update(DecisionRow, (made[2].id,), {"record": '{"broken'})])
+    of = replayer(road, point).replay_sample("fraud-risk", 0, road.clock.now_ms() + 1, 100)
+    told = summary([one async for one in of])
+
+    assert (told.replayed, told.same, told.differing) == (6, 5, {"record": 1})
+    assert told.examples[0].decision_id == made[2].id
+    assert "cannot be read" in told.examples[0].differences[0].text
+
+
 # -- what cannot be asked again ------------------------------------------------------------------------------------------
 
 
