@@ -175,9 +175,10 @@ def packed_sql(query: Query) -> tuple[str, list[Any]] | None:
 
 
 def _packed(column: Column) -> str:
-    # SQLite prints floats in JSON with 15 digits; quote() prints as many as the number needs.
+    # SQLite prints floats in JSON with 15 digits, and with quote() where it believes that they are enough: its own reader
+    # of numbers rounds otherwise than ours, so that one in ten thousand came back as its neighbour. 21 digits are enough.
     return (
-        f'iif("{column.name}" IS NULL, NULL, quote("{column.name}"))'
+        f"""iif("{column.name}" IS NULL, NULL, printf('%!.20e', "{column.name}"))"""
         if column.kind is float
         else f'"{column.name}"'
     )

@@ -112,6 +112,17 @@ class ValuesContract:
 
         assert [row.share.hex() for row in found] == [score.hex()] * 4
 
+    async def test_sums_of_decimals_come_back_as_themselves_not_as_their_neighbours(
+        self, store: Store
+    ) -> None:
+        given = [n * 7_919 % 10**7 / 10**7 + 0.01 * (n % 7) for n in range(20_000)]
+        given += [0.6630161999999999, 0.5236594999999999, 0.7577681000000001, 1e22, 1e23]
+        rows = [RolloutRow(f"{n:06}", "canary", "m", 1, one, 1, 0) for n, one in enumerate(given)]
+        await store.commit([Insert(row) for row in rows])
+        found = await store.select(RolloutRow, order=("point",), limit=len(rows))
+
+        assert [row.share for row in found] == given
+
     @pytest.mark.parametrize("score", [float("nan"), float("inf"), float("-inf")])
     async def test_floats_that_are_no_numbers_are_refused(self, store: Store, score: float) -> None:
         with pytest.raises(InvalidInput, match=r"rollouts\.share"):
