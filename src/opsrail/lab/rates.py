@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from statistics import NormalDist
 
+from opsrail.errors import InvalidInput
+
 CONFIDENCE = 0.95
 LEAST = 30
 """Ours: below so few a share is told with an interval so wide that it says nothing; at 30 of which none it ends at 11%."""
@@ -35,6 +37,9 @@ def rate(hits: int, of: int, *, confidence: float = CONFIDENCE) -> Rate:
         hits: 0..of.
         confidence: How often such an interval holds the true share, on average over shares. Ratio, 0 < confidence < 1.
 
+    Raises:
+        InvalidInput: there is no such share or confidence. Terminal.
+
     Source:
         Wilson 1927, Journal of the American Statistical Association 22; chosen as Brown, Cai, DasGupta 2001, Statistical
         Science 16, advise: near its confidence on average, also for few and rare. It is no guarantee at every share, as
@@ -45,6 +50,8 @@ def rate(hits: int, of: int, *, confidence: float = CONFIDENCE) -> Rate:
         >>> round(found.low, 4), round(found.high, 4)
         (0.0215, 0.1118)
     """
+    if not 0 <= hits <= of or not 0 < confidence < 1:
+        raise InvalidInput(f"there is no share of {hits} in {of} with confidence {confidence}")
     if not of:
         return Rate(0, 0, None, 0.0, 1.0)
     z = NormalDist().inv_cdf((1 + confidence) / 2)

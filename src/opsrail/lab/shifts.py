@@ -42,7 +42,7 @@ def shift(scores: ArrayLike, others: ArrayLike) -> Shift | None:
     """Return how far two models' scores lie apart; None when either has none.
 
     Args:
-        scores: float64 [n].
+        scores: float64 [n]; NaN: none was had, left out.
         others: float64 [m]; of the same requests or of others.
 
     Source:
@@ -54,7 +54,8 @@ def shift(scores: ArrayLike, others: ArrayLike) -> Shift | None:
         >>> shift([0.1, 0.2], [0.2, 0.3]).ks
         0.5
     """
-    mine, theirs = np.asarray(scores, dtype=np.float64), np.asarray(others, dtype=np.float64)
+    both = (np.asarray(one, dtype=np.float64) for one in (scores, others))
+    mine, theirs = (one[~np.isnan(one)] for one in both)
     if not len(mine) or not len(theirs):
         return None
     return Shift(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from opsrail.decide.point import DecisionPoint
     from opsrail.lab.judging import DataPolicy
 
+MOST_FAULTS = 20
 PACKAGES = ("numpy", "pyarrow", "scipy", "yaml")
 
 
@@ -49,7 +50,8 @@ def backtest(
         usd_per_hour: Of a reviewer.
 
     Raises:
-        InvalidInput: bands, wrongs or conditions make no sense for these columns. Terminal.
+        InvalidInput: bands, wrongs or conditions make no sense for these columns, or a score or ratio is out of its range.
+            Terminal.
         MissingExtra: pip install 'opsrail[lab]'.
     """
     check_packages()
@@ -64,6 +66,7 @@ def backtest(
     check_conditions(told, kinds, segments)
     wrong = [wrong_of(one) if isinstance(one, str) else one for one in wrongs]
     given, unknown = _given(table, scores, is_unknown)
+    _check_range("scores" if scores is not None else "score", given, given < 0)
     found = judged(told, table, given, unknown)
     counting = Counting(
         segments, wrong, review=told.review, handling_s=handling_s, usd_per_hour=usd_per_hour
@@ -236,8 +239,20 @@ def _outcome(table: pyarrow.Table, name: str) -> tuple[Any, Any]:
     values = compute.fill_null(table.column(name).cast(pyarrow.float64()), float("nan"))
     if "ratio" not in table.column_names:
         return np.asarray(values), np.ones(table.num_rows)
-    ratios = compute.fill_null(table.column("ratio").cast(pyarrow.float64()), 1.0)
-    return np.asarray(values), np.asarray(ratios)
+    told = compute.fill_null(table.column("ratio").cast(pyarrow.float64()), 1.0)
+    ratios = np.nan_to_num(np.asarray(told), nan=1.0)
+    _check_range("ratio", ratios, ratios <= 0)
+    return np.asarray(values), ratios
+
+
+def _check_range(name: str, values: Any, is_below: Any) -> None:
+    """Refuse values above 1 and those that are too low; the first ones are told."""
+    import numpy as np
+
+    places = np.flatnonzero(is_below | (values > 1))
+    if len(places):
+        told = [Fault(f"{name}[{place}]", f"{values[place]:g}") for place in places[:MOST_FAULTS]]
+        raise InvalidInput(f"{len(places)} values of {name} are not between 0 and 1", told)
 
 
 def check_packages() -> None:

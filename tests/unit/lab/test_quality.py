@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
+from opsrail.errors import InvalidInput
 from opsrail.lab import quality_of
 from opsrail.lab.quality import (
     MONDAY_MS,
@@ -20,6 +21,7 @@ from opsrail.lab.quality import (
     week_of,
 )
 from opsrail.lab.rates import rate
+from opsrail.lab.shifts import shift
 
 START_MS = MONDAY_MS + 2_900 * WEEK_MS
 
@@ -167,3 +169,16 @@ def test_a_share_lies_in_its_interval_whatever_rounding_leaves(counts: tuple[int
 def test_all_or_none_of_thirteen_end_at_one_and_at_nothing() -> None:
     assert rate(13, 13).high == 1.0
     assert rate(0, 5).low == 0.0
+
+
+@pytest.mark.parametrize(("hits", "of", "confidence"), [(11, 10, 0.95), (-1, 5, 0.95), (1, 5, 1.0)])
+def test_a_share_that_cannot_be_is_refused(hits: int, of: int, confidence: float) -> None:
+    with pytest.raises(InvalidInput, match=f"no share of {hits} in {of}"):
+        rate(hits, of, confidence=confidence)
+
+
+def test_what_has_no_score_moves_no_figure_of_a_shift() -> None:
+    scores, nothing = [0.1, 0.2, 0.4], float("nan")
+
+    assert shift([*scores, nothing], [nothing, *scores]) == shift(scores, scores)
+    assert shift([nothing], scores) is None

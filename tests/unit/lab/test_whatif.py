@@ -175,6 +175,23 @@ def test_bands_that_cannot_be_are_refused(text: str) -> None:
         bands_policy(text)
 
 
+@pytest.mark.parametrize("ratio", [0.0, -0.1, 1.5])
+def test_chances_that_are_none_are_refused(ratio: float) -> None:
+    told = {"score": [0.1, 0.2], "verdict": WAS[:2], "fraud": [1.0, 0.0], "ratio": [1.0, ratio]}
+    with pytest.raises(
+        InvalidInput, match=r"1 values of ratio are not between 0 and 1\n  ratio\[1\]"
+    ):
+        backtest(told, "approve=0.35,review=1.01", wrongs=["approve|fraud"])
+
+
+@pytest.mark.parametrize("score", [-3.0, 1.2, math.inf])
+def test_scores_that_are_margins_are_refused_not_judged(score: float) -> None:
+    with pytest.raises(InvalidInput, match=r"1 values of scores are not between 0 and 1"):
+        backtest(HISTORY, "approve=0.35,review=1.01", scores=[score, 0.1, math.nan, 0.2, 1.0, 0.0])
+    with pytest.raises(InvalidInput, match=r"score\[0\]"):
+        backtest({"score": [score], "verdict": ["approve"]}, "approve=0.35,review=1.01")
+
+
 def test_what_is_wrong_is_read_and_written_the_same() -> None:
     for text in ("approve|fraud", "decline|not fraud"):
         assert wrong_of(text).text == text
