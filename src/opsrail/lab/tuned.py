@@ -296,9 +296,15 @@ def _promised(one: Promise, tuned: Tuned) -> str:
 def _not_promised(one: Promise, tuned: Tuned) -> str:
     if not one.of:
         return f"Not promised: {one.risk}. No label speaks of it."
-    return (
+    told = (
         f"Not promised{_ahead(tuned)}: {one.risk}. At its best {one.bad:,} of {one.of:,} were so ({_percent(one.share)}), "
         f"and {_share(tuned)} may be up to {one.bound:.2%}."
+    )
+    if one.bound > one.limit:
+        return told
+    return (
+        f"{told} That is within the limit, but only these labels say where to stand (score {one.threshold:.4g}), and no run "
+        "from a place fixed before them gets there: name a threshold that was known before as a start, or count more labels."
     )
 
 

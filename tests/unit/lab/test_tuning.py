@@ -285,3 +285,19 @@ def test_a_threshold_has_no_more_decimals_than_it_needs() -> None:
     assert shortest(0.123456, 0.3) == 0.3
     assert shortest(0.123456, 0.1299) == 0.129
     assert shortest(0.019311, 0.0193672) == 0.01936
+
+
+def test_a_place_that_only_the_labels_themselves_tell_is_said_to_be_one() -> None:
+    chance = np.random.default_rng(5)
+    scores = chance.random(5_000)
+    labels = chance.random(5_000) < scores
+    risks = ["approved is fraud <= 5%"]
+    found = tune(scores, labels, risks=risks)
+    (promise,) = found.promises
+    begun = tune(scores, labels, risks=risks, starts=[promise.threshold])
+
+    assert not promise.is_kept
+    assert promise.bound <= promise.limit
+    assert "only these labels say where to stand" in found.said()[0]
+    assert "as a start" in found.said()[0]
+    assert begun.promises[0].is_kept
