@@ -81,8 +81,9 @@ class Policy(Generic[M]):
     Args:
         bands: Ascending by `below`; together they cover every score from 0 to 1, so the last `below` is above 1.
         rules: Checked first to last; the first match wins.
-        on_error: Verdict when a rule raises: the safest there is.
-        without_score: Verdict when no score can be had and the point has no fallback, or the fallback fails.
+        on_error: Verdict when a rule raises: the safest there is. None: that of `review`.
+        without_score: Verdict when no score can be had and the point has no fallback, or the fallback fails. None: that of
+            `review`.
         on_unknown: Verdict when the model met values it was never trained on; None: the bands decide all the same.
         review: The verdict that sends to a person. It holds wherever people decide instead of the policy.
 
@@ -100,15 +101,15 @@ class Policy(Generic[M]):
         bands: Sequence[Band],
         rules: Sequence[Rule[M]] = (),
         *,
-        on_error: str = "review",
-        without_score: str = "review",
+        on_error: str | None = None,
+        without_score: str | None = None,
         on_unknown: str | None = None,
         review: str = REVIEW,
     ) -> None:
         self.bands = tuple(bands)
         self.rules = tuple(rules)
-        self.on_error = on_error
-        self.without_score = without_score
+        self.on_error = review if on_error is None else on_error
+        self.without_score = review if without_score is None else without_score
         self.on_unknown = on_unknown
         self.review = review
         if found := [*band_faults(self.bands), *_rule_faults(self.rules), *_default_faults(self)]:

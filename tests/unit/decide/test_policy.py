@@ -57,6 +57,20 @@ def test_a_rule_that_fails_gives_the_safe_verdict_and_says_so() -> None:
     assert "'broken' failed (ZeroDivisionError)" in judgement.reasons[0].text
 
 
+def test_what_goes_wrong_goes_to_people_under_the_verdict_that_the_policy_calls_them_by() -> None:
+    broken = Rule[Claim]("broken", when=lambda facts: bool(1 / 0), verdict="pay", reason="Never.")
+    bands = [Band("pay", below=0.3), Band("desk", below=1.01)]
+    policy = Policy[Claim](bands=bands, rules=[broken], review="desk")
+    silent = Policy[Claim](bands=bands, review="desk")
+    named = Policy[Claim](bands=bands, without_score="pay")
+
+    assert policy.judge(Claim(), scored(0.1)).verdict == "desk"
+    assert silent.judge(Claim(), LATE).verdict == "desk"
+    assert silent.verdicts == ("pay", "desk")
+    assert named.judge(Claim(), LATE).verdict == "pay"
+    assert Policy[Claim](bands=bands).judge(Claim(), LATE).verdict == "review"
+
+
 def test_silence_without_a_fallback_gets_the_policys_verdict() -> None:
     judgement = fraud_policy(without_score="decline").judge(Claim(), LATE)
 
