@@ -201,6 +201,7 @@ def _risks(wish: Wish, now: Now, plan: Mapping[str, Any]) -> Iterator[str]:
         )
     if now.declared is None:
         yield "The point's code was not at hand: verdicts and fields were not held against it."
+        yield from _strange_verdicts(now.lately, plan["to"].get("bands"))
     if now.run is not None:
         yield f"Rollout {now.run} is under way; what its guard compares would change beneath it."
     if wish.kind in ("promote", "bands") and wish.backtest is None:
@@ -213,6 +214,20 @@ def _risks(wish: Wish, now: Now, plan: Mapping[str, Any]) -> Iterator[str]:
             yield f"{now.guarantees} guarantees that were found for the bands now end with it."
     elif wish.kind == "autonomy":
         yield from _autonomy_risks(plan)
+
+
+def _strange_verdicts(lately: Lately, bands: Any) -> Iterator[str]:
+    """Yield which verdicts of new bands the point never gave; without the code at hand nothing else tells a wrong name."""
+    known = {
+        str(said)
+        for one in lately.records
+        for said in (one["verdict"], one.get("proposed"))
+        if said
+    }
+    strange = dict.fromkeys(band.verdict for band in _bands(bands) if band.verdict not in known)
+    if known and strange:
+        told = " and ".join(repr(verdict) for verdict in strange)
+        yield f"None of the last {len(lately.records)} decisions said {told}: is that what the code calls it?"
 
 
 def _promotion_risks(wish: Wish, now: Now) -> Iterator[str]:

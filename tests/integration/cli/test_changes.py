@@ -138,6 +138,9 @@ def test_a_change_made_in_another_process_soon_holds_here_and_so_does_its_roll_b
         "changes", "plan", "loan-risk", "--bands", "pay:0.00001,review:1.01", "--reason", "x", "--dry-run",
         "--file", "automation.py", "--json",
     )  # fmt: skip
+    strange = shell(
+        "changes", "plan", "loan-risk", "--bands", "pay:0.5,desk:1.01", "--reason", "x", "--dry-run", "--json"
+    )  # fmt: skip
     change_id = agreed(shell, "--bands", "pay:0.00001,review:1.01")
     took_s = served.until("verdict", "review")
     rolled = shell("changes", "rollback", change_id, "--reason", "too strict", "--by", "dan", "--json")  # fmt: skip
@@ -148,6 +151,11 @@ def test_a_change_made_in_another_process_soon_holds_here_and_so_does_its_roll_b
     [move] = dry.json["change"]["affected"]["moves"]
     assert (move["from"], move["to"], move["count"] >= 1) == ("pay", "review", True)
     assert dry.json["change"]["tier"] == "high"
+    assert not any("the code calls it" in risk for risk in dry.json["change"]["risks"])
+    assert (
+        "None of the last 1 decisions said 'desk': is that what the code calls it?"
+        in strange.json["change"]["risks"]
+    )
     assert (rolled.json["change"]["state"], rolled.json["change"]["ended_by"]) == ("rolled-back", "dan")  # fmt: skip
     assert max(took_s, back_s) < SOON_S
     assert [one["id"] for one in listed if one not in before] == [change_id]
