@@ -10,11 +10,13 @@ Rules:
 2. Each challenger has its own room and at most one call under way, so that one that hangs costs the others nothing but its
    first `call_s`. A challenger whose call was given up gets no other until that call ends after all.
 3. Challengers take turns, who waited longest for a turn first.
-4. Together they get `time_ratio` of the time, saved up for `SAVED_S` at most: a call may begin while there is some left, and
+4. A call has as many rows as ought to take `FILL_RATIO` of `call_s`, as far as the challenger's last one tells; the first has
+   one. Else a model of half a second a row would never end a call in time, and have no score at all.
+5. Together they get `time_ratio` of the time, saved up for `SAVED_S` at most: a call may begin while there is some left, and
    what it takes is subtracted.
 
 Source:
-    Rule 4 is a token bucket (Turner, New directions in communications, 1986) of seconds, where a call may overdraw it once.
+    Rule 5 is a token bucket (Turner, New directions in communications, 1986) of seconds, where a call may overdraw it once.
 """
 
 from __future__ import annotations
@@ -26,6 +28,8 @@ from typing import Generic, NamedTuple, TypeVar
 T = TypeVar("T")
 SAVED_S = 1.0
 """Ours: a challenger that had nothing to do for a minute must not use the process for fifteen seconds after it."""
+FILL_RATIO = 0.5
+"""Ours: a call of rows that take twice as long as those before still ends in time."""
 Key = tuple[str, int]
 """Name and number of a challenger."""
 
@@ -38,7 +42,7 @@ class Limits(NamedTuple):
         at_once: Calls under way.
         time_ratio: Seconds of calls in a second, above 0.
         call_s: Time of one call, then it is given up.
-        max_batch: Rows in one call.
+        max_batch: Rows in one call, at most.
     """
 
     rows_waiting: int = 1_000
@@ -71,6 +75,7 @@ class Backlog(Generic[T]):
         self.limits = limits
         self._queues: dict[Key, deque[tuple[float, T]]] = {}
         self._calls: dict[Key, Call[T]] = {}
+        self._row_s: dict[Key, float] = {}
         self._left_s = limits.time_ratio * SAVED_S
         self._counted_s = now_s
 
@@ -130,20 +135,23 @@ class Backlog(Generic[T]):
             return None
         for key, queue in self._queues.items():
             if queue and key not in self._calls and is_ready(key):
-                rows = [queue.popleft()[1] for _ in range(min(len(queue), self.limits.max_batch))]
+                rows = [queue.popleft()[1] for _ in range(min(len(queue), self._most_rows(key)))]
                 del self._queues[key]
                 self._queues[key] = queue  # behind the others
                 call = self._calls[key] = Call(key, rows, now_s)
                 return call
         return None
 
-    def end(self, call: Call[T], took_s: float) -> None:
+    def end(self, call: Call[T], took_s: float | None) -> None:
         """Take in that a call ended.
 
         Args:
-            took_s: Time it took.
+            took_s: Time it took; None: the model said nothing.
         """
         del self._calls[call.key]
+        if took_s is None:
+            return
+        self._row_s[call.key] = took_s / len(call.rows)
         if not call.is_given_up:
             self._left_s -= took_s
 
@@ -160,6 +168,13 @@ class Backlog(Generic[T]):
     def empty(self, key: Key) -> list[T]:
         """Return all rows that wait for a challenger; none waits any more."""
         return [row for _, row in self._queues.pop(key, ())]
+
+    def _most_rows(self, key: Key) -> int:
+        """Return how many rows a challenger's next call has at most."""
+        most, fill_s = self.limits.max_batch, FILL_RATIO * self.limits.call_s
+        if (row_s := self._row_s.get(key)) is None:
+            return 1
+        return most if row_s * most <= fill_s else max(1, int(fill_s / row_s))
 
     def _save(self, now_s: float) -> None:
         limits = self.limits

@@ -284,7 +284,7 @@ class Shadows:
         call.rows = [row for row in call.rows if not isinstance(row.row, NoScore)]
         model = self._shelf(challenger).held(challenger.version)
         if model is None or not call.rows:
-            return self._backlog.end(call, 0.0)
+            return self._backlog.end(call, None)
         rows: list[Any] = [row.row for row in call.rows]
         asked = asyncio.get_running_loop().run_in_executor(
             challenger.threads, timed, model, rows, self._clock
@@ -297,7 +297,7 @@ class Shadows:
     ) -> None:
         self._calls.discard(done)
         if done.cancelled() or done.exception() is not None:
-            return self._backlog.end(call, 0.0)
+            return self._backlog.end(call, None)
         results, took_s = done.result()
         self._backlog.end(call, took_s)
         if not call.is_given_up:

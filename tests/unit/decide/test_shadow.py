@@ -151,7 +151,7 @@ async def test_decisions_are_scored_in_batches(road: Road) -> None:
         await decided(road)
     await said(road)
 
-    assert road.challenging.batches == [64, 64, 22]
+    assert road.challenging.batches == [1, 64, 64, 21]
 
 
 async def test_what_a_rule_ruled_stands_for_a_challengers_score_too(road: Road) -> None:
