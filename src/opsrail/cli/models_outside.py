@@ -57,7 +57,7 @@ def import_outside(
         kept = await app.importer.keep(offered, looked) if is_kept else None
         return model, offered, looked, kept
 
-    model, offered, looked, version = on_app(invocation, work)
+    model, offered, looked, version = on_app(invocation, work, makes=is_kept)
     if not invocation.is_json:
         click.echo(f"{model.name} version {model.version} at {model.server}: {model.file}.")
         for note in model.notes:

@@ -58,7 +58,7 @@ def register(
             card=said.card,
         )
 
-    version = on_app(invocation, work)
+    version = on_app(invocation, work, makes=True)
     if invocation.is_json:
         print_json({"model": version_record(version)})
         return
@@ -138,7 +138,7 @@ def import_(
         looked = await app.importer.look(offered)
         return looked, None if dry_run else await app.importer.keep(offered, looked)
 
-    looked, version = on_app(invocation, work)
+    looked, version = on_app(invocation, work, makes=not dry_run)
     say_imported(offered, looked, version, is_json=invocation.is_json)
 
 
@@ -168,7 +168,7 @@ def _import_functions(invocation: Invocation, file: Path, name: str, said: Said)
             )
         return version
 
-    version = on_app(invocation, work, definitions)
+    version = on_app(invocation, work, definitions, makes=True)
     if invocation.is_json:
         print_json({"model": version_record(version), "import": None})
         return

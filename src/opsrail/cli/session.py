@@ -77,7 +77,7 @@ def refuse_unless_there(invocation: Invocation, config: Config) -> None:
     if not config.store.url and not (invocation.data / DATABASE).is_file():
         raise NotFound(
             f"{invocation.data} holds no opsrail installation; name its folder with --data, "
-            f"or make one: opsrail run FILE.py --input ROWS.csv"
+            f"or make one: `opsrail serve FILE.py`, or `opsrail run FILE.py --input ROWS.csv`"
         )
 
 

@@ -136,6 +136,35 @@ def test_a_dry_run_keeps_nothing(installed: Shell) -> None:
     assert installed("models", "list", "--json").json["models"] == []
 
 
+@pytest.mark.parametrize("kind", ["import a file", "import a function", "register"])
+def test_a_model_may_be_the_first_thing_in_a_folder(shell: Shell, kind: str) -> None:
+    shell.write("points.py", POINTS)
+    shell.write("model.onnx", tiny_bytes())
+    name = "claims-rules"
+    command = {
+        "import a file": ("import", "model.onnx", "--name", name, *TRAINED),
+        "import a function": ("import", "points.py", "--name", name),
+        "register": ("register", name, "model.onnx", *TRAINED),
+    }[kind]
+
+    kept = shell("models", *command, "--json")
+    listed = shell("models", "list", "--json")
+
+    assert kept.status == 0, kept.out + kept.err
+    assert [model["name"] for model in listed.json["models"]] == [name]
+
+
+def test_a_dry_run_makes_no_installation_and_says_what_does(shell: Shell) -> None:
+    shell.write("model.onnx", tiny_bytes())
+
+    ended = shell("models", "import", "model.onnx", "--name", "fraud", *TRAINED, "--dry-run")
+
+    assert ended.status == 1
+    assert "holds no opsrail installation" in ended.err
+    assert "`opsrail serve FILE.py`" in ended.err
+    assert not (shell.folder / "opsrail-data").exists()
+
+
 def test_words_that_training_did_not_know_are_noted(installed: Shell) -> None:
     installed.write("new.csv", ROWS + "0.5,0.5,plane,P\n")
 
