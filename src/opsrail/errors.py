@@ -327,7 +327,7 @@ class ModelCrashed(ModelUnavailable):
 
 
 class ModelStarting(ModelUnavailable):
-    """The model's process is being started, as after a crash. The decision falls back; ask again in a second."""
+    """The model is being loaded, or its process started, as after a crash. The decision falls back; ask again in a while."""
 
     code = "model-starting"
 

@@ -42,6 +42,7 @@ from opsrail.decide.decider import Decider
 from opsrail.decide.explainer import Explainer
 from opsrail.decide.held import declared_of
 from opsrail.decide.outcomes import Outcomes
+from opsrail.decide.scheduler import Threads
 from opsrail.decide.shadow import Shadows
 from opsrail.decide.shadow_store import ShadowStore
 from opsrail.documents.reader import DocumentReader
@@ -58,7 +59,8 @@ from opsrail.registry.changes import Changes
 from opsrail.registry.describing import Describer
 from opsrail.registry.importer import Importer
 from opsrail.registry.prewarming import Prewarming
-from opsrail.registry.registry import Registry
+from opsrail.registry.registry import LOAD_S, Registry
+from opsrail.registry.shelf import PATIENCE_S
 from opsrail.review.clockwork import Clockwork
 from opsrail.review.controls import Controls
 from opsrail.review.desk import Desk
@@ -75,6 +77,8 @@ LEADER_LEASE_S = 5.0
 """How long past its next tick a ledger leader that died holds the lead. Source: FAULTS F26, 5 s."""
 HOLD_S = 1.0
 """How often an app that is held looks whether an operator acknowledged the ledger. Ours."""
+LOADS_AT_ONCE = 8
+"""Models that are loaded at the same time. Ours: each takes a processor; one that hangs keeps its place for good."""
 NOTHING = Definitions({}, {}, (), ())
 
 
@@ -132,11 +136,15 @@ class App:
 
     def _wire_models(self, runtimes: Mapping[str, ModelRuntime], factory: str) -> None:
         store, clock, config = self.store, self.clock, self.config
+        self._loading = Threads(
+            "load models", LOADS_AT_ONCE
+        )  # one may hang: no end waits for these
         self.registry = Registry(
             store,
             runtimes,
             clock,
             pools=pools_of(config, runtimes, factory, clock),
+            executor=self._loading,
             keeps_retired=[
                 point.name
                 for point in self.definitions.points.values()
@@ -241,6 +249,7 @@ class App:
             await self.shadows.close()
             self.explainer.close()
             await self.registry.close()
+            self._loading.shutdown()
             await self.documents.close()
             await self.features.close()
             await self.store.close()
@@ -251,8 +260,9 @@ class App:
         """Carry cases, send actions and sequence the ledger while the block runs; ends in order.
 
         Args:
-            waits: A ledger that was rolled back or rewritten is not refused: this app is `held` until an operator has
-                acknowledged it, then begins. Whoever serves it must accept no writes meanwhile.
+            waits: As a server does. A ledger that was rolled back or rewritten is not refused: this app is `held` until an
+                operator has acknowledged it, then begins; whoever serves it must accept no writes meanwhile. Models that
+                take long to load are loaded beside the work, where requests fall back; otherwise they are waited for.
 
         Raises:
             LedgerBroken: the database is not the one whose checkpoint is kept outside it. Terminal: `opsrail ledger
@@ -268,19 +278,19 @@ class App:
                     raise
                 self._hold(broken)
             else:
-                await self._begin()
+                await self._begin(PATIENCE_S if waits else LOAD_S)
             try:
                 yield self
             finally:
                 await self._end()
 
-    async def _begin(self) -> None:
-        """Come alive and start the loops."""
+    async def _begin(self, warm_s: float) -> None:
+        """Come alive and start the loops, after so long at most for the models."""
         await self.features.keep_definitions(code_digest)
         await self.desk.keep_queues()
         await self.worker.register()
         await self.worker.bury(alone=self._alone)
-        await self.registry.warm()
+        await self.registry.warm(warm_s)
         watchdog = Watchdog(
             self.definitions.files,
             self.runner.blocked,
@@ -325,7 +335,7 @@ class App:
             await self.clock.sleep(HOLD_S)
             try:
                 await self._check_ledger()
-                await self._begin()
+                await self._begin(PATIENCE_S)
                 self.held = None
                 log.info("the ledger was acknowledged; work goes on")
             except LedgerBroken as broken:

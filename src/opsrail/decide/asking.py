@@ -144,7 +144,7 @@ class Asker:
         """
         left_s = deadline.left_s(self._clock.monotonic_s())
         try:
-            model = await self._registry.model(link.version, left_s, link.pool)
+            model = await self._registry.model(link.version, left_s, link.pool, is_patient=False)
         except Unavailable as fault:
             return no_score(fault)
         guard = self._guards.get(link.place)

@@ -62,6 +62,7 @@ _WHY = {
     "deadline-passed": "no score came in time",
     "features-unavailable": "another system did not give its features",
     "model-unavailable": "no model could be asked or it failed",
+    "model-starting": "the model was still being started",
     "breaker-open": "the model had failed too often just before",
     "bulkhead-full": "too many requests waited for the model",
     "fallback-failed": "the fallback failed",

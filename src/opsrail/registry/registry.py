@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import Executor
 
 from opsrail.clock import Clock
 from opsrail.errors import (
+    ModelStarting,
     ModelUnavailable,
     NotFound,
     StaleWrite,
@@ -27,6 +30,7 @@ from opsrail.values.pools import LOCAL, Pool
 from opsrail.values.registry import RolloutChangeRow, RolloutRow
 from opsrail.values.rows import Write, equals
 
+log = logging.getLogger("opsrail.registry")
 MOST_ROLLOUTS = 100_000
 LOAD_S = 60.0
 """How long a version that shall answer may take to load. Ours: large forests take ten seconds."""
@@ -41,6 +45,7 @@ class Registry(Versions):
         poll_s: How long a change made by another process may stay unseen when the store's notice of it is lost.
         keeps_retired: Points that may ask the version at stage `retired`: it is not released.
         drain_s: How long a version is kept to which no request is routed any more.
+        executor: Where models are loaded; None: in the event loop's own threads.
 
     Attributes:
         pools: Where versions run.
@@ -58,9 +63,10 @@ class Registry(Versions):
         poll_s: float = 1.0,
         keeps_retired: Collection[str] = (),
         drain_s: float = DRAIN_S,
+        executor: Executor | None = None,
     ) -> None:
         local = PoolRuntimes(Pool(), runtimes)
-        super().__init__(store, Pools(store, [local, *pools], clock), clock)
+        super().__init__(store, Pools(store, [local, *pools], clock, executor), clock)
         self._poll_s = poll_s
         self.warming = Warming(self.pools, clock, drain_s)
         self.held = HeldSettings(store)
@@ -184,14 +190,19 @@ class Registry(Versions):
         """Return the versions that score along at some point, as last read."""
         return [route.version for routes in self._shadows.values() for route in routes]
 
-    async def model(self, version: ModelVersion, wait_s: float, pool: str = LOCAL) -> LoadedModel:
+    async def model(
+        self, version: ModelVersion, wait_s: float, pool: str = LOCAL, *, is_patient: bool = True
+    ) -> LoadedModel:
         """Return a version's model in a pool, loaded.
+
+        Args:
+            is_patient: See `Shelf.take`.
 
         Raises:
             ModelUnavailable: it cannot be had within `wait_s`.
         """
         shelf = self.pools.local if pool == LOCAL else self.pools.shelf(pool)
-        return shelf.held(version) or await shelf.take(version, wait_s)
+        return shelf.held(version) or await shelf.take(version, wait_s, is_patient=is_patient)
 
     def is_loaded(self, version: ModelVersion) -> bool:
         """Return whether a version is loaded in one of its pools here."""
@@ -201,7 +212,7 @@ class Registry(Versions):
     async def warm(self, wait_s: float = LOAD_S) -> list[ModelVersion]:
         """Load every version that may answer now, and from now on each that comes before it does; returns what is loaded.
 
-        A version that cannot be loaded is left out: its requests fall back until it can.
+        A version that cannot be loaded, or not in time, is left out: its requests fall back until it can, or is.
         """
         self._is_serving = True
         async with self._refreshing:
@@ -211,6 +222,10 @@ class Registry(Versions):
             *(self.warming.load(version, wait_s) for version in versions), return_exceptions=True
         )
         self._settle()
+        for version, fault in zip(versions, loads, strict=True):
+            if isinstance(fault, ModelStarting):
+                told = "model %s/%d is not loaded after %g s; requests to it fall back until it is"
+                log.warning(told, version.name, version.number, wait_s)
         return [
             version
             for version, fault in zip(versions, loads, strict=True)

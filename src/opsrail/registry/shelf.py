@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from opsrail.clock import Clock
-from opsrail.errors import ArtifactRefused, ModelUnavailable, OpsrailError
+from opsrail.errors import ArtifactRefused, ModelStarting, ModelUnavailable, OpsrailError
 from opsrail.ports import ClosableModel, LoadedModel, ModelRuntime, RowReader, warm_up
 from opsrail.values.canonical import digest
 from opsrail.values.models import ModelVersion
@@ -19,6 +19,9 @@ from opsrail.values.registry import ArtifactRow
 log = logging.getLogger("opsrail.registry")
 RETRY_AFTER_S = 10.0
 """Ours: a model that failed to load is tried again after this long, not at every request."""
+PATIENCE_S = 5.0
+"""How long, from its beginning, a load is waited for by those who can do without: the start of a server, and requests. Ours:
+a child with ONNX Runtime is warm in 0.2 s, one that imports more in some; what takes longer may as well hang."""
 
 
 @dataclass(slots=True)
@@ -27,6 +30,7 @@ class _Place:
 
     version: ModelVersion
     is_apart: bool
+    patience_until_s: float
     load: asyncio.Task[LoadedModel] = field(init=False)
     failed_at_s: float | None = None
     is_dropped: bool = False
@@ -83,19 +87,26 @@ class Shelf:
         """Return the versions that are loaded."""
         return [place.version for key, place in self._places.items() if key in self._models]
 
-    async def take(self, version: ModelVersion, wait_s: float) -> LoadedModel:
+    async def take(
+        self, version: ModelVersion, wait_s: float, *, is_patient: bool = True
+    ) -> LoadedModel:
         """Return the model, loading it when it is not yet here.
 
+        Args:
+            is_patient: Whether to wait also for a load that takes longer than PATIENCE_S, or whose last attempt did.
+
         Raises:
-            ModelUnavailable: it cannot be loaded, or not within `wait_s`; loading goes on.
+            ModelUnavailable: it cannot be loaded, or not within `wait_s` (ModelStarting); loading goes on.
         """
         if (model := self.held(version)) is not None:
             return model
         label = f"{version.name}/{version.number}"
         load = self.begin(version)
+        if not is_patient and (place := self._place(version)) is not None:
+            wait_s = min(wait_s, place.patience_until_s - self._clock.monotonic_s())
         await asyncio.wait({load}, timeout=max(0.0, wait_s))
         if not load.done():
-            raise ModelUnavailable(
+            raise ModelStarting(
                 f"model {label} is still being loaded; ask again in a moment", after_s=1.0
             )
         if load.cancelled():
@@ -110,7 +121,9 @@ class Shelf:
         """Return the load of a version, begun when it is not under way or done, or failed some time ago."""
         place = self._place(version)
         if place is None or self._may_retry(place):
-            place = self._places[version.digest] = _Place(version, self._is_apart(version))
+            until_s = self._patience_until_s(place)
+            place = _Place(version, self._is_apart(version), until_s)
+            self._places[version.digest] = place
             place.load = asyncio.get_running_loop().create_task(
                 self._load(place), name=f"load {version.name}/{version.number}"
             )
@@ -158,6 +171,12 @@ class Shelf:
         """Return the load that serves a version too: one in processes of its own serves those that need none."""
         place = self._places.get(version.digest)
         return None if place is None or place.is_apart < self._is_apart(version) else place
+
+    def _patience_until_s(self, last: _Place | None) -> float:
+        """Return until when a load that begins now is waited for by the impatient: one that was late before, no more."""
+        if last is not None and (last.failed_at_s or 0.0) > last.patience_until_s:
+            return last.patience_until_s
+        return self._clock.monotonic_s() + PATIENCE_S
 
     def _may_retry(self, place: _Place) -> bool:
         failed_at_s = place.failed_at_s

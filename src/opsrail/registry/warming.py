@@ -65,15 +65,24 @@ class Warming:
         """Return whether a version is loaded wherever it may run, or could not be."""
         return all(shelf.is_settled(version) for shelf in self._pools.shelves(version))
 
-    async def load(self, version: ModelVersion, wait_s: float) -> None:
+    def is_loading(self, version: ModelVersion) -> bool:
+        """Return whether a version's load is under way somewhere."""
+        shelves = self._pools.shelves(version)
+        return any(shelf.is_begun(version) and not shelf.is_settled(version) for shelf in shelves)
+
+    async def load(self, version: ModelVersion, wait_s: float, *, is_patient: bool = True) -> None:
         """Wait until a version is loaded in all of its pools.
+
+        Args:
+            is_patient: See `Shelf.take`.
 
         Raises:
             ModelUnavailable: it could not be loaded in any, or not in time.
         """
         shelves = self._pools.shelves(version)
         loads = await asyncio.gather(
-            *(shelf.take(version, wait_s) for shelf in shelves), return_exceptions=True
+            *(shelf.take(version, wait_s, is_patient=is_patient) for shelf in shelves),
+            return_exceptions=True,
         )
         faults = [load for load in loads if isinstance(load, BaseException)]
         if len(faults) == len(loads):

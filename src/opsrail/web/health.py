@@ -163,13 +163,16 @@ class Health:
                 message = "no model version is live; the fallback answers"
                 found.append(Finding(f"models.{point}", "warn", message))
                 continue
-            missing = [
-                f"{route.version.name}/{route.version.number} ({stage})"
-                for stage, route in registry.standing(point).items()
-                if stage in ANSWERING and not registry.is_loaded(route.version)
-            ]
+            missing: dict[str, list[str]] = {}
+            for stage, route in registry.standing(point).items():
+                if stage in ANSWERING and not registry.is_loaded(route.version):
+                    is_loading = registry.warming.is_loading(route.version)
+                    missing.setdefault("loading" if is_loading else "not loaded", []).append(
+                        f"{route.version.name}/{route.version.number} ({stage})"
+                    )
             if missing:
-                message = f"not loaded: {', '.join(missing)}; others or the fallback answer, the log says why"
+                told = "; ".join(f"{how}: {', '.join(which)}" for how, which in missing.items())
+                message = f"{told}; others or the fallback answer, the log says why"
                 found.append(Finding(f"models.{point}", "warn", message))
         return found
 

@@ -109,7 +109,7 @@ class Points:
                 registry = self._app.registry
                 with suppress(Unavailable):
                     if not registry.is_loaded(route.version):
-                        await registry.warming.load(route.version, READY_S)
+                        await registry.warming.load(route.version, READY_S, is_patient=False)
                 return registry.is_loaded(route.version)
         return False
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import threading
 from collections.abc import AsyncIterator
 
 import orjson
@@ -13,6 +14,7 @@ from opsrail.errors import (
     ArtifactRefused,
     Conflict,
     InvalidInput,
+    ModelStarting,
     ModelUnavailable,
     NotFound,
     StaleWrite,
@@ -20,12 +22,12 @@ from opsrail.errors import (
 )
 from opsrail.registry.registry import Registry
 from opsrail.registry.rollout import Stage
-from opsrail.registry.shelf import RETRY_AFTER_S
+from opsrail.registry.shelf import PATIENCE_S, RETRY_AFTER_S
 from opsrail.values.canonical import digest
 from opsrail.values.ledger import LedgerEntryRow
 from opsrail.values.registry import ArtifactRow, ModelVersionRow, RolloutRow
 from opsrail.values.rows import Delete, Insert, equals
-from tests.support.decisions import TRAINING, Road, linear
+from tests.support.decisions import TRAINING, LinearModel, LinearRuntime, Road, linear
 
 
 @pytest.fixture
@@ -263,6 +265,63 @@ async def test_a_model_that_did_not_load_is_tried_again_after_a_while(road: Road
     model = await road.registry.model(version, 5.0)
 
     assert model.digest == version.digest
+
+
+class GatedRuntime(LinearRuntime):
+    """Loads nothing until its gate is open; then fails as often as it is told."""
+
+    def __init__(self, fails: int = 0) -> None:
+        super().__init__()
+        self.gate = threading.Event()
+        self._fails = fails
+
+    def load(self, artifact: bytes, expected_digest: str) -> LinearModel:
+        assert self.gate.wait(30)
+        if self._fails:
+            self._fails -= 1
+            self.gate.clear()
+            raise ModelUnavailable("it hung and was ended")
+        return super().load(artifact, expected_digest)
+
+
+async def test_requests_do_not_wait_for_a_load_that_takes_long_and_others_do(road: Road) -> None:
+    version = await road.registered(linear())
+    gated = GatedRuntime()
+    registry = Registry(road.store, {"linear": gated}, road.clock)
+    with pytest.raises(ModelStarting):
+        await registry.model(version, 0.01, is_patient=False)
+    road.clock.at_s += PATIENCE_S
+
+    async with asyncio.timeout(5):
+        with pytest.raises(ModelStarting, match="still being loaded"):
+            await registry.model(version, 3600.0, is_patient=False)
+    waiting = asyncio.create_task(registry.model(version, 30.0))
+    gated.gate.set()
+
+    assert (await waiting).digest == version.digest
+    assert (await registry.model(version, 0.0, is_patient=False)).digest == version.digest
+
+
+async def test_a_load_that_took_long_and_failed_is_not_waited_for_when_it_is_tried_again(
+    road: Road,
+) -> None:
+    version = await road.registered(linear())
+    gated = GatedRuntime(fails=1)
+    registry = Registry(road.store, {"linear": gated}, road.clock)
+    with pytest.raises(ModelStarting):
+        await registry.model(version, 0.01)
+    road.clock.at_s += PATIENCE_S + 1
+    gated.gate.set()
+    with pytest.raises(ModelUnavailable, match="it hung and was ended"):
+        await registry.model(version, 30.0)
+    road.clock.at_s += RETRY_AFTER_S
+
+    async with asyncio.timeout(5):
+        with pytest.raises(ModelStarting):
+            await registry.model(version, 3600.0, is_patient=False)
+    gated.gate.set()
+
+    assert (await registry.model(version, 30.0)).digest == version.digest
 
 
 async def test_warming_loads_what_may_answer_and_leaves_out_what_cannot(road: Road) -> None:
