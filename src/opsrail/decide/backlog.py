@@ -10,8 +10,8 @@ Rules:
 2. Each challenger has its own room and at most one call under way, so that one that hangs costs the others nothing but its
    first `call_s`. A challenger whose call was given up gets no other until that call ends after all.
 3. Challengers take turns, who waited longest for a turn first.
-4. A call has as many rows as ought to take `FILL_RATIO` of `call_s`, as far as the challenger's last one tells; the first has
-   one. Else a model of half a second a row would never end a call in time, and have no score at all.
+4. A call has as many rows as ought to take `FILL_RATIO` of `call_s`, as far as the challenger's last one tells; the first
+   has one. Else a model of half a second a row would never end a call in time, and have no score at all.
 5. Together they get `time_ratio` of the time, saved up for `SAVED_S` at most: a call may begin while there is some left, and
    what it takes is subtracted.
 
