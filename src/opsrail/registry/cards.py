@@ -44,9 +44,9 @@ FACT_CHARACTERS = 500
 Card = Mapping[str, object]
 
 
-def is_routed_alike(one: Card, other: Card) -> bool:
-    """Return whether two cards say the same of what no later wording changes."""
-    return all(_fixed(one, name) == _fixed(other, name) for name in FIXED)
+def is_routed_alike(known: Card, told: Card) -> bool:
+    """Return whether a card says what is told of what no later wording changes; what is not told may be anything."""
+    return all(_fixed(known, name) == _fixed(told, name) for name in FIXED if name in told)
 
 
 def _fixed(card: Card, name: str) -> str | None:
