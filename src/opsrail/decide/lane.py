@@ -332,8 +332,8 @@ class Lane:
             if rows >= most or due_s < end_s:
                 break
             is_tight = not rows and last_s < lone_s + cost.b_s * (target / 2 - 1)
-            may_try = not rows and is_guess and last_s > now_s
-            if may_try or (last_s >= end_s and not is_tight):
+            may_try = not rows and is_guess
+            if last_s > now_s and (may_try or (last_s >= end_s and not is_tight)):
                 ask.state = RUNNING
                 asks.append(ask)
                 due_s = min(due_s, last_s)

@@ -152,6 +152,15 @@ TestAnyRoad = LaneMachine.TestCase
 TestAnyRoad.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
 
 
+def test_an_ask_is_not_begun_at_its_very_deadline() -> None:
+    lane = Lane()
+    ask = lane.offer(0, None, HIGH, 100.125, 100.0)
+
+    assert lane.cut(100.125) is None
+    assert lane.returned == [ask]
+    assert ask.state is LATE
+
+
 def learned(lane: Lane, a_s: float, b_s: float, now_s: float) -> float:
     """Let a lane learn what batches cost; return the time after it."""
     for number in range(40):
