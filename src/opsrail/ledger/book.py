@@ -11,7 +11,7 @@ from opsrail.ledger.audit import Audit, Progress, VerifyReport
 from opsrail.ledger.notes import Checkpoint, VerifierKey, read_checkpoint
 from opsrail.ports import Store
 from opsrail.values.ledger import LedgerEntryRow
-from opsrail.values.rows import equals
+from opsrail.values.rows import Where, equals
 
 PROOF_FORMAT = "opsrail-ledger-proof/1"
 PAGE_COUNT = 500
@@ -75,11 +75,19 @@ async def prove(
     }
 
 
-async def entries_about(store: Store, subject_id: str, limit: int = 1000) -> list[LedgerEntryRow]:
-    """Return the entries that speak of a case, decision, review or model, oldest first; each can be proven."""
+async def entries_about(
+    store: Store, subject_id: str, limit: int = 1000, *, since_ms: int = 0
+) -> list[LedgerEntryRow]:
+    """Return the entries that speak of a case, decision, review or model, oldest first; each can be proven.
+
+    Args:
+        since_ms: From which moment on, epoch ms.
+    """
+    since = [Where("at_ms", ">=", since_ms)] if since_ms else []
     return await store.select(
         LedgerEntryRow,
         *equals(subject_id=subject_id),
+        *since,
         order=("at_ms", "writer", "seq"),
         limit=limit,
     )

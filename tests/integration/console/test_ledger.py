@@ -8,7 +8,8 @@ import pytest
 
 from opsrail.ledger import tree
 from opsrail.ledger.reading import root_at
-from opsrail.web.console import ledger
+from opsrail.values.rows import Append
+from opsrail.web.console import ledger, models
 from tests.integration.console.conftest import Console
 
 
@@ -45,6 +46,37 @@ async def test_entries_about_a_subject_are_shown(console: Console) -> None:
     assert "decision.made" in text
     assert "model.registered" in await console.page("/console/ledger?subject=fraud-risk/1")
     assert "It says nothing about that." in await console.page("/console/ledger?subject=nobody")
+
+
+async def test_every_entry_about_a_subject_is_reached_page_by_page(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger, "MOST_ENTRIES", 2)
+    for at_ms in range(1, 6):
+        body = b'{"number":%d}' % at_ms
+        await console.app.store.commit([Append("test.made", "subject-1", 1_000 * at_ms, body)])
+    way: str | None = "/console/ledger?subject=subject-1"
+    pages = []
+    while way is not None:
+        text = await console.page(way)
+        assert console.asked <= 5
+        pages.append(re.findall(r"number&#34;: (\d)", text))
+        found = re.search(r'href="([^"]+since[^"]+)"[^>]*rel="next"', text)
+        way = found and found[1].replace("&amp;", "&")
+
+    assert pages == [["1", "2"], ["3", "4"], ["5"]]
+
+
+async def test_earlier_changes_of_what_was_live_are_reached(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(models, "PAGE_COUNT", 1)
+    text = await console.page("/console/history?point=fraud-risk")
+    found = re.search(r'rel="next" href="([^"]+)">Earlier changes', text)
+    assert found is not None
+    earlier = await console.page(found[1].replace("&amp;", "&"))
+
+    assert "Changes up to then" in earlier
 
 
 async def test_a_tree_is_shown_to_begin_with_every_earlier_one(console: Console) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -40,7 +41,7 @@ class LedgerPages:
 
     async def show(self, request: Request) -> Response:
         """Answer with checkpoints, newest first, and with the entries about a subject where one is named."""
-        query = query_of(request, subject=SUBJECT, after=SIZE)
+        query = query_of(request, subject=SUBJECT, after=SIZE, since=SIZE)
         store, subject = self._app.store, query.get("subject") or None
         if subject is not None:
             await permit_subject(request, self._door, READ, subject)
@@ -49,14 +50,22 @@ class LedgerPages:
             CheckpointRow, *after, order=("size",), descending=True, limit=PAGE_COUNT + 1
         )
         newest = await last_checkpoint(store) if after else next(iter(rows), None)
-        found = (
-            [] if subject is None else await book.entries_about(store, subject, limit=MOST_ENTRIES)
-        )
+        since_ms, found = int(query.get("since", 0)), []
+        if subject is not None:
+            found = await book.entries_about(store, subject, MOST_ENTRIES + 1, since_ms=since_ms)
         return self._pages.render(
             request, "ledger.html", title="Ledger", here="ledger", newest=newest, rows=rows[:PAGE_COUNT],
             age_ms=None if newest is None else self._app.clock.now_ms() - newest.at_ms,
             size=await sequenced_size(store), keys=[str(key) for key in self._app.signer.verifiers], subject=subject,
-            entries=[(row, parsed(row.body)) for row in found], most=MOST_ENTRIES,
+            entries=[(row, parsed(row.body)) for row in found[:MOST_ENTRIES]], since_ms=since_ms,
+            later=_since(subject, max(found[MOST_ENTRIES].at_ms, since_ms + 1)) if found[MOST_ENTRIES:] else "",
+            begin=_since(subject, 0) if since_ms else "",
             may_export=grants_of(request).may(READ, EVERYWHERE),
             next=next_of(request, rows, PAGE_COUNT, "size"), first=request.url.path if "after" in query else "",
         )  # fmt: skip
+
+
+def _since(subject: str | None, since_ms: int) -> str:
+    """Return the address of the entries about a subject from a moment on, 0: of all."""
+    since = {"since": str(since_ms)} if since_ms else {}
+    return f"/console/ledger?{urlencode({'subject': subject or '', **since})}"

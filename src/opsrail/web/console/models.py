@@ -127,7 +127,7 @@ class ModelPages:
             changes = await changes_until(self._app.store, point, at_ms, PAGE_COUNT)
         return self._pages.render(
             request, "history.html", title="What was live when", here="models", point=point, held=held,
-            at_ms=at_ms if at else None, sees_models=grants_of(request).may(READ, EVERYWHERE),
+            at_ms=at_ms if at else None, most=PAGE_COUNT, sees_models=grants_of(request).may(READ, EVERYWHERE),
             settings=None if held is None or held.settings is None else orjson.loads(held.settings.content),
             changes=[(row, [Stood(**one) for one in orjson.loads(row.standing)]) for row in changes],
             points=sorted(one for one in self._app.definitions.points if grants_of(request).may(READ, one)), tone=tone,
