@@ -1,9 +1,9 @@
 """Moves SQLite's log into the file beside the writer, so that a commit seldom has to.
 
 The commit with which the log becomes too long moves it (`wal_autocheckpoint`) and is late by as much: at 2,500 decisions a
-second every third of a second, and the slowest hundredth of the answers were those that waited for one. A passive checkpoint
-on another connection holds up nobody; what is left for the commit is what came since. It is the writer's all the same to end
-a log and begin it anew, which nobody else may do while it writes.
+second every third of a second, and the slowest hundredth of the answers were those that waited for a long commit. A passive
+checkpoint on another connection holds up nobody; what is left for the commit is what came since. It is the writer's all
+the same to end a log and begin it anew, which nobody else may do while it writes.
 
 Source:
     sqlite.org/wal.html, sections 3.3 (avoiding excessively large WAL files) and 2.3 (checkpointing by another thread).
