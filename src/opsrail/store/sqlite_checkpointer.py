@@ -16,12 +16,13 @@ import sqlite3
 import threading
 from collections.abc import Callable
 
-from opsrail.errors import StoreUnavailable
+from opsrail.errors import OpsrailError
 
 COMMIT_PAGES, ROW_PAGES = 12, 2
 """About what a commit writes however few its rows, and each row beside. Ours: counted at groups of 5 and of 32 decisions."""
 DUE_PAGES = 500
 """Pages since the last time, about. Ours: 2 MB take 5 ms; a process that writes less than that begins no thread."""
+ALONE = "The database's log is moved by commits alone: %s"
 
 _log = logging.getLogger("opsrail.store")
 
@@ -41,17 +42,22 @@ class Checkpointer:
         self._is_closing = False
 
     def committed(self, rows: int) -> None:
-        """Count a commit; called by the writer alone."""
+        """Count a commit; called by the writer alone. Never raises: what is committed stands."""
         self._pages += COMMIT_PAGES + ROW_PAGES * rows
         if self._pages < DUE_PAGES:
             return
         self._pages = 0
         if self._thread is None:
             self._is_closing = False
-            self._thread = threading.Thread(
+            thread = threading.Thread(
                 target=self._work, name="opsrail-store-checkpointer", daemon=True
             )
-            self._thread.start()
+            try:
+                thread.start()
+            except RuntimeError as error:  # the system gives no more threads
+                _log.warning(ALONE, error)
+                return
+            self._thread = thread
         self._due.set()
 
     def close(self) -> None:
@@ -71,9 +77,9 @@ class Checkpointer:
                 connection = self._connect() if connection is None else connection
                 connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
                 is_told = False
-            except (sqlite3.Error, StoreUnavailable) as error:  # then the writer's commits move it
+            except (sqlite3.Error, OpsrailError) as error:  # then the writer's commits move it
                 if not is_told:
-                    _log.warning("The database's log is moved by commits alone: %s", error)
+                    _log.warning(ALONE, error)
                 is_told = True
         if connection is not None:
             connection.close()

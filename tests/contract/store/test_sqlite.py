@@ -223,6 +223,24 @@ async def test_commits_go_on_when_nobody_can_move_the_log_beside_them(
     assert "no more files may be open" in caplog.text
 
 
+async def test_what_is_committed_stands_when_the_system_gives_no_more_threads(
+    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    start = threading.Thread.start
+
+    def refused(thread: threading.Thread) -> None:
+        if thread.name == "opsrail-store-checkpointer":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    for _ in range(100):
+        await store.commit([Insert(inbox(next(NUMBERS)))])
+
+    assert await store.count(InboxRow) == {(): 100}
+    assert "can't start new thread" in caplog.text
+
+
 async def test_the_self_check_passes_on_a_local_disk(store: Store) -> None:
     levels = {finding.name: finding.level for finding in await store.check()}
 
