@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from functools import partial
 from typing import Any, TypeVar
 
@@ -29,6 +30,7 @@ from opsrail.decide.request import Request as Request
 from opsrail.decide.request import arm_key_of, asked_of, durability_of, ticket_of
 from opsrail.decide.scheduler import Scheduler
 from opsrail.decide.shadow import Shadows
+from opsrail.decide.side_by_side import NO_TURN, ONE_TURN
 from opsrail.decide.stats import DeciderStats, stats_of
 from opsrail.errors import (
     AuthorError,
@@ -113,6 +115,7 @@ class Decider:
         laps = Laps(self._clock)
         deadline = deadline_of(point.deadline_ms, request.budget_ms, laps.start_s)
         ticket = ticket_of(request, asked)
+        await self.catch_up()
         self._recorder.check_room()
         async with self._recorder.once(ticket) as earlier:
             if earlier is not None:
@@ -128,8 +131,10 @@ class Decider:
             laps.end("route")
             features = await self._fetch(request, asked, deadline)
             laps.end("features")
+            await self.catch_up()
             answer = await self._score(request, route, features, deadline)
             laps.end("score")
+            await self.catch_up()
             judgement = point.policy.judge(request.facts, answer.score, point.fallback)
             laps.end("verdict")
             codes = None
@@ -140,11 +145,17 @@ class Decider:
                 laps.end("reasons")
             reads = (asked,) if isinstance(features, NoScore) else features.reads
             decision = self._decision(request, reads, answer, judgement, laps, codes)
+            await self.catch_up()
             stands = await self._recorder.record(decision, ticket, request.also)
+            await self.catch_up()
             self.figures.add(decision, laps.start_s, self._clock.monotonic_s())
             if self._shadow is not None and stands is decision:
                 self._shadow.offer(decision, point.policy, judgement, features)
             return stands
+
+    def catch_up(self) -> Awaitable[None]:
+        """Return what a request awaits at the end of a stage, see `side_by_side`; who was recorded alone waits for nobody."""
+        return ONE_TURN if self._recorder.last_group > 1 else NO_TURN
 
     async def drain(self) -> None:
         """Wait until every decision that was answered is durable; call it before the store is closed."""

@@ -28,6 +28,7 @@ class GroupCommit:
         pending: Decisions that are not durable yet.
         groups: Groups sent since the process began.
         sent: Decisions in them.
+        last: Decisions in the last one; 1 before the first.
     """
 
     def __init__(self, store: Store, clock: Clock, linger_s: float) -> None:
@@ -39,6 +40,7 @@ class GroupCommit:
         self._timer: asyncio.TimerHandle | None = None
         self._will_look = False
         self.pending = self.groups = self.sent = 0
+        self.last = 1
 
     def add(self, writes: Sequence[Write]) -> asyncio.Future[None]:
         """Queue a decision's writes; return what ends when they are durable.
@@ -85,7 +87,8 @@ class GroupCommit:
             self._timer = None
         group, self._group = self._group, []
         self.groups += 1
-        self.sent += self._grouping.begin()
+        self.last = self._grouping.begin()
+        self.sent += self.last
         task = asyncio.get_running_loop().create_task(self._commit(group))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -106,6 +106,11 @@ class Recorder:
         """Decisions that a commit of a group held, on average; 0 before the first."""
         return self._groups.sent / self._groups.groups if self._groups.groups else 0.0
 
+    @property
+    def last_group(self) -> int:
+        """Decisions that the last commit of a group held; 1 before the first."""
+        return self._groups.last
+
     def check_room(self) -> None:
         """Raise Overloaded when the database is behind: what cannot be recorded must not be decided."""
         if self.pending >= self._most_pending:

@@ -126,9 +126,10 @@ class Decisions:
 
     def _decider_of(self, point: DecisionPoint[Any]) -> Any:
         admission, now_s = self._door.app.decider.admission, self._door.app.clock.monotonic_s
-        held = self._door.app.registry.held
+        held, catch_up = self._door.app.registry.held, self._door.app.decider.catch_up
 
         async def decide(request: Request) -> Response:
+            await catch_up()
             query_of(request)
             permit(request, "decisions.make", point.name)
             wanted, budget_ms = criticality(request), deadline_ms(request)
@@ -147,12 +148,14 @@ class Decisions:
                     criticality=wanted,
                     tenant=tenant_of(request),
                 )
+                await catch_up()
                 decision = await self._door.app.decider.decide(question)
                 on_model_s = decision.latency_ms.get("score", 0.0) / 1000
                 took_s = None if decision.is_repeat else now_s() - begun_s - on_model_s
             finally:
                 allowed_ms = budget_ms or held.deadline_ms(point.name, point.deadline_ms)
                 admission.leave(took_s, allowed_ms / 1000)
+            await catch_up()
             place = (b"content-location", b"/v1/decisions/" + decision.id.encode())
             if decision.is_repeat:
                 return Rendered(decision.written(), place, RAW_REPEATED)
