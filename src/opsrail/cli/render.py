@@ -22,11 +22,18 @@ def print_error(code: str, message: str, faults: Sequence[Mapping[str, str]] = (
     print_json({"error": {"code": code, "message": message, "faults": list(faults)}})
 
 
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, empty: str) -> None:
-    """Print rows as a table as wide as the terminal; in a pipe nothing is cut off.
+def print_table(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    *,
+    empty: str,
+    most: int | None = None,
+) -> None:
+    """Print rows as a table as wide as the terminal; in a pipe as wide as it needs. Nothing is cut off.
 
     Args:
         empty: What to say when there are no rows.
+        most: Characters in a line, also in a pipe; None: any number.
     """
     if not rows:
         click.echo(empty)
@@ -40,6 +47,8 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, emp
     for row in rows:
         table.add_row(*(shown(value) for value in row))
     width = None if sys.stdout.isatty() else _width(columns, rows)
+    if width is not None and most is not None:
+        width = min(width, most)
     Console(width=width, markup=False, highlight=False, emoji=False).print(table)
 
 

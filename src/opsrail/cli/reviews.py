@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from opsrail.values.reviews import ReviewEventRow, ReviewRow
 
 ID = "01K8ZC2V7N3T9D4M6Q0RWXYABC-2"
+WIDTH = 100
+"""Columns that a list of reviews takes at most, in characters; longer cells go on in the next line."""
+UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 STATES = ("open", "claimed", "asked", "ruled", "withdrawn")
 
 
@@ -40,31 +43,50 @@ def list_(
     invocation: Invocation, queue: str | None, state: str | None, mine: str | None, limit: int
 ) -> None:
     """List what waits for a ruling, most urgent first, or what was ruled, newest first."""
-    from opsrail.cli.render import moment, print_json, print_table
+    from opsrail.cli.render import print_json, print_table
     from opsrail.cli.session import on_app
+    from opsrail.review.showing import gist_of
 
-    async def work(app: App) -> tuple[list[ReviewRow], list[dict[str, Any]]]:
+    async def work(app: App) -> tuple[list[tuple[str | None, ...]], list[dict[str, Any]]]:
         await app.desk.refuse_unless_known(queue)
         rows = await app.desk.page(queue=queue, state=state, mine=mine, limit=limit)
-        return rows, await records(app, rows, mine)
+        shown = await records(app, rows, mine)
+        listed = [{**short(record), **gist_of(record["subject"])} for record in shown]
+        now_ms = app.clock.now_ms()
+        cells = [_cells(*both, now_ms) for both in zip(rows, listed, strict=True)]
+        return cells, listed
 
-    rows, shown = on_app(invocation, work)
+    cells, listed = on_app(invocation, work)
     if invocation.is_json:
-        print_json({"reviews": [short(record) for record in shown]})
+        print_json({"reviews": listed})
         return
-    cells = [
-        (
-            row.id,
-            row.queue,
-            record["verdict"],
-            record["standing"],
-            row.assignee,
-            moment(row.due_at_ms or row.opened_at_ms),
-        )
-        for row, record in zip(rows, shown, strict=True)
-    ]
-    columns = ("review", "queue", "policy says", "state", "held by", "due or opened")
-    print_table(columns, cells, empty="Nothing waits for a person.")
+    columns = ("review", "about", "policy says", "why", "state", "due")
+    print_table(columns, cells, empty="Nothing waits for a person.", most=WIDTH)
+
+
+def _cells(row: ReviewRow, listed: dict[str, Any], now_ms: int) -> tuple[str | None, ...]:
+    """Return a review as cells of a list."""
+    about = ": ".join(filter(None, (listed["point"] or row.automation, listed["about"])))
+    holder = f" by {row.assignee}" if row.assignee else ""
+    hidden = "hidden" if row.decision_id and not listed["is_shown"] else None
+    return (
+        row.id,
+        about,
+        listed["verdict"] or hidden,
+        " ".join(listed["why"]),
+        f"{listed['standing']}{holder}, {row.queue}",
+        due_in_words(row, now_ms),
+    )
+
+
+def due_in_words(row: ReviewRow, now_ms: int) -> str | None:
+    """Return when a review should be ruled, seen from now: `in 3 h`, `2 d late`; None: no limit, or it was ruled."""
+    if row.due_at_ms is None or row.ruled_at_ms is not None:
+        return None
+    left_s = (row.due_at_ms - now_ms) / 1000
+    size_s, unit = next((each for each in UNITS if abs(left_s) >= each[0]), UNITS[-1])
+    length = f"{abs(left_s) // size_s:.0f} {unit}"
+    return f"in {length}" if left_s >= 0 else f"{length} late"
 
 
 @reviews.command(

@@ -99,6 +99,23 @@ def question_of(row: ReviewRow) -> str:
     return f"{begin}: {', '.join([about, *facts_in_words(without_paths(subject.get('input')))])}?"
 
 
+def gist_of(subject: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a review is about in a line, the decision point that sent it, and why it did: of lists.
+
+    Args:
+        subject: As `subject_of` returns it: where the machine's word is hidden, why it was sent is too.
+    """
+    decision = subject.get("decision")
+    told = decision if isinstance(decision, Mapping) else {}
+    why = [str(each["text"]) for each in told.get("reasons") or ()]
+    degraded = told.get("degraded_why")
+    return {
+        "point": told.get("point"),
+        "about": ", ".join(facts_in_words(subject.get("input"))) or None,
+        "why": why or ([str(degraded)] if degraded else []),
+    }
+
+
 def event_record(event: ReviewEventRow) -> dict[str, Any]:
     """Return one thing that happened, as plain JSON values."""
     return {

@@ -124,6 +124,44 @@ def test_a_queue_that_there_is_not_is_refused_with_those_that_there_are(asked: A
     assert passed["queue"] == "seniors"  # it is of the review's own chain
 
 
+WHY = "The score 0.52 is below 0.9, the limit of 'approve', and not below 0.2, that of 'decline'"
+
+
+@pytest.fixture
+async def told_of(folder: Path) -> None:
+    """Put a review with much to tell, and one with nothing, beside the others."""
+    clock = SystemClock()
+    store = SqliteStore(folder / "opsrail.db", chain=WriterChain(clock), clock=clock)
+    await store.open()
+    decision = {"id": "d-1", "point": "triage", "verdict": "review", "reasons": [{"text": WHY}]}
+    given = {"vendor": "A\u202ecme\n of " + "x" * 300, "city": "Bonn", "amount_usd": "120.5"}
+    subject = json.dumps({"input": given, "decision": decision, "show": None})
+    due_ms = clock.now_ms() + 3 * 3_600_000 + 600_000
+    row = review(PLAIN, clock.now_ms(), PLAIN_IDS[0], subject=subject, due_at_ms=due_ms)
+    late = row._replace(id=PLAIN_IDS[1], due_at_ms=clock.now_ms() - 7_000_000, subject="{}")
+    await store.commit([Insert(row), Insert(late)])
+    await store.close()
+
+
+@pytest.mark.usefixtures("told_of")
+def test_a_list_says_what_each_review_is_about_and_why_it_was_sent_in_100_characters(
+    folder: Path, asked: Asked, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = asked("list", "--queue", "plain-desk")["reviews"]
+    blind = asked("list", "--queue", "claims-desk")["reviews"][0]
+
+    assert (first["point"], first["why"], first["verdict"]) == ("triage", [WHY], "decline")
+    assert first["about"].startswith("vendor A cme of xxx")
+    assert first["about"].endswith("city Bonn, amount 120.50 USD")
+    assert (second["point"], second["about"], second["why"]) == (None, None, [])
+    assert (blind["about"], blind["verdict"], blind["why"]) == ("amount 9", None, [])
+    assert main(["reviews", "list", "--data", str(folder)]) == 0
+    told = capsys.readouterr().out
+    assert max(map(len, told.splitlines())) <= 100
+    for word in (*PLAIN_IDS[:2], "triage:", "Bonn", "in 3 h", "1 h late", "hidden", "0.52"):
+        assert word in told
+
+
 PLAIN = Queue("plain-desk", verdicts=("approve", "decline"), form=Correction)
 PLAIN_IDS = tuple(f"01K8ZC2V7N3T9D4M6Q0RWXYAB{letter}-1" for letter in "CDE")
 
