@@ -24,12 +24,12 @@ from opsrail.errors import (
     Unavailable,
 )
 from opsrail.notices.quiet import quiet_until
-from opsrail.notices.subscriptions import Channel, notice_of
+from opsrail.notices.subscriptions import USER, Channel, notice_of
 from opsrail.ports import Notifier, Store
 from opsrail.values.access import UserRow
 from opsrail.values.changes import ChangeRow, ChangeState
-from opsrail.values.notices import ALARM, CHANGE, DUE, ESCALATED, OPENED
-from opsrail.values.reviews import UNRULED_STATES, NoticeRow, ReviewRow
+from opsrail.values.notices import ALARM, ASKED, CHANGE, DUE, ESCALATED, OPENED, PASSED
+from opsrail.values.reviews import UNRULED_STATES, NoticeRow, ReviewRow, ReviewState
 from opsrail.values.rollouts import AlarmRow
 from opsrail.values.rows import Delete, Update, Value, Where, equals
 
@@ -41,7 +41,6 @@ KEPT_MS = 30 * 86_400_000
 """How long it is remembered that a notice was sent. Ours: as long as somebody may ask whether they were told."""
 CLEARED_S = 600.0
 CLEARED_COUNT = 500
-USER = "user:"
 LONGEST_TOLD = 300
 STORE = "store"
 
@@ -206,11 +205,16 @@ class Sender:
     async def _later(self, row: NoticeRow, now_ms: int) -> int | None:
         """Return when it is to be sent, epoch ms; None: never, what it speaks of is over."""
         channel = self._channels[row.channel]
-        if row.kind in (OPENED, DUE, ESCALATED):
+        if row.kind in (OPENED, DUE, ASKED, PASSED, ESCALATED):
             review = await self._store.get(ReviewRow, row.subject_id)
             if review is None or review.state not in UNRULED_STATES:
                 return None
-            if notice_of(row).place != review.queue:  # another queue has it now, and was told
+            told = notice_of(row)
+            if told.place != review.queue:  # another queue has it now, and was told
+                return None
+            if told.person not in (None, review.assignee):  # it is another's now
+                return None
+            if row.kind == ASKED and review.state != ReviewState.ASKED:
                 return None
             if row.kind == DUE and review.due_at_ms is None:
                 return None

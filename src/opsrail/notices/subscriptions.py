@@ -10,12 +10,14 @@ import orjson
 from opsrail.values.changes import ChangeRow, ChangeState
 from opsrail.values.notices import (
     ALARM,
+    ASKED,
     CHANGE,
     DUE,
     ESCALATED,
     EXPIRED,
     KINDS,
     OPENED,
+    PASSED,
     URGENT,
     Notice,
 )
@@ -26,6 +28,7 @@ from opsrail.values.rows import Insert, Update, Write
 TOLD = frozenset((ReviewRow, ReviewEventRow, AlarmRow, ChangeRow))
 """Rows that are told when they are new; most commits have none, and then cost little."""
 EVERY = "*"
+USER = "user:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,8 @@ class Channel:
 
     Attributes:
         name: As settings call it.
-        to: Addresses, or `user:NAME` for that person's own; empty: the channel has one of its own.
+        to: Addresses, or `user:NAME` for that person's own; empty: the channel has one of its own. What is for one person
+            alone goes to no other `user:NAME`.
         queues: Desks whose reviews are told; `*`: all.
         kinds: What is told.
         quiet: When nothing is sent, e.g. `22:00-07:00 Europe/Berlin`; empty: never.
@@ -62,11 +66,18 @@ def notices_of(
 ) -> list[Write]:
     """Return the rows of all notices that follow from a commit's writes."""
     rows: list[Write] = []
+    passed = {
+        write.row.review_id
+        for write in writes
+        if isinstance(write, Insert)
+        and isinstance(write.row, ReviewEventRow)
+        and write.row.kind == "passed"
+    }
     for write in writes:
         if isinstance(write, Insert):
             told = _told(write.row, now_ms) if type(write.row) in TOLD else iter(())
         elif isinstance(write, Update) and write.table is ReviewRow and "queue" in write.set:
-            told = _moved(write, now_ms)
+            told = _moved(write, now_ms, is_passed=write.key[0] in passed)
         else:
             continue
         rows += [
@@ -88,6 +99,8 @@ def rows_of(
     if notice.kind == DUE:
         due_ms = max(now_ms, (notice.due_at_ms or now_ms) - channel.soon_ms)
     for address in channel.to or ("",):
+        if address.startswith(USER) and notice.person not in (None, address):
+            continue
         yield NoticeRow(
             new_id(), channel.name, address, notice.kind, notice.subject_id, notice.kept(), "due", 0, due_ms, None,
             now_ms, None,
@@ -99,8 +112,9 @@ def notice_of(row: NoticeRow, public_url: str = "") -> Notice:
     known = orjson.loads(row.content)
     link = f"{public_url.rstrip('/')}{path_of(row)}" if public_url else ""
     return Notice(
-        row.id, row.kind, row.subject_id, known["place"], known["at_ms"], known["due_at_ms"], link
-    )
+        row.id, row.kind, row.subject_id, known["place"], known["at_ms"], known["due_at_ms"], link,
+        known.get("person"),
+    )  # fmt: skip
 
 
 def path_of(row: NoticeRow) -> str:
@@ -112,14 +126,15 @@ def path_of(row: NoticeRow) -> str:
     return f"/console/changes/{row.subject_id}"
 
 
-def _moved(write: Update, now_ms: int) -> Iterator[Notice]:
-    """Yield what is told when a queue has a review that it did not have, for whatever reason."""
+def _moved(write: Update, now_ms: int, *, is_passed: bool) -> Iterator[Notice]:
+    """Yield what is told when a queue has a review that it did not have; that it was passed on is told by its event."""
     review_id, queue, due_ms = (
         str(write.key[0]),
         str(write.set["queue"]),
         write.set.get("due_at_ms"),
     )
-    yield Notice("", ESCALATED, review_id, queue, now_ms)
+    if not is_passed:
+        yield Notice("", ESCALATED, review_id, queue, now_ms)
     if isinstance(due_ms, int) and due_ms > now_ms:
         yield Notice("", DUE, review_id, queue, now_ms, due_ms)
 
@@ -130,10 +145,23 @@ def _told(row: tuple[object, ...], now_ms: int) -> Iterator[Notice]:
         yield Notice("", OPENED, row.id, row.queue, row.opened_at_ms, row.due_at_ms)
         if row.due_at_ms is not None:
             yield Notice("", DUE, row.id, row.queue, now_ms, row.due_at_ms)
-    elif isinstance(row, ReviewEventRow) and row.kind == "expired":
-        queue = orjson.loads(row.content).get("queue", "")
-        yield Notice("", EXPIRED, row.review_id, queue, row.at_ms)
+    elif isinstance(row, ReviewEventRow):
+        yield from _happened(row)
     elif isinstance(row, AlarmRow):
         yield Notice("", ALARM, row.id, row.point, row.at_ms)
     elif isinstance(row, ChangeRow) and row.state == ChangeState.PLANNED:
         yield Notice("", CHANGE, row.id, row.point, row.created_at_ms)
+
+
+def _happened(event: ReviewEventRow) -> Iterator[Notice]:
+    """Yield what is told of something that happened to a review."""
+    if event.kind not in ("asked", "passed", "expired"):
+        return
+    content = orjson.loads(event.content)
+    queue, review_id, at_ms = content.get("queue") or "", event.review_id, event.at_ms
+    if event.kind == "expired":
+        yield Notice("", EXPIRED, review_id, queue, at_ms)
+    elif event.kind == "asked":
+        yield Notice("", ASKED, review_id, queue, at_ms, person=content["to"])
+    elif (person := content["person"]) or queue not in ("", content["from"]):
+        yield Notice("", PASSED, review_id, queue or content["from"], at_ms, person=person)

@@ -56,7 +56,7 @@ class Moving(Holding):
         await self._refuse_unless_fit(row, by)
         waits = {**FREE, "state": ReviewState.ASKED, "assignee": asked}
         return await self._step(
-            row, "asked", by, waits, {"question": question, "to": asked}, now_ms
+            row, "asked", by, waits, {"question": question, "to": asked, "queue": row.queue}, now_ms
         )
 
     async def answer(self, review_id: str, answer: str, *, by: str) -> ReviewRow:

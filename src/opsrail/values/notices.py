@@ -6,19 +6,23 @@ from dataclasses import dataclass
 
 import orjson
 
-OPENED, DUE, ESCALATED, EXPIRED = (
+OPENED, DUE, ASKED, PASSED, ESCALATED, EXPIRED = (
     "review.opened",
     "review.due",
+    "review.asked",
+    "review.passed",
     "review.escalated",
     "review.expired",
 )
 ALARM, CHANGE = "alarm.raised", "change.awaits"
-KINDS = (OPENED, DUE, ESCALATED, EXPIRED, ALARM, CHANGE)
+KINDS = (OPENED, DUE, ASKED, PASSED, ESCALATED, EXPIRED, ALARM, CHANGE)
 URGENT = (ESCALATED, EXPIRED, ALARM)
 """Kinds that pass quiet hours unless a channel says otherwise. Ours: what gets worse by waiting until morning."""
 WORDS = {
     OPENED: "A review waits",
     DUE: "A review is due soon",
+    ASKED: "A question about a review waits for an answer",
+    PASSED: "A review was passed on",
     ESCALATED: "A review was escalated",
     EXPIRED: "A review expired: its default was ruled",
     ALARM: "An alarm rings",
@@ -38,6 +42,7 @@ class Notice:
         at_ms: When it happened, epoch ms.
         due_at_ms: Until when something is to be done; None: no limit.
         link: Where it is seen by who signs in; empty: not known how browsers reach this server.
+        person: Whom alone of the users it is for, as records name them; None: all. It is kept and not sent.
     """
 
     id: str
@@ -47,6 +52,7 @@ class Notice:
     at_ms: int
     due_at_ms: int | None = None
     link: str = ""
+    person: str | None = None
 
     @property
     def title(self) -> str:
@@ -55,5 +61,11 @@ class Notice:
 
     def kept(self) -> str:
         """Return what its row keeps beside kind and subject."""
-        known = {"place": self.place, "at_ms": self.at_ms, "due_at_ms": self.due_at_ms}
+        known: dict[str, str | int | None] = {
+            "place": self.place,
+            "at_ms": self.at_ms,
+            "due_at_ms": self.due_at_ms,
+        }
+        if self.person is not None:
+            known["person"] = self.person
         return orjson.dumps(known).decode()

@@ -18,7 +18,7 @@ from opsrail.review.desk import Desk
 from opsrail.review.queue import Queue
 from opsrail.review.terms import Expires, Step, Terms
 from opsrail.store.memory import MemoryStore
-from opsrail.values.access import UserRow
+from opsrail.values.access import GrantRow, UserRow
 from opsrail.values.changes import ChangeRow, ChangeState
 from opsrail.values.notices import KINDS
 from opsrail.values.reviews import NoticeRow, ReviewEventRow, ReviewRow, ReviewState
@@ -367,11 +367,75 @@ async def test_a_queue_is_told_of_a_review_that_two_people_disagree_on_or_that_i
     assert first == [("chief", "review.escalated"), ("chief", "review.due")]
     assert every == [
         *(("chief", "review.due"), ("chief", "review.escalated")),
-        *(("night", "review.due"), ("night", "review.escalated")),
+        *(("night", "review.due"), ("night", "review.passed")),
     ]
-    assert await post.after(0) == ["review.escalated"] * 2  # the chief has it no more
-    assert await post.after(3600 - 900) == ["review.escalated"] * 2 + ["review.due"] * 2
+    assert await post.after(0) == ["review.passed"] * 2  # the chief has it no more
+    assert await post.after(3600 - 900) == ["review.passed"] * 2 + ["review.due"] * 2
     assert {notice.place for notice, _ in post.notifier.sent} == {"night"}
+
+
+def people(*names: str) -> list[Write]:
+    """Return the writes that make reviewers with an address."""
+    empty: dict[str, Any] = dict.fromkeys(UserRow._fields)
+    more = {"state": "active", "skills": "german", "zone": "UTC", "failures": 0, "version": 0}
+    more |= {"created_by": "x", "created_at_ms": 0}
+    writes: list[Write] = []
+    for name in names:
+        given = {**empty, **more, "name": name, "shown": name, "address": f"{name}@example.org"}
+        writes.append(Insert(UserRow(**given)))
+        writes.append(Insert(GrantRow(f"user:{name}", "*", "reviewer", "x", 0)))
+    return writes
+
+
+def to_people(**columns: Any) -> Channel:
+    return Channel("people", to=("user:ann", "user:bo", "desk@example.org"), **columns)
+
+
+async def test_who_is_asked_or_has_a_review_passed_to_them_is_told_and_no_other_user(
+    opened: Any,
+) -> None:
+    chat = Channel("chat", kinds=("review.opened", "review.asked", "review.passed"))
+    post = await opened(to_people(kinds=("review.asked", "review.passed")), chat)
+    await post.store.commit([*people("ann", "bo", "cy"), Insert(review())])
+    desk, row = Desk(post.store, post.clock), review()
+    await post.after(0)
+    await desk.ask(row.id, "Whose hand is it?", by="ann", to="bo")
+    asked_of = await post.after(0)
+    sent = [(notice.kind, address) for notice, address in post.notifier.sent]
+    await desk.answer(row.id, "Mine.", by="bo")
+    await desk.pass_on(row.id, by="ann", person="cy")
+    await post.after(0)
+    later = [(notice.kind, address) for notice, address in post.notifier.sent[len(sent) :]]
+
+    assert asked_of[0] == "review.opened"
+    assert sorted(sent[1:]) == [
+        ("review.asked", ""),
+        ("review.asked", "bo@example.org"),
+        ("review.asked", "desk@example.org"),
+    ]
+    assert sorted(later) == [("review.passed", ""), ("review.passed", "desk@example.org")]
+    assert {notice.place for notice, _ in post.notifier.sent} == {QUEUE}
+    assert "hand" not in str(post.notifier.sent) + str(await notices(post.store))
+
+
+async def test_a_question_that_was_answered_and_a_review_that_went_on_are_not_told_any_more(
+    opened: Any,
+) -> None:
+    post = await opened(to_people(kinds=("review.asked", "review.passed"), quiet="00:00-12:00 UTC"))
+    await post.store.commit([*people("ann", "bo"), Insert(review())])
+    desk, row = Desk(post.store, post.clock), review()
+    await desk.ask(row.id, "Why?", by="ann", to="bo")
+    await desk.answer(row.id, "So.", by="bo")
+    await desk.pass_on(row.id, by="ann", person="bo")
+    await desk.release(row.id, by="bo")
+    kept = sorted((one.kind, one.address) for one in await notices(post.store))
+
+    assert kept == [
+        (kind, address)
+        for kind in ("review.asked", "review.passed")
+        for address in ("desk@example.org", "user:bo")
+    ]
+    assert await post.after(86_400) == []
 
 
 async def test_a_channel_that_takes_nothing_is_a_fault_until_it_takes_something(

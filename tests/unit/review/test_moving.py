@@ -63,7 +63,7 @@ async def test_who_is_asked_answers_and_the_review_is_the_askers_again(
     assert (asked.state, asked.assignee) == (ReviewState.ASKED, "user:req")
     assert (back.state, back.assignee) == (ReviewState.CLAIMED, "ann")
     assert events[1:] == [
-        ("asked", {"question": "Where is page 2?", "to": "user:req"}),
+        ("asked", {"question": "Where is page 2?", "to": "user:req", "queue": "desk"}),
         ("answered", {"answer": "there"}),
     ]
     assert (await desk.rule("case-0", "decline", by="ann")).ruling == "decline"

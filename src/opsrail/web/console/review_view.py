@@ -345,7 +345,8 @@ def _history(row: ReviewRow, events: Sequence[ReviewEventRow]) -> Iterator[Happe
 
 def _note(content: Mapping[str, Any]) -> str:
     """Return what an event says, in a line."""
-    told = ("verdict", "queue", "to", "person", "question", "answer", "reason")
+    place = () if "question" in content else ("queue",)  # it stays where it was asked
+    told = ("verdict", *place, "to", "person", "question", "answer", "reason")
     parts = [
         f"to {who(str(content[name]))}" if name in ("to", "person") else str(content[name])
         for name in told
