@@ -157,6 +157,44 @@
     });
   }
 
+  // -- what was typed and not sent -----------------------------------------------------------------------------------
+  // A session may end while somebody types. Their words stay in this tab, theirs alone, until they sign out.
+  const TYPED = "opsrail.typed";
+  const typed = {
+    name: (what) => `${TYPED} ${document.body.dataset.actor} ${what}`,
+    keep(what, value) {
+      try {
+        sessionStorage.setItem(typed.name(what), JSON.stringify(value));
+      } catch {
+        // storage is off or full: nothing is kept
+      }
+    },
+    kept(what) {
+      try {
+        return JSON.parse(sessionStorage.getItem(typed.name(what)));
+      } catch {
+        return null;
+      }
+    },
+    drop(isMeant) {
+      try {
+        for (const name of Object.keys(sessionStorage)) if (name.startsWith(`${TYPED} `) && isMeant(name)) sessionStorage.removeItem(name);
+      } catch {
+        // storage is off: there is nothing
+      }
+    },
+  };
+  const actor = document.body.dataset.actor;
+  if (actor.startsWith("user:")) typed.drop((name) => !name.startsWith(`${TYPED} ${actor} `));  // another person sits here now
+  const leaving = "BroadcastChannel" in window ? new BroadcastChannel("opsrail.leaving") : null;
+  if (leaving) leaving.addEventListener("message", () => typed.drop(() => true));
+  for (const each of document.querySelectorAll("form[action='/console/sign-out']")) {
+    each.addEventListener("submit", () => {
+      typed.drop(() => true);
+      if (leaving) leaving.postMessage("");
+    });
+  }
+
   document.documentElement.dataset.alive = "";
   localise(document);
   // On a telephone the places are one line that moves sideways: the one we are at is in sight.
@@ -172,5 +210,5 @@
   for (const each of document.querySelectorAll("form[data-confirm]")) {
     each.addEventListener("submit", (event) => { if (!confirm(each.dataset.confirm)) event.preventDefault(); });
   }
-  window.opsrail = { localise, say, refetch, unattended };
+  window.opsrail = { localise, say, refetch, unattended, typed };
 })();

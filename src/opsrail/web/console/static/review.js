@@ -28,6 +28,31 @@
     input.addEventListener("blur", () => light(twin.id, false));
   }
 
+  // -- what was typed, should the session end before it is sent ------------------------------------------------------
+  const { typed } = window.opsrail;
+  const of = (id) => (name) => name.endsWith(` ${id}`);
+  for (const each of document.querySelectorAll("[data-done]")) typed.drop(of(each.dataset.done));
+  const here = document.querySelector("[data-about]");
+  const parts = form ? [...form.elements].filter((each) => each.name && !["hidden", "submit"].includes(each.type)) : [];
+  if (here && parts.length) {
+    const about = here.dataset.about;
+    const value = (each) => (["checkbox", "radio"].includes(each.type) ? each.checked : each.value);
+    const kept = typed.kept(about) || [];
+    let isBack = false;
+    parts.forEach((each, at) => {
+      const [name, was] = kept[at] || [];
+      if (name !== each.name || was === value(each)) return;
+      if (typeof was === "boolean") each.checked = was;
+      else each.value = was;
+      isBack = true;
+    });
+    const told = document.getElementById("back");
+    if (isBack) told.hidden = false;
+    form.addEventListener("input", () => typed.keep(about, parts.map((each) => [each.name, value(each)])));
+  } else if (here && here.dataset.over !== undefined) {
+    typed.drop(of(here.dataset.about));  // it was ruled
+  }
+
   // -- a reason where it is needed -----------------------------------------------------------------------------------
   let isLeavingByForm = false;
   for (const each of document.querySelectorAll("form")) {
