@@ -293,7 +293,9 @@ class People:
         permit(request, MANAGE, EVERYWHERE)
         name = name_of(request)
         token, row = await self._access.users.link(name, by=by_of(request, wish.by))
-        made = link_of(self._door.app.config.web, token)
+        web = self._door.app.config.web
+        own = f"{request.url.scheme}://{request.url.netloc}"  # it may listen elsewhere than settings say
+        made = link_of(web, token, None if web.public_url else own)
         return answer({"user": name, "link": made, "ends_at": rfc3339(row.ends_at_ms)})
 
     async def list_keys(self, request: Request) -> Response:

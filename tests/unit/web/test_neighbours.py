@@ -168,3 +168,16 @@ async def test_an_alarm_of_ones_own_point_is_shown_however_many_ring_elsewhere(a
     assert MARK in page
     assert "another" not in page
     assert 'data-figure="alarms">1<' in page
+
+
+async def test_a_link_leads_to_where_it_was_asked_for_unless_settings_say_another_place(
+    app: App,
+) -> None:
+    await user(app, "root", ("*", "admin"))
+    await user(app, "bob", ("*", "viewer"))
+    headers = await key(app, ("*", "admin"))
+    async with browser(app) as program:
+        asked = await program.post("/v1/users/bob/link", json={}, headers=headers)
+
+    own = f"{program.base_url.scheme}://{program.base_url.netloc.decode()}"
+    assert asked.json()["link"].startswith(f"{own}/console/sign-in?link=")
