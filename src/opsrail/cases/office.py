@@ -6,7 +6,7 @@ Every change is compare-and-set on the case's state: a case that moves meanwhile
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -166,6 +166,28 @@ class Office:
         return await self._store.select(
             OutboxRow, *where, order=("key",), descending=True, limit=limit
         )
+
+    async def told_actions(self, rows: Sequence[OutboxRow]) -> Sequence[dict[str, Any]]:
+        """Return actions as plain JSON values; why one failed tells its case's documents by their names."""
+        failed = tuple({row.case_id for row in rows if row.last_error})
+        if not failed:
+            return [action_record(row) for row in rows]
+        cases = await self._store.select(CaseRow, Where("id", "in", failed), limit=len(failed))
+        of_cases = (Where("case_id", "in", failed), Where("kind", "=", "step"))
+        steps: dict[str, list[JournalRow]] = {}
+        for step in await self._store.select(JournalRow, *of_cases, limit=MOST_ROWS):
+            steps.setdefault(step.case_id, []).append(step)
+        given = {row.id: from_json(row.input) for row in cases}
+        known = {key: paths_read(one, steps.get(key, ())) for key, one in given.items()}
+        return [
+            action_record(row)
+            if row.last_error is None or row.case_id not in given
+            else {
+                **action_record(row),
+                "last_error": named_in(row.last_error, given[row.case_id], known[row.case_id]),
+            }
+            for row in rows
+        ]
 
     async def list(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from opsrail.clock import rfc3339
 from opsrail.values.decisions import REQUEST_VIEW, Decision, OutsideAsOf, ValueAsOf, ViewRead
+from opsrail.values.document_names import without_paths
 from opsrail.values.reasons import FallbackStep
 
 
@@ -91,7 +92,7 @@ def _of_source(past: OutsideAsOf) -> str:
 
 
 def _short(value: object) -> str:
-    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    text = f"{value:.4g}" if isinstance(value, float) else str(without_paths(value))
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 

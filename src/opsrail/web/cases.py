@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from opsrail.cases.definition import NAME, Automation
 from opsrail.cases.intake import Submission
-from opsrail.cases.office import REASON_CHARACTERS, action_record, at_rest, case_record
+from opsrail.cases.office import REASON_CHARACTERS, at_rest, case_record
 from opsrail.errors import NotFound
 from opsrail.telemetry import CORRELATION
 from opsrail.values.cases import CaseState, OutboxState
@@ -34,7 +34,7 @@ from opsrail.web.door import (
     scopes_of,
 )
 from opsrail.web.idempotency import REPEAT_HEADER, REPEATED, idempotency_parameter
-from opsrail.web.paging import after_parameter, choice, paged
+from opsrail.web.paging import after_parameter, choice, next_page, paged
 from opsrail.web.reading import (
     LONGEST_WAIT_S,
     SAYS_SOMETHING,
@@ -227,7 +227,9 @@ class Cases:
             after=page.after,
             scopes=scopes_of(request, "actions.read"),
         )
-        return paged(request, "actions", rows, page, action_record, "key")
+        shown = rows[: page.limit]
+        records = await self._door.office.told_actions(shown)
+        return answer({"actions": records, "next": next_page(request, rows, shown, "key")})
 
     async def _permit_change(self, request: Request) -> None:
         """Check that who asks may change the case. Raises Denied, NotFound."""

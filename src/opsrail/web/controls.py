@@ -15,6 +15,7 @@ from opsrail.clock import rfc3339
 from opsrail.review.controls import Given, control_record
 from opsrail.review.unasked import ASKED
 from opsrail.review.unasked import QUEUE as QUEUE_NAME
+from opsrail.values.document_names import without_paths
 from opsrail.values.reviews import ControlRow
 from opsrail.web.answers import Moment, Shape
 from opsrail.web.contradictions import contradictions
@@ -164,5 +165,6 @@ class ControlsDoor:
 
 
 def told(row: ControlRow) -> dict[str, Any]:
-    """Return a control case as plain JSON values."""
-    return {**control_record(row), "added_at": rfc3339(row.at_ms)}
+    """Return a control case as plain JSON values; documents by their names, as in reviews."""
+    record = control_record(row)
+    return {**record, "subject": without_paths(record["subject"]), "added_at": rfc3339(row.at_ms)}

@@ -8,8 +8,10 @@ import re
 import pytest
 
 from opsrail.values.cases import CaseRow
+from opsrail.values.rows import Insert
 from tests.unit.web import claims
 from tests.unit.web.conftest import CLAIM, Caller, app_of, running
+from tests.unit.web.console.rows import OUTBOX_ROW
 
 ACCEPT = "/v1/cases/claims-intake"
 LARGE = {"claim_id": "c-2", "amount": 5000}
@@ -238,3 +240,21 @@ async def test_actions_are_listed_by_state(door: Caller) -> None:
     ]
     assert dead == {"actions": [], "next": None}
     assert wrong.status_code == 400
+
+
+async def test_why_an_action_failed_tells_documents_by_their_names(door: Caller) -> None:
+    answer = await door.post(ACCEPT, {**CLAIM, "claim_id": "/srv/claims/7.pdf"})
+    case_id = answer.json()["id"]
+    why = "the far side cannot read /srv/claims/7.pdf"
+    failed = OUTBOX_ROW._replace(key=f"{case_id}-9", case_id=case_id, state="dead", last_error=why)
+    lost = failed._replace(key=f"{UNKNOWN}-1", case_id=UNKNOWN, last_error="no case any more")
+    await door.app.store.commit([Insert(failed), Insert(lost)])
+    shown = (await door.get("/v1/actions?state=dead")).json()["actions"]
+    case = (await door.get(f"/v1/cases/{case_id}")).json()
+    told = [one["last_error"] for one in case["actions"] if one["state"] == "dead"]
+
+    assert {one["key"]: one["last_error"] for one in shown} == {
+        failed.key: "the far side cannot read 7.pdf",
+        lost.key: "no case any more",
+    }
+    assert told == ["the far side cannot read 7.pdf"]

@@ -21,6 +21,15 @@ async def test_control_cases_are_added_listed_and_removed(door: Caller) -> None:
     assert (removed.status_code, removed.json()["used"], missing.status_code) == (200, 0, 404)
 
 
+async def test_a_control_case_tells_documents_by_their_names(door: Caller) -> None:
+    subject = {"input": {"receipt": "/srv/claims/7.pdf"}, "show": ["/srv/claims/8.png"]}
+    await door.post(PATH, {"controls": [{**GOOD, "subject": subject}]})
+    (listed,) = (await door.get(PATH)).json()["controls"]
+
+    assert listed["subject"]["input"] == {"receipt": "7.pdf"}
+    assert listed["subject"]["show"] == ["8.png"]
+
+
 async def test_a_control_case_that_is_wrong_is_told_by_its_place(door: Caller) -> None:
     body = {"controls": [GOOD, {**GOOD, "truth": "review"}]}
     answer = await door.post(PATH, body)

@@ -60,6 +60,19 @@ async def test_a_decision_is_explained_in_sentences(live: Caller) -> None:
     assert explained.json()["sentences"][0] == "Decision point fraud-risk says 'review'."
 
 
+async def test_a_record_keeps_its_bytes_and_its_explanation_tells_documents_by_their_names(
+    live: Caller,
+) -> None:
+    answer = await live.post(DECIDE, {**CLAIM, "claim_id": "/srv/claims/7.pdf"})
+    place = answer.headers["content-location"]
+    record = (await live.get(place)).text
+    sentences = " ".join((await live.get(f"{place}/explanation")).json()["sentences"])
+
+    assert "/srv/claims/7.pdf" in record
+    assert "7.pdf" in sentences
+    assert "/srv" not in sentences
+
+
 async def test_a_repeated_answer_says_so_and_is_else_the_same(live: Caller) -> None:
     first, again = [await live.post(DECIDE, CLAIM, headers=KEYED) for _ in range(2)]
     of_others = {"traceparent", "idempotent-replayed"}
