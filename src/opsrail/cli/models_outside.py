@@ -12,7 +12,7 @@ from opsrail.cli.options import Invocation, VersionText, common, examples, opera
 
 if TYPE_CHECKING:
     from opsrail.app import App
-    from opsrail.registry.importer import Looked, Offered
+    from opsrail.registry.importer import Looked, Offered, WouldBe
     from opsrail.values.exchange import OutsideModel, Published
     from opsrail.values.models import ModelVersion
 
@@ -45,7 +45,7 @@ def import_outside(
             f"say which version: {there.reference}/VERSION or {there.reference}@ALIAS"
         )
 
-    async def work(app: App) -> tuple[OutsideModel, Offered, Looked, ModelVersion | None]:
+    async def work(app: App) -> tuple[OutsideModel, Offered, Looked, ModelVersion | WouldBe]:
         exchange = exchange_of(app, there.server)
         try:
             model = await exchange.fetch(wanted, there.digest)
@@ -54,10 +54,9 @@ def import_outside(
             await exchange.close()
         looked = await app.importer.look(offered)
         exchange.check(model, looked)
-        kept = await app.importer.keep(offered, looked) if is_kept else None
-        return model, offered, looked, kept
+        return model, offered, looked, await app.importer.take(offered, looked, is_kept=is_kept)
 
-    model, offered, looked, version = on_app(invocation, work, makes=is_kept)
+    model, offered, looked, version = on_app(invocation, work, makes=is_kept, keeps=is_kept)
     if not invocation.is_json:
         click.echo(f"{model.name} version {model.version} at {model.server}: {model.file}.")
         for note in model.notes:

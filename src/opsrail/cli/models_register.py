@@ -14,7 +14,7 @@ from opsrail.cli.options import Invocation, common, examples
 
 if TYPE_CHECKING:
     from opsrail.app import App
-    from opsrail.registry.importer import Looked
+    from opsrail.registry.importer import Looked, WouldBe
     from opsrail.values.models import ModelVersion
 
 
@@ -134,11 +134,11 @@ def import_(
     content, trained = file.read_bytes(), said.trained()
     offered = meant.offered(name, content, file.suffix, trained)
 
-    async def work(app: App) -> tuple[Looked, ModelVersion | None]:
+    async def work(app: App) -> tuple[Looked, ModelVersion | WouldBe]:
         looked = await app.importer.look(offered)
-        return looked, None if dry_run else await app.importer.keep(offered, looked)
+        return looked, await app.importer.take(offered, looked, is_kept=not dry_run)
 
-    looked, version = on_app(invocation, work, makes=not dry_run)
+    looked, version = on_app(invocation, work, makes=not dry_run, keeps=not dry_run)
     say_imported(offered, looked, version, is_json=invocation.is_json)
 
 

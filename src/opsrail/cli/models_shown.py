@@ -7,25 +7,29 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from opsrail.registry.importer import Looked, Offered
+    from opsrail.registry.importer import Looked, Offered, WouldBe
     from opsrail.values.models import ModelVersion
 
 
 def say_imported(
-    offered: Offered, looked: Looked, version: ModelVersion | None, *, is_json: bool
+    offered: Offered, looked: Looked, version: ModelVersion | WouldBe, *, is_json: bool
 ) -> None:
-    """Print what was inferred, and which version it became; None: it was not kept."""
+    """Print what was inferred, and which version it became, or would have."""
     from opsrail.cli.render import print_json
+    from opsrail.registry.importer import WouldBe, looked_record
 
     if is_json:
-        from opsrail.registry.importer import looked_record
-
-        record = None if version is None else version_record(version)
-        print_json({"model": record, "import": looked_record(looked)})
+        inferred = looked_record(looked)
+        if isinstance(version, WouldBe):
+            print_json({"model": None, "import": inferred, "would_be": version._asdict()})
+        else:
+            print_json({"model": version_record(version), "import": inferred})
         return
     print_looked(offered, looked)
-    if version is None:
-        click.echo("Nothing was kept: --dry-run.")
+    if isinstance(version, WouldBe):
+        label = f"{version.name}/{version.number}"
+        would = f"It would become {label}" if version.is_new else f"It is {label} already"
+        click.echo(f"{would}. Nothing was kept: --dry-run.")
         return
     click.echo(f"Imported {version.name}/{version.number} ({version.digest}).")
     say_promote(version)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import tempfile
 from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,18 +27,23 @@ def on_app(
     *,
     makes: bool = False,
     alone: bool = False,
+    keeps: bool = True,
 ) -> T:
     """Open an installation that exists, do one thing with it, close it.
 
     Args:
         makes: Make it when it does not exist.
         alone: Nobody may carry cases on the folder meanwhile (SQLite).
+        keeps: The work keeps something; where it does not and there is no installation, it has one that is gone afterwards.
 
     Raises:
         NotFound: the folder holds no installation. Terminal: nothing was made.
         DataDirInUse: somebody carries cases on it. Stop it first.
     """
     config = settings(invocation)
+    if not keeps and not is_there(invocation, config):
+        with tempfile.TemporaryDirectory(prefix="opsrail-") as folder:
+            return on_app(replace(invocation, data=Path(folder)), work, definitions, makes=True)
     if makes:
         invocation.data.mkdir(parents=True, exist_ok=True)
     else:
@@ -74,11 +81,16 @@ def settings(invocation: Invocation) -> Config:
 
 def refuse_unless_there(invocation: Invocation, config: Config) -> None:
     """Raise NotFound when there is nothing to look at: looking must not make a new installation."""
-    if not config.store.url and not (invocation.data / DATABASE).is_file():
+    if not is_there(invocation, config):
         raise NotFound(
             f"{invocation.data} holds no opsrail installation; name its folder with --data, "
             f"or make one: `opsrail serve FILE.py`, or `opsrail run FILE.py --input ROWS.csv`"
         )
+
+
+def is_there(invocation: Invocation, config: Config) -> bool:
+    """Return whether there is an installation, as far as it can be seen without opening it."""
+    return bool(config.store.url) or (invocation.data / DATABASE).is_file()
 
 
 def loop(work: Coroutine[Any, Any, T], *, serves: bool = False) -> T:

@@ -66,6 +66,14 @@ class Looked(NamedTuple):
     card_missing: tuple[str, ...]
 
 
+class WouldBe(NamedTuple):
+    """The version that a file would become; one that is not new stands already."""
+
+    name: str
+    number: int
+    is_new: bool
+
+
 class Importer:
     """Makes versions of files.
 
@@ -106,6 +114,15 @@ class Importer:
             metrics=offered.metrics,
             card=offered.card,
         )
+
+    async def take(
+        self, offered: Offered, looked: Looked, *, is_kept: bool
+    ) -> ModelVersion | WouldBe:
+        """Keep what was looked at, or return which version it would be. Raises as `keep`."""
+        if is_kept:
+            return await self.keep(offered, looked)
+        same, number = await self._registry.place(offered.name, looked.artifact, offered.card)
+        return WouldBe(offered.name, number, same is None)
 
     def _look(self, offered: Offered) -> Looked:
         metrics, card = offered.metrics or {}, offered.card or {}

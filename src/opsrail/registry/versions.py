@@ -67,13 +67,9 @@ class Versions:
         content_digest = digest(artifact)
         await asyncio.to_thread(self.pools.check, content_digest, runtime, card or {}, artifact)
         for _ in range(ATTEMPTS):
-            known = await self._store.select(
-                ModelVersionRow, *equals(name=name), order=("number",), limit=MOST_VERSIONS
-            )
-            alike = [version_of(row) for row in known if row.digest == content_digest]
-            if same := [version for version in alike if is_routed_alike(version.card, card or {})]:
-                return same[0]
-            number = known[-1].number + 1 if known else 1
+            same, number = await self.place(name, artifact, card)
+            if same is not None:
+                return same
             figures = canonical(dict(metrics or {})).decode()
             told = canonical(dict(card or {})).decode()
             at_ms = self._clock.now_ms()
@@ -92,6 +88,20 @@ class Versions:
         raise Conflict(
             f"model {name!r}: {ATTEMPTS} other registrations came first; register it again"
         )
+
+    async def place(
+        self, name: str, artifact: bytes, card: Mapping[str, object] | None = None
+    ) -> tuple[ModelVersion | None, int]:
+        """Return the version that an artifact is already, if it is one, and the number that it has or would get."""
+        known = await self._store.select(
+            ModelVersionRow, *equals(name=name), order=("number",), limit=MOST_VERSIONS
+        )
+        content_digest = digest(artifact)
+        for row in known:
+            version = version_of(row) if row.digest == content_digest else None
+            if version is not None and is_routed_alike(version.card, card or {}):
+                return version, version.number
+        return None, known[-1].number + 1 if known else 1
 
     def try_out(self, artifact: bytes, runtime: str) -> LoadedModel:
         """Return the model of an artifact that is not registered. Blocking; raises as `register`."""

@@ -154,15 +154,26 @@ def test_a_model_may_be_the_first_thing_in_a_folder(shell: Shell, kind: str) -> 
     assert [model["name"] for model in listed.json["models"]] == [name]
 
 
-def test_a_dry_run_makes_no_installation_and_says_what_does(shell: Shell) -> None:
+def test_a_dry_run_needs_no_installation_and_makes_none(shell: Shell) -> None:
     shell.write("model.onnx", tiny_bytes())
+    shell.write("broken.onnx", "nothing")
+    command = ("models", "import", "model.onnx", "--name", "fraud", *TRAINED)
 
-    ended = shell("models", "import", "model.onnx", "--name", "fraud", *TRAINED, "--dry-run")
+    told = shell(*command, "--dry-run")
+    told_json = shell(*command, "--dry-run", "--json")
+    broken = shell(
+        "models", "import", "broken.onnx", "--name", "fraud", *TRAINED, "--dry-run", "--json"
+    )
+    was_made = (shell.folder / "opsrail-data").exists()
+    kept = shell(*command, "--json")
+    again = shell(*command, "--dry-run", "--json")
 
-    assert ended.status == 1
-    assert "holds no opsrail installation" in ended.err
-    assert "`opsrail serve FILE.py`" in ended.err
-    assert not (shell.folder / "opsrail-data").exists()
+    assert (told.status, was_made, kept.status) == (0, False, 0)
+    assert told.out.endswith("It would become fraud/1. Nothing was kept: --dry-run.\n")
+    assert told_json.json["model"] is None
+    assert told_json.json["would_be"] == {"name": "fraud", "number": 1, "is_new": True}
+    assert (broken.status, broken.json["error"]["code"]) == (1, "artifact-refused")
+    assert again.json["would_be"] == {"name": "fraud", "number": 1, "is_new": False}
 
 
 def test_words_that_training_did_not_know_are_noted(installed: Shell) -> None:
