@@ -74,6 +74,9 @@ class FileRun:
 
     Args:
         folder: Where documents named by rows must lie; None: the file's own folder.
+
+    Attributes:
+        held: Why the page at hand waits for the database; None: it does not.
     """
 
     def __init__(
@@ -97,6 +100,7 @@ class FileRun:
             checked.digest, automation.name, name, checked.rows, checked.rejected, 0, 0
         )
         self._new = 0
+        self.held: str | None = None
 
     @property
     def accepted(self) -> int:
@@ -141,6 +145,7 @@ class FileRun:
         )
         while page := await asyncio.to_thread(_page, rows):
             await self._accept(page)
+            self.held = None
             await asyncio.sleep(0)
 
     async def standing(self) -> Standing:
@@ -201,6 +206,7 @@ class FileRun:
                 if lost > LOST_RACES:
                     raise
             except StoreUnavailable as down:
+                self.held = str(down)
                 await self._clock.sleep(down.after_s or AGAIN_S)
             if await self._is_in(page):
                 return

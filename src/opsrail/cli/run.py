@@ -172,7 +172,7 @@ async def _looked_on(
         begun_s = app.clock.monotonic_s()
         try:
             now = await file_run.standing()
-            ticker.tick(_at_rest(now), checked.good, _words(now))
+            ticker.tick(_at_rest(now), checked.good, _words(now, file_run.held))
             is_quiet = is_fed and not now.may_go_on and not (is_waiting and now.waiting)
             if is_quiet and not await file_run.is_woken() and await file_run.standing() == now:
                 return now
@@ -222,7 +222,7 @@ def _at_rest(standing: Standing) -> int:
     return standing.settled + standing.waiting + standing.set_aside + standing.cancelled
 
 
-def _words(now: Standing) -> str:
+def _words(now: Standing, held: str | None) -> str:
     parts = (
         (now.waiting, "waiting for people"),
         (now.timers, "waiting for time"),
@@ -230,7 +230,8 @@ def _words(now: Standing) -> str:
         (now.due_actions, "actions to send"),
         (now.held_actions, "actions held"),
     )
-    return ", ".join(f"{count:,} {what}" for count, what in parts if count)
+    told = [f"{count:,} {what}" for count, what in parts if count]
+    return ", ".join([*told, *([f"waits for the database: {held}"] if held else [])])
 
 
 def _on_interrupt(file_run: FileRun, checked: CheckedFile) -> str:

@@ -215,7 +215,7 @@ class _PostgresDriver:
             cursor = connection.execute("COMMIT")
         except psycopg.Error as cause:
             if connection.closed or (cause.sqlstate or "08")[:2] in UNKNOWN:
-                raise OutcomeUnknown(first_line(cause)) from cause
+                raise OutcomeUnknown(f"{self._server.place}: {first_line(cause)}") from cause
             with self._server.errors():
                 raise
         if cursor.statusmessage != "COMMIT":

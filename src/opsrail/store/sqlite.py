@@ -183,7 +183,7 @@ class _SqliteDriver:
             self._execute("COMMIT")
         except sqlite3.Error as cause:
             # The log may hold the commit's mark though its fsync failed: a crash now could bring it back.
-            raise OutcomeUnknown(str(cause)) from cause
+            raise OutcomeUnknown(f"{self._path}: {cause}") from cause
         self._checkpointer.committed(self._rows)
         self._rows = 0
 

@@ -332,6 +332,7 @@ async def test_a_full_disk_refuses_in_words_and_works_again_once_there_is_room(
         levels = {finding.name: finding.level for finding in await store.check()}
 
     assert lost
+    assert all(str(small_disk / "cases.db") in str(error) for error in lost)
     assert sorted(int(entry.subject_id) for entry in entries) == [int(name[1:]) for name in written]
     for before, after in pairwise(entries):
         assert before.writer != after.writer or after.prev_hash == chain_hash(

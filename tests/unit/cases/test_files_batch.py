@@ -116,6 +116,24 @@ def test_a_page_whose_answer_was_lost_is_neither_lost_nor_doubled(
     assert world.played(play()) == list(range(PAGE_ROWS + 3))
 
 
+def test_a_page_that_waits_for_the_database_says_why_until_it_is_in(tmp_path: Path) -> None:
+    world = World(tmp_path / "a.csv", 3)
+
+    async def play() -> list[str | None]:
+        run = world.file_run()
+        await run.begin()
+        told = [run.held]
+        world.store.lost = "before"
+        feeding = asyncio.create_task(run.feed())
+        while run.held is None:  # noqa: ASYNC110 - the page is read by a thread
+            await asyncio.sleep(0)
+        told.append(run.held)
+        await feeding
+        return [*told, run.held]
+
+    assert world.played(play()) == [None, "the disk is full", None]
+
+
 def test_a_full_backlog_is_waited_for(tmp_path: Path) -> None:
     world = World(tmp_path / "a.csv", 3 * PAGE_ROWS, backlog=PAGE_ROWS)
 
