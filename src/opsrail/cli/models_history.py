@@ -35,13 +35,11 @@ def history(invocation: Invocation, point: str, at: str | None, limit: int) -> N
     """Say what held at a decision point at a moment, and list the changes that led there, newest first."""
     from opsrail.cli.render import moment, print_json, print_table
     from opsrail.cli.session import on_app
-    from opsrail.clock import epoch_ms
-    from opsrail.registry.past import change_record, changes_until, held_at
-
-    given_ms = None if at is None else epoch_ms(at, "--at")
+    from opsrail.registry.past import change_record, changes_until, held_at, moment_of
 
     async def work(app: App) -> tuple[Held, list[RolloutChangeRow]]:
-        at_ms = app.clock.now_ms() if given_ms is None else given_ms
+        now_ms = app.clock.now_ms()
+        at_ms = now_ms if at is None else moment_of(at, now_ms, "--at")
         held = await held_at(app.store, point, at_ms)
         return held, await changes_until(app.store, point, at_ms, limit)
 

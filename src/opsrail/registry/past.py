@@ -10,14 +10,16 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from opsrail.clock import rfc3339, rfc3339_or_none
-from opsrail.errors import NotFound
+from opsrail.clock import epoch_ms, rfc3339, rfc3339_or_none
+from opsrail.errors import Fault, InvalidInput, NotFound
 from opsrail.ports import Store
 from opsrail.values.changes import SettingsChangeRow
 from opsrail.values.registry import RolloutChangeRow
 from opsrail.values.rows import Where, equals
 
 ORDER = ("at_ms", "revision")
+AHEAD_MS = 60_000
+"""How far the clock of whoever asks may be ahead of ours. Ours."""
 
 
 class Stood(NamedTuple):
@@ -83,6 +85,22 @@ class Held:
             "settings": None if settings is None else orjson.loads(settings.content),
             "settings_revision": 0 if settings is None else settings.revision,
         }
+
+
+def moment_of(text: str, now_ms: int, place: str) -> int:
+    """Return the moment of the past that a text names, epoch ms; without an offset it is UTC.
+
+    Args:
+        place: What it was given for, for the error.
+
+    Raises:
+        InvalidInput: it names no moment, or one that has not come. Terminal.
+    """
+    at_ms = epoch_ms(text, place)
+    if at_ms > now_ms + AHEAD_MS:
+        told = f"{rfc3339(at_ms)} has not come; it is {rfc3339(now_ms)}"
+        raise InvalidInput("what will hold is not known", [Fault(place, told)])
+    return at_ms
 
 
 async def held_at(store: Store, point: str, at_ms: int) -> Held:

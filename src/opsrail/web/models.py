@@ -9,11 +9,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from opsrail.access.roles import EVERYWHERE
-from opsrail.clock import epoch_ms
 from opsrail.errors import NotFound
 from opsrail.registry.card_page import markdown
 from opsrail.registry.describing import version_record
-from opsrail.registry.past import change_record, changes_until, held_at
+from opsrail.registry.past import change_record, changes_until, held_at, moment_of
 from opsrail.values.rows import Where
 from opsrail.web.answers import Moment, Shape
 from opsrail.web.door import (
@@ -162,7 +161,8 @@ class ModelsDoor:
             raise NotFound(f"nothing was ever changed at {point[:63]!r}")
         permit(request, "models.read", point)
         app = self._app
-        at_ms = epoch_ms(query["at"], "at") if "at" in query else app.clock.now_ms()
+        now_ms = app.clock.now_ms()
+        at_ms = moment_of(query["at"], now_ms, "at") if "at" in query else now_ms
         held = await held_at(app.store, point, at_ms)
         rows = await changes_until(app.store, point, at_ms, int(query.get("limit", PAGE_COUNT)))
         return answer({"at": held.record(), "changes": [change_record(row) for row in rows]})

@@ -75,6 +75,7 @@ def test_what_was_live_when_is_told(two: Shell) -> None:
     now = two("models", "history", "risk", "--json").json
     early = two("models", "history", "risk", "--at", "2020-05-03 14:03")
     wrong = two("models", "history", "risk", "--at", "noon", "--json")
+    future = two("models", "history", "risk", "--at", "2199-01-01", "--json")
 
     assert (then["at"]["live"]["model_number"], then["at"]["canary"]) == (1, None)
     assert (then["at"]["until"], len(then["changes"])) == (second["at"], 1)
@@ -82,4 +83,6 @@ def test_what_was_live_when_is_told(two: Shell) -> None:
     assert [change["stage"] for change in now["changes"]] == ["canary", "live"]
     assert "No version was live at risk." in early.out
     assert wrong.json["error"]["faults"][0]["place"] == "--at"
+    assert (future.status, future.json["error"]["faults"][0]["place"]) == (1, "--at")
+    assert "2199-01-01T00:00:00.000Z has not come" in future.json["error"]["faults"][0]["message"]
     assert two("models", "history", "nothing", "--json").json["error"]["code"] == "not-found"

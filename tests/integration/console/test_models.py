@@ -79,7 +79,9 @@ async def test_what_was_live_when_has_its_moment_in_the_address(console: Console
 
     then = await console.page(f"/console/history?point={POINT}&at=2001-01-01T00:00")
     now = await console.page(f"/console/history?point={POINT}")
+    future = await console.get(f"/console/history?point={POINT}&at=2199-01-01T00:00")
 
+    assert (future.status_code, "has not come" in future.text) == (422, True)
     assert "No version stood there." in then
     assert "It held until" in then
     assert "It still holds." in now

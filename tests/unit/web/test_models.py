@@ -39,3 +39,6 @@ async def test_what_is_not_there_is_404_and_what_is_wrong_is_400_or_422(live: Ca
     assert (await live.get("/v1/points/none/history")).status_code == 404
     assert (await live.get("/v1/points/fraud-risk/history?at=2026-99-99")).status_code == 422
     assert (await live.get("/v1/points/fraud-risk/history?at=noon")).status_code == 400
+    future = await live.get("/v1/points/fraud-risk/history?at=2199-01-01")
+    assert future.status_code == 422
+    assert "has not come" in future.json()["faults"][0]["message"]

@@ -10,10 +10,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from opsrail.access.roles import EVERYWHERE
-from opsrail.clock import epoch_ms
 from opsrail.errors import NotFound
 from opsrail.registry.describing import differences
-from opsrail.registry.past import Stood, changes_until, held_at
+from opsrail.registry.past import Stood, changes_until, held_at, moment_of
 from opsrail.values.registry import ModelVersionRow, RolloutRow
 from opsrail.values.rows import Where, equals
 from opsrail.web.console import model_view as view
@@ -119,7 +118,8 @@ class ModelPages:
         """Answer with what held at a decision point at a moment, and the changes up to then."""
         query = query_of(request, point=POINT, at=AT)
         point, at = query.get("point") or None, query.get("at") or None
-        at_ms = epoch_ms(at, "at") if at else self._app.clock.now_ms()
+        now_ms = self._app.clock.now_ms()
+        at_ms = moment_of(at, now_ms, "at") if at else now_ms
         held, changes = None, []
         if point is not None:
             permit(request, READ, point)
