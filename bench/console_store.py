@@ -178,7 +178,9 @@ async def _changes(app: App) -> None:
         for by in (PEOPLE[0], PEOPLE[2]):
             await app.changes.approve(plan.row.id, by=by)
         await app.changes.apply(plan.row.id, by=PEOPLE[1])
-        await app.rollouts.stop(plan.row.id, by=PEOPLE[1], reason="the desk is not ready for it")
+        await app.rollouts.roll_back(
+            plan.row.id, by=PEOPLE[1], reason="the desk is not ready for it"
+        )
 
 
 async def _sequenced(app: App) -> None:

@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from opsrail.clock import rfc3339
+from opsrail.errors import InvalidInput
 from opsrail.values.guards import GuardSpec, StepPlan, guard_from, steps_from
 from opsrail.values.registry import RolloutChangeRow
 from opsrail.values.rollouts import RolloutRunRow, RunState
@@ -156,12 +157,29 @@ class Run:
             )
         return Next(Verb.GO_LIVE, f"all {len(self.steps)} steps passed: live")
 
+    @property
+    def over_ms(self) -> int:
+        """Return when the time is over that the step, or the watch once live, holds at least; epoch ms."""
+        return self.row.entered_at_ms + round(self._hold_s * 1000)
+
+    @property
+    def _hold_s(self) -> float:
+        return self.spec.watch_s if self.is_live else self.steps[self.row.step].hold_s
+
     def _waits(self, now_ms: int) -> list[str]:
         """Return what keeps the step from being passed, the time first."""
-        hold_s = self.spec.watch_s if self.is_live else self.steps[self.row.step].hold_s
-        over_ms = self.row.entered_at_ms + round(hold_s * 1000)
-        found = [f"{rfc3339(over_ms)}, when its {hold_s:g} s are over"] if now_ms < over_ms else []
+        told = f"{rfc3339(self.over_ms)}, when its {self._hold_s:g} s are over"
+        found = [told] if now_ms < self.over_ms else []
         return found + self.evidence.missing(is_compared=not self.is_live)
+
+
+def is_left_alone(row: RolloutRunRow, now_ms: int) -> bool:
+    """Return whether a version was live for the time that its watch was agreed for, or its guard cannot be read."""
+    try:
+        run = Run(row)
+    except InvalidInput:
+        return True
+    return run.is_live and run.over_ms <= now_ms
 
 
 def taken_over(

@@ -11,7 +11,7 @@ from typing import Any
 
 from opsrail import faults
 from opsrail.clock import Clock, ulid_text
-from opsrail.errors import Conflict, Fault, InvalidInput, NotFound, StaleWrite
+from opsrail.errors import Conflict, Denied, Fault, InvalidInput, NotFound, StaleWrite
 from opsrail.ledger.entries import entry
 from opsrail.ports import Store
 from opsrail.registry.applying import Deed, moved
@@ -26,7 +26,7 @@ from opsrail.values.registry import RolloutChangeRow
 from opsrail.values.rollouts import UNDER_WAY, RolloutRunRow, RunState
 from opsrail.values.rows import Append, Insert, Update, Value, Where, Write, among, equals
 from opsrail.watch.alarms import alarm_of
-from opsrail.watch.rollout_run import GUARD, Next, Run, Verb, taken_over
+from opsrail.watch.rollout_run import GUARD, Next, Run, Verb, is_left_alone, taken_over
 
 REASON_CHARACTERS = 4_000
 ATTEMPTS = 20
@@ -153,11 +153,29 @@ class Rollouts:
         return await self._asked(run_id, by, reason, resumed)
 
     async def stop(self, run_id: str, *, by: str, reason: str) -> RolloutRunRow:
-        """End a rollout where it stands: versions and shares stay as they are, and nobody watches any more."""
+        """End a rollout where it stands: versions and shares stay as they are, and nobody watches any more.
+
+        Raises:
+            Denied: others agreed that it is watched, and the time of that is not over. Terminal; nothing was changed.
+        """
         ended = self._ended(RunState.STOPPED, f"stopped by {by}: {reason}")
-        return await self._asked(
-            run_id, by, reason, lambda row: self._noted(row, "rollout.stopped", ended, by, reason)
-        )
+
+        async def stopped(row: RolloutRunRow) -> RolloutRunRow:
+            if (tier := await self.agreed_tier(row)) is not None:
+                raise Denied(
+                    f"rollout {run_id} is watched as others agreed: {row.point} is of tier {tier}. Roll it back "
+                    f"(opsrail rollouts rollback {run_id}), pause it, or let its time end"
+                )
+            return await self._noted(row, "rollout.stopped", ended, by, reason)
+
+        return await self._asked(run_id, by, reason, stopped)
+
+    async def agreed_tier(self, row: RolloutRunRow) -> str | None:
+        """Return the tier for which others agreed that a rollout is watched; None: one person may end that."""
+        version = await self._registry.version(row.model_name, row.model_number)
+        tier = await self._direct.tier(row.point, version)
+        is_free = self._direct.allows(tier) or is_left_alone(row, self._clock.now_ms())
+        return None if is_free else tier
 
     async def promote(self, run_id: str, *, by: str, reason: str) -> RolloutRunRow:
         """Make the version live now, past the steps that are left; it is watched as after the last step.

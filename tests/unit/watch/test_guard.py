@@ -9,12 +9,16 @@ from typing import Any
 
 import pytest
 
-from opsrail.errors import Conflict, InvalidInput, StoreUnavailable
+from opsrail.errors import Conflict, Denied, InvalidInput, StoreUnavailable
+from opsrail.registry.direct import Direct
 from opsrail.registry.rollout import Stage
 from opsrail.values.guards import Cost, GuardSpec, Judged, Latency, StepPlan
 from opsrail.values.ledger import LedgerEntryRow
+from opsrail.values.models import ModelVersion
 from opsrail.values.rollouts import RolloutRunRow
 from opsrail.values.rows import Insert
+from opsrail.watch.rollout_run import Run
+from opsrail.watch.rollouts import Rollouts
 from tests.support.decided import POINT, run_row
 from tests.support.decisions import linear
 from tests.support.scene import QUIET, STEPS, Scene
@@ -496,6 +500,33 @@ async def test_people_end_and_hasten_rollouts(
     assert done.state == state
     assert await scene.standing() == standing
     assert await scene.run() == done
+
+
+class Strict(Direct):
+    """Others have to agree to every change."""
+
+    async def tier(self, point: str, version: ModelVersion | None) -> str | None:
+        return "high"
+
+
+async def test_one_person_does_not_end_a_watch_that_others_agreed_to_but_goes_back(
+    scene: Scene,
+) -> None:
+    run = await scene.begin()
+    strict = Rollouts(scene.store, scene.registry, scene.clock, Strict(scene.store))
+    with pytest.raises(Denied, match=f"tier high.*rollouts rollback {run.id}"):
+        await strict.stop(run.id, by="ann", reason="tired of it")
+    live = await scene.rollouts.promote(run.id, by="ann", reason="agreed")
+    with pytest.raises(Denied, match="tier high"):
+        await strict.stop(run.id, by="ann", reason="tired of it")
+    assert (await scene.run()).state == "running"
+    watch_ms = round(1000 * Run(live).spec.watch_s)
+    past = live._replace(entered_at_ms=live.entered_at_ms - watch_ms)
+
+    assert await strict.agreed_tier(live) == "high"
+    assert await strict.agreed_tier(past) is None
+    assert await strict.agreed_tier(live._replace(guard="[]")) is None
+    assert (await strict.roll_back(run.id, by="ann", reason="worse")).state == "rolled-back"
 
 
 async def test_a_rollout_that_ended_is_changed_by_nobody(scene: Scene) -> None:

@@ -91,6 +91,27 @@ async def test_where_a_change_needs_approvals_nobody_begins_a_rollout_without_th
     assert (await live.get("/v1/rollouts")).json() == {"rollouts": []}
 
 
+async def test_a_watch_that_others_agreed_to_is_not_ended_by_one_person_who_may_go_back(
+    live: Caller,
+) -> None:
+    first = await live.app.store.get(ModelVersionRow, "fraud-risk", 1)
+    assert first is not None
+    await live.app.store.commit([Insert(first._replace(number=2))])
+    wish = {"point": POINT, "name": "fraud-risk", "number": 2, "steps": STEPS, **ANN}
+    one = f"/v1/rollouts/{(await live.post('/v1/rollouts', wish)).json()['id']}"
+    direct = live.app.changes.direct
+    direct._declared = {POINT: direct._declared[POINT]._replace(impact="high")}
+    page = await live.get(one.replace("/v1", "/console"))
+
+    stopped = await live.post(f"{one}/stop", ANN)
+    back = await live.post(f"{one}/rollback", ANN)
+
+    assert (stopped.status_code, "tier high" in stopped.json()["detail"]) == (403, True)
+    assert (back.status_code, back.json()["state"]) == (200, "rolled-back")
+    assert "Roll back" in page.text
+    assert "Stop watching" not in page.text
+
+
 async def test_a_rollout_that_nobody_began_is_not_found(live: Caller) -> None:
     assert (await live.get(f"/v1/rollouts/{ID}")).status_code == 404
     assert (await live.get("/v1/rollouts/none")).status_code == 404

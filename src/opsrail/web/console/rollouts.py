@@ -90,6 +90,8 @@ class WatchPages:
         verbs = [one for one in VERBS if allowed and row.state in one.states]
         if verbs and not await self._may_go_past(row):
             verbs = [one for one in verbs if one.name != "promote"]
+        if verbs and await self._app.rollouts.agreed_tier(row) is not None:
+            verbs = [one for one in verbs if one.name != "stop"]
         return self._pages.render(
             request, "rollout.html", title=f"Rollout {row.id} of {told['candidate']}", here="rollouts", row=row, told=told,
             stairs=view.stairs(told) if is_read else [], readings=view.readings(told) if is_read else [], tone=tone,
