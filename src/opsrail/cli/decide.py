@@ -109,7 +109,7 @@ def _format(path: Path, most_bytes: int) -> Format:
         from opsrail.web.bulk_arrow import ArrowStream
     except ModuleNotFoundError as missing:
         raise MissingExtra("An Arrow file", "parquet") from missing
-    return ArrowStream()
+    return ArrowStream(most_bytes)
 
 
 async def _decided(

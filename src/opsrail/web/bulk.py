@@ -136,7 +136,7 @@ class Bulk:
         except ModuleNotFoundError as missing:
             told = MissingExtra("An Arrow body", "parquet")
             raise NotJson(str(told)) from missing
-        return ArrowStream()
+        return ArrowStream(self._door.body_bytes)
 
     async def _answers(
         self, file: IO[bytes], chosen: Format, asker: RowAsker, standing: Standing

@@ -1,7 +1,8 @@
 """Bulk rows as an Arrow IPC stream. Needs the extra `opsrail[parquet]`.
 
 A column is a field of the request model. What comes from outside is looked at before Arrow believes it: buffers may not be
-compressed (a few bytes could claim any size), rows cost at least what their columns hold, and each batch is validated whole.
+compressed (a few bytes could claim any size), rows cost at least what their columns hold, each batch is validated whole, and
+a row that refers to more than may be sent is never written out (`bulk_arrow_sizes`).
 
 Source:
     Apache Arrow, Columnar Format, IPC; Message.fbs for the places of fields.
@@ -19,9 +20,10 @@ from typing import IO, Any
 import pyarrow
 from pydantic_core import PydanticSerializationError, to_json
 
+from opsrail.web.bulk_arrow_sizes import PLAIN_BYTES, row_sizes
 from opsrail.web.bulk_rows import Outcome, Row
 from opsrail.web.problems import Malformed, protocol_text
-from opsrail.web.reading import DEEPEST
+from opsrail.web.reading import DEEPEST, MOST_VALUES
 
 ARROW = "application/vnd.apache.arrow.stream"
 SLICE_COUNT = 16
@@ -36,9 +38,10 @@ BROKEN = (
     TypeError,
     KeyError,
     MemoryError,
+    OverflowError,
     RecursionError,
 )
-"""What Arrow raises for bytes that are not what they say."""
+"""What Arrow raises for bytes that are not what they say, and for values that Python has no form for."""
 ANSWER = pyarrow.schema(
     [
         pyarrow.field("line", pyarrow.int64(), nullable=False),
@@ -57,12 +60,17 @@ ANSWER = pyarrow.schema(
 
 
 class ArrowStream:
-    """Record batches; `line` counts rows from 1."""
+    """Record batches; `line` counts rows from 1.
+
+    Args:
+        most_bytes: Largest row, as JSON.
+    """
 
     media_type = ARROW
     flush_count = FLUSH_COUNT
 
-    def __init__(self) -> None:
+    def __init__(self, most_bytes: int) -> None:
+        self._most_bytes = most_bytes
         self._sink = io.BytesIO()
         self._writer = pyarrow.ipc.new_stream(pyarrow.PythonFile(self._sink, mode="w"), ANSWER)
 
@@ -75,13 +83,12 @@ class ArrowStream:
         batches = _batches(file)
         line = 0
         while True:
-            batch = await asyncio.to_thread(_next_of, batches)
+            batch, sizes = await asyncio.to_thread(_next_of, batches)
             if batch is None:
                 return
             for at in range(0, batch.num_rows, SLICE_COUNT):
-                with _told():
-                    rows = batch.slice(at, SLICE_COUNT).to_pylist()
-                for row in rows:
+                until = at + SLICE_COUNT
+                for row in _taken(batch.slice(at, SLICE_COUNT), sizes[at:until], self._most_bytes):
                     line += 1
                     yield _row(line, row)
 
@@ -117,7 +124,7 @@ def _batches(file: IO[bytes]) -> Iterator[Any]:
     with _told():
         for batch in pyarrow.ipc.open_stream(_opened(file)):
             batch.validate(full=True)
-            yield batch
+            yield batch, row_sizes(batch)
 
 
 @contextmanager
@@ -131,7 +138,34 @@ def _told() -> Iterator[None]:
 
 
 def _next_of(batches: Iterator[Any]) -> Any:
-    return next(batches, None)
+    return next(batches, (None, None))
+
+
+def _taken(batch: Any, sizes: Any, most_bytes: int) -> Iterator[dict[str, Any] | Malformed]:
+    """Yield the rows of a slice, or what is wrong with one of them.
+
+    Args:
+        sizes: As `row_sizes` says of these rows.
+    """
+    most = most_bytes + PLAIN_BYTES * MOST_VALUES
+    if sizes.sum() <= most:
+        try:
+            rows = batch.to_pylist()
+        except BROKEN:
+            pass  # which row it is shows below
+        else:
+            yield from rows
+            return
+    for at, size in enumerate(sizes):
+        if size > most:
+            yield Malformed(f"the row is larger than {most_bytes:,} bytes")
+            continue
+        try:
+            (row,) = batch.slice(at, 1).to_pylist()
+        except BROKEN:
+            yield Malformed("the row has a date, a time or another value out of range")
+        else:
+            yield row
 
 
 class _Clipped(io.RawIOBase):
@@ -201,7 +235,12 @@ def _check_type(name: str, kind: Any, depth: int) -> None:
     types = pyarrow.types
     if depth > DEEPEST:
         raise Malformed(f"column {name[:63]!r} is nested deeper than {DEEPEST} levels")
-    if types.is_null(kind) or types.is_run_end_encoded(kind) or types.is_fixed_size_list(kind):
+    if isinstance(kind, pyarrow.BaseExtensionType):
+        return _check_type(name, kind.storage_type, depth + 1)
+    if types.is_dictionary(kind):
+        return _check_type(name, kind.value_type, depth + 1)
+    unread = (types.is_null, types.is_run_end_encoded, types.is_fixed_size_list, types.is_union)
+    if any(is_that(kind) for is_that in unread):
         raise Malformed(f"column {name[:63]!r} is {str(kind)[:63]}, which is not read")
     if types.is_struct(kind) and kind.num_fields == 0:
         raise Malformed(f"column {name[:63]!r} is a struct without fields")
@@ -210,8 +249,10 @@ def _check_type(name: str, kind: Any, depth: int) -> None:
         _check_type(inner.name, inner.type, depth + 1)  # a name that is not UTF-8 shows here
 
 
-def _row(line: int, row: dict[str, Any]) -> Row:
+def _row(line: int, row: dict[str, Any] | Malformed) -> Row:
     """Return a row as JSON; what is null is left out: the field's default holds."""
+    if isinstance(row, Malformed):
+        return Row(line, b"", row)
     try:
         given = {name: value for name, value in row.items() if value is not None}
         return Row(line, to_json(given, inf_nan_mode="null"))

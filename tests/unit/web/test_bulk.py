@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 import pyarrow
 import pytest
+from pydantic_core import to_json
 
 from opsrail.config import Config, DecideConfig, WebConfig
 from opsrail.decide.decider import Request
@@ -21,6 +22,8 @@ from opsrail.registry.rollout import Stage
 from opsrail.testing.models import FunctionRuntime
 from opsrail.values.pools import Pool
 from opsrail.web.bulk_arrow import ARROW
+from opsrail.web.bulk_arrow_sizes import row_sizes
+from opsrail.web.bulk_rows import EMPTY_AT_ONCE, JsonLines
 from tests.support.decisions import StillClock
 from tests.unit.web import claims
 from tests.unit.web.conftest import Caller, app_of, client_of, running
@@ -72,6 +75,24 @@ async def test_a_line_that_is_too_long_is_skipped_whole(door: Caller) -> None:
 
     assert [one.get("code") for one in answers] == [None, "malformed", None]
     assert answers[1]["line"] == 2
+
+
+async def test_others_run_while_empty_lines_are_passed_over() -> None:
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(other())
+    empty = io.BytesIO(b"\n" * 10 * EMPTY_AT_ONCE + b"{}")
+    rows = [row async for row in JsonLines("application/jsonl", 1_000).rows(empty)]
+    task.cancel()
+
+    assert [row.line for row in rows] == [10 * EMPTY_AT_ONCE + 1]
+    assert turns >= 9
 
 
 async def test_the_key_of_the_whole_gives_each_line_its_own(live: Caller) -> None:
@@ -277,6 +298,101 @@ async def test_a_stream_with_flipped_bytes_never_takes_the_server_down(live: Cal
         broken[at] ^= 0xFF
         answer = await asked(live, bytes(broken), ARROW)
         assert answer.status_code in (200, 400)
+
+
+def beside(column: Any) -> Any:
+    """Return three rows that are sound but for a column of their own."""
+    amounts = [100.0, 200.0, 300.0]
+    return pyarrow.table({"claim_id": ["c-1", "c-2", "c-3"], "amount": amounts, "note": column})
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pyarrow.array([1, 2**31 - 1, 3], pyarrow.int32()).cast(pyarrow.date32()),
+        pyarrow.array([1, 2**62, 3]).view(pyarrow.timestamp("s")),
+        pyarrow.array([1, 2**62, 3]).view(pyarrow.duration("s")),
+        pyarrow.array([b"a", b"\xff", b"c"]),
+    ],
+    ids=["date", "timestamp", "duration", "bytes"],
+)
+async def test_a_value_that_has_no_form_is_told_in_its_row_and_stops_no_other(
+    live: Caller, column: Any
+) -> None:
+    answer = await asked(live, stream(beside(column)), ARROW)
+    rows = pyarrow.ipc.open_stream(answer.content).read_all().to_pylist()
+
+    assert [row["line"] for row in rows] == [1, 2, 3]
+    assert rows[1]["code"] == "malformed"
+    assert {rows[0]["code"], rows[2]["code"]} <= {None, "invalid-input"}
+
+
+def viewed(depth: int) -> Any:
+    """Return lists of eight views, of lists of eight views of the same, and so on."""
+    array = pyarrow.array([0] * 8, pyarrow.int8())
+    starts, counts = (pyarrow.array([number] * 8, pyarrow.int32()) for number in (0, 8))
+    for _ in range(depth):
+        array = pyarrow.ListViewArray.from_arrays(starts, counts, array)
+    return array[:3]
+
+
+def looked_up(depth: int) -> Any:
+    """Return lists of eight words of a dictionary, whose one word is such a list, and so on."""
+    array = pyarrow.array([0] * 8, pyarrow.int8())
+    for _ in range(depth):
+        word = pyarrow.ListArray.from_arrays(pyarrow.array([0, 8], pyarrow.int32()), array)
+        array = pyarrow.DictionaryArray.from_arrays(pyarrow.array([0] * 8, pyarrow.int8()), word)
+    return array[:3]
+
+
+WORDS = pyarrow.DictionaryArray.from_arrays([0] * 1_000, ["w" * 10_000])
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        viewed(12),
+        looked_up(12),
+        pyarrow.ListArray.from_arrays(pyarrow.array([0, 1_000, 1_000, 1_000], "int32"), WORDS),
+    ],
+    ids=["views", "dictionaries", "words"],
+)
+async def test_a_row_that_refers_to_more_than_may_be_sent_is_never_written_out(
+    live: Caller, column: Any
+) -> None:
+    content = stream(beside(column))
+    assert len(content) < 50_000
+    answer = await asked(live, content, ARROW)
+    rows = pyarrow.ipc.open_stream(answer.content).read_all().to_pylist()
+
+    assert [row["line"] for row in rows] == [1, 2, 3]
+    assert (rows[0]["code"], rows[0]["detail"][-6:]) == ("malformed", " bytes")
+
+
+def test_sizes_of_rows_are_told_whatever_their_columns_are() -> None:
+    text = ["a" * 100, None, ""]
+    columns = {
+        "plain": [1, None, 3],
+        "text": pyarrow.array(text),
+        "large": pyarrow.array(text, pyarrow.large_string()),
+        "view": pyarrow.array(text, pyarrow.string_view()),
+        "word": pyarrow.array(text).dictionary_encode(),
+        "fixed": pyarrow.array([b"a" * 100, None, b"b" * 100], pyarrow.binary(100)),
+        "list": [text, None, []],
+        "map": pyarrow.array(
+            [[("a" * 100, 1)], None, []], pyarrow.map_(pyarrow.string(), pyarrow.int8())
+        ),
+        "struct": [{"a": "a" * 100}, None, {"a": None}],
+        "listed": pyarrow.array([text, None, []], pyarrow.list_view(pyarrow.string())),
+    }
+    for name, column in columns.items():
+        for table in (pyarrow.table({name: column}), pyarrow.table({name: column}).slice(1)):
+            (batch,) = pyarrow.ipc.open_stream(stream(table))
+            sizes = row_sizes(batch).tolist()
+            written = [len(to_json(row)) for row in batch.to_pylist()]
+            assert all(
+                size - 28 <= told <= size + 60 for told, size in zip(sizes, written, strict=True)
+            ), (name, sizes, written)
 
 
 async def test_a_canary_answers_its_share_of_the_rows(live: Caller) -> None:
