@@ -83,10 +83,12 @@ TRIAL_ROWS = (1, 8, 64)
 def warm_up(model: LoadedModel) -> None:
     """Have a model score trial batches, so that the first request meets no code that was never run. Blocking.
 
+    One that names no columns is not tried: nobody knows what its rows hold.
+
     Raises:
         ModelUnavailable: it failed.
     """
-    if isinstance(model, ColumnedModel):
+    if isinstance(model, ColumnedModel) and model.columns:
         for count in TRIAL_ROWS:
             with suppress(InvalidInput):  # a row of zeros need not make sense to it
                 model.score(trial_rows(model.columns, count))

@@ -11,7 +11,7 @@ from opsrail.cases.loader import load_file
 from opsrail.connect.python import PythonRuntime
 from opsrail.decide.python_model import PythonModel
 from opsrail.errors import InvalidInput, ModelUnavailable
-from opsrail.ports import LoadedModel
+from opsrail.ports import LoadedModel, warm_up
 
 FILE = """
 from pydantic import BaseModel
@@ -61,6 +61,14 @@ def test_a_function_may_say_how_sure_it_is() -> None:
     (score,) = loaded(lambda row: (0.25, 0.75)).score([{}])
 
     assert (score.value, score.confidence) == (0.25, 0.75)
+
+
+def test_a_function_without_columns_is_not_tried_out_with_rows_that_have_nothing() -> None:
+    model = loaded(lambda row: row["amount_usd"] / 1_000)
+
+    warm_up(model)
+
+    assert model.score([{"amount_usd": 500.0}])[0].value == 0.5
 
 
 def raises(row: Mapping[str, Any]) -> float:
