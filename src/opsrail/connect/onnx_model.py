@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,7 @@ import onnxruntime
 from opsrail.connect.onnx_reasons import OnnxReasons, reasons_of
 from opsrail.connect.reference import REFERENCE_KEY, Reference, cells_of, reference_of
 from opsrail.connect.tabular import TabularModel, confidence_of
-from opsrail.errors import ArtifactRefused
+from opsrail.errors import ArtifactRefused, ModelUnavailable
 from opsrail.values.columns import Column, columns_from_json
 from opsrail.values.explanations import Contributions, ModelCells
 
@@ -20,6 +22,11 @@ COLUMNS_KEY = "opsrail.columns"
 CONFIDENCE_KEY = "opsrail.confidence"
 LARGEST_BOUND = 64
 """Rows of the largest batch with buffers of its own. Ours: as many as a lane scores at once; above, they bring nothing."""
+
+TRIAL_S = 10.0
+"""Time for a trial whose work its rows do not bound. Ours: a model that loops for ever is to be refused, not waited for."""
+APART = 1e-4
+"""How far a score may move by the row beside it. Ours: far above what the order of float32 sums does, below what decides."""
 
 
 def open_model(
@@ -94,6 +101,46 @@ class OnnxModel(TabularModel):
         self._reference = reference
         self._reasons: OnnxReasons | None = None
         self._buffers: dict[int, deque[_Buffers]] = {}
+        self._largest_bound = LARGEST_BOUND
+        self._options: Any = None
+
+    def try_out(self) -> None:
+        """Score rows alone and beside each other, in time.
+
+        Raises:
+            ArtifactRefused: what comes out are no probabilities, they hang on what else is in the batch, or it takes longer
+                than `TRIAL_S`.
+        """
+        with nullcontext() if self.is_bounded else self._in_time():
+            super().try_out()
+            self._check_apart()
+
+    def _check_apart(self) -> None:
+        """Refuse a model whose score of a row hangs on the rows beside it: batches are cut as requests come."""
+        rows = self._encoder.zeros(2)
+        rows[1] = 1.0
+        with suppress(ModelUnavailable):  # a row of ones need not make sense to it
+            alone = self._run(rows[:1]) + self._run(rows[1:])
+            is_repeatable = self._run(rows[:1]) == alone[:1]
+            moved = [abs(one - other) for one, other in zip(alone, self._run(rows), strict=True)]
+            if is_repeatable and max(moved) > APART:
+                raise ArtifactRefused(
+                    f"Model {self.digest} scores a row otherwise beside another one than alone; export it so that its "
+                    "rows do not touch each other."
+                )
+
+    @contextmanager
+    def _in_time(self) -> Iterator[None]:
+        """End what the session runs in the block once it takes too long; without buffers, which would go around that."""
+        self._largest_bound, self._options = 0, onnxruntime.RunOptions()
+        timer = threading.Timer(TRIAL_S, setattr, (self._options, "terminate", True))
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+            self._largest_bound, self._options = LARGEST_BOUND, None
 
     def explain_by(self, artifact: bytes) -> None:
         """Keep the artifact until it is first asked for reasons: reading a forest takes time that loading need not take."""
@@ -136,8 +183,8 @@ class OnnxModel(TabularModel):
     def _answer(self, numbers: Any) -> Any:
         """Return the model's output; through buffers that are bound before, where the batch is one of many of its size."""
         count = len(numbers)
-        if count > LARGEST_BOUND:
-            return self._session.run([self._output], {self._input: numbers})[0]
+        if count > self._largest_bound:
+            return self._session.run([self._output], {self._input: numbers}, self._options)[0]
         idle = self._buffers.get(count)
         if idle is None:
             answer = self._session.run([self._output], {self._input: numbers})[0]

@@ -2,15 +2,19 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
+import numpy as np
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
+from opsrail.connect import onnx_model
 from opsrail.connect.onnx import OnnxRuntime
 from opsrail.errors import ArtifactRefused, InvalidInput, MissingExtra, ModelUnavailable
 from opsrail.values.canonical import digest
-from opsrail.values.columns import Number
+from opsrail.values.columns import Number, columns_to_json
 from opsrail.values.models import Score
 from tests.unit.models.tiny_models import (
     COLUMNS,
@@ -211,3 +215,65 @@ def test_serving_does_not_need_the_onnx_package(monkeypatch: pytest.MonkeyPatch)
     (score,) = loaded(artifact).score([{"Make": "Mazda", "Age": 1, "ratio": 0.0}])
 
     assert score.unknown == ()
+
+
+def graph_of(nodes: Sequence[Any], *tensors: Any) -> bytes:
+    """Return a model of three columns, whose nodes make `score` of `features`."""
+    graph = helper.make_graph(
+        nodes,
+        "odd",
+        [helper.make_tensor_value_info("features", TensorProto.FLOAT, [None, 3])],
+        [helper.make_tensor_value_info("score", TensorProto.FLOAT, [None, 1])],
+        [numpy_helper.from_array(np.ones((3, 1), dtype=np.float32), "weights"), *tensors],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    helper.set_model_props(model, {"opsrail.columns": columns_to_json(COLUMNS)})
+    written: bytes = model.SerializeToString()
+    return written
+
+
+SUMS = helper.make_node("MatMul", ["features", "weights"], ["sums"])
+
+
+def test_a_model_whose_rows_touch_each_other_is_refused() -> None:
+    artifact = graph_of(
+        [
+            SUMS,
+            helper.make_node("ReduceMean", ["sums"], ["mean"], axes=[0]),
+            helper.make_node("Sub", ["sums", "mean"], ["apart"]),
+            helper.make_node("Sigmoid", ["apart"], ["score"]),
+        ]
+    )
+
+    with pytest.raises(ArtifactRefused, match="otherwise beside another one than alone"):
+        loaded(artifact)
+
+
+def test_a_model_that_loops_for_ever_is_refused_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnx_model, "TRIAL_S", 0.2)
+    value, truth = helper.make_tensor_value_info, TensorProto.BOOL
+    body = helper.make_graph(
+        [
+            helper.make_node("Identity", ["goes_on"], ["still"]),
+            helper.make_node("Identity", ["before"], ["after"]),
+        ],
+        "body",
+        [
+            value("turn", TensorProto.INT64, []),
+            value("goes_on", truth, []),
+            value("before", TensorProto.FLOAT, None),
+        ],
+        [value("still", truth, []), value("after", TensorProto.FLOAT, None)],
+    )
+    artifact = graph_of(
+        [
+            SUMS,
+            helper.make_node("Loop", ["turns", "begins", "sums"], ["looped"], body=body),
+            helper.make_node("Sigmoid", ["looped"], ["score"]),
+        ],
+        numpy_helper.from_array(np.array(2**62), "turns"),
+        numpy_helper.from_array(np.array(True), "begins"),
+    )
+
+    with pytest.raises(ArtifactRefused, match="terminate"):
+        loaded(artifact)
