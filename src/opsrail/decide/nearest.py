@@ -116,7 +116,7 @@ class Search:
         """Return the smallest change that was found."""
         self._singles()
         names = [choice.name for choice in self._choices]
-        if self._best is None and self._question.may_reach({}, names):
+        if self._best is None and names and self._question.may_reach({}, names):
             self._descend()
             size = 2
             while size <= min(self._most(), len(self._choices)) and not self._is_over():

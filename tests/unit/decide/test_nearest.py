@@ -51,6 +51,10 @@ class Loan(BaseModel):
         return self
 
 
+class Settled(BaseModel):
+    age: Annotated[int, Fixed("Nobody can change their age.")] = 30
+
+
 class Applicant(BaseModel):
     debts: float = 900.0
     age: int | None = None
@@ -303,3 +307,17 @@ async def test_a_whole_number_that_is_not_known_keeps_no_change_from_being_found
 
     assert nearest.absent is None
     assert [change.fact for change in nearest.changes] == ["debts"]
+
+
+async def test_where_nothing_can_be_otherwise_that_is_told(
+    road: Road, explainer: Explainer
+) -> None:
+    point = DecisionPoint("loans", request=Settled, policy=Policy(BANDS))
+    await road.live(linear(bias=0.5, age=0.001), point="loans")
+    decision = await road.decider.decide(Request(point, Settled(), "0" * 31 + "1", "tester"))
+
+    nearest = await explainer.nearest(decision, point, "approve")
+
+    assert nearest.absent is not None
+    assert nearest.absent[0] in ("no-change", "not-found")
+    assert [held.fact for held in nearest.held] == ["age"]
