@@ -34,7 +34,7 @@ from opsrail.web.door import Door
 from opsrail.web.health import Health
 from opsrail.web.points import Asking, Points
 from opsrail.web.problems import Malformed, problem_of, protocol_text, status_of
-from opsrail.web.reading import KEY
+from opsrail.web.reading import KEY, bare_key
 
 log = logging.getLogger("opsrail.web")
 MOST_CALLS = 1_000
@@ -96,7 +96,8 @@ class Call:
         if key is not None and not re.fullmatch(KEY, key):
             raise Malformed("the idempotency key must be 1 to 255 visible ASCII characters")
         actor = self.principal.name.replace("http:", "grpc:", 1)
-        return Asking(CORRELATION.get(), actor, self.principal.tenant, key, budget_ms)
+        bare = None if key is None else bare_key(key)
+        return Asking(CORRELATION.get(), actor, self.principal.tenant, bare, budget_ms)
 
 
 class InferenceService:

@@ -177,6 +177,11 @@ def idempotency_key(request: Request) -> str | None:
             "give one key of 1 to 255 visible ASCII characters, in quotes or, if it has none itself, bare",
         )
         raise Malformed("a header is wrong", [fault])
+    return bare_key(given)
+
+
+def bare_key(given: str) -> str:
+    """Return an idempotency key that fits `KEY` without its quotes."""
     return re.sub(r"\\(.)", r"\1", given[1:-1]) if given.startswith('"') else given
 
 

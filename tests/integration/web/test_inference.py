@@ -202,7 +202,7 @@ def test_over_grpc_the_same_key_gives_the_same_decisions(ends: Ends) -> None:
     with module.InferenceServerClient(ends.grpc) as client:
         first, second, other = (
             client.infer("fraud-risk", inputs_of(module), headers={"idempotency-key": key})
-            for key in ("k-1", "k-1", "k-2")
+            for key in ("k-1", '"k-1"', "k-2")
         )
 
     ids = [answer.as_numpy("decision_id").tolist() for answer in (first, second, other)]
