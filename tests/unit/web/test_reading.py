@@ -65,6 +65,10 @@ def test_whatever_comes_in_is_taken_or_refused_cleanly(body: bytes) -> None:
         b"1" * 5000,
         b'{"a":1,"a":1}',
         b'[{"b":{"a":1,"a":2}}]',
+        b'{"a": 1, "a": 1}',
+        b'{"a":1,"a":2,"b":"\\u003a"}',
+        b"[18446744073709551616]",
+        b"[18446744073709551616, 1]",
         b'"\\ud800"',
         b'"\\udc00\\ud800"',
         b'{"\\ud800":1}',
@@ -100,9 +104,10 @@ def test_a_body_of_very_many_values_is_not_even_read(part: str) -> None:
 def test_an_object_of_very_many_keys_is_refused_before_any_model_sees_it() -> None:
     fits = {f"k{n}": n for n in range(MOST_KEYS)}
 
-    check_json(json.dumps(fits).encode())
-    with pytest.raises(Malformed, match="more than 10,000 keys"):
-        check_json(json.dumps({**fits, "one": 1}).encode())
+    for between in ((", ", ": "), (",", ":")):
+        check_json(json.dumps(fits, separators=between).encode())
+        with pytest.raises(Malformed, match="more than 10,000 keys"):
+            check_json(json.dumps({**fits, "one": 1}, separators=between).encode())
 
 
 def test_of_very_many_faults_only_the_number_is_told() -> None:
