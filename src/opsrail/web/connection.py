@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from starlette.types import Scope
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import (
     STATUS_LINE,
     HttpToolsProtocol,
@@ -60,11 +61,16 @@ class Connection(HttpToolsProtocol):
         self._server_headers: tuple[object, bytes] = (None, b"")
         self._unheard_until_s = 0.0
         self._unheard: Callable[[bytes], bytes | None] | None = getattr(self.app, "unheard", None)
+        self._refusal: Callable[[Scope], Refusal | None] | None = getattr(self.app, "refusal", None)
+        self._answered_s: float | None = None
+        self._idle: asyncio.TimerHandle | None = None
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no more."""
         self._stop_waiting()
+        if self._idle is not None:
+            self._idle.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -74,7 +80,7 @@ class Connection(HttpToolsProtocol):
             if refusal is not None:
                 self.transport.write(b"".join((REFUSED, self._lines_of_server(), refusal)))
                 return
-        body_bytes = self._all_body_bytes
+        body_bytes, self._answered_s = self._all_body_bytes, None
         super().data_received(data)
         if self._is_whole or self.transport.is_closing():
             return
@@ -94,11 +100,32 @@ class Connection(HttpToolsProtocol):
             self._await_head()
 
     def on_response_complete(self) -> None:
-        """Give a body that nobody reads a little time to end."""
-        if self.cycle.more_body and not self.pipeline and not self.transport.is_closing():
+        """Wait for the next request, and a little for the rest of a body that nobody reads.
+
+        uvicorn's way sets a timer for each answer and cancels it with the next request; here one timer goes on.
+        """
+        if self.pipeline or self.transport.is_closing():
+            super().on_response_complete()
+            return
+        if self.cycle.more_body:
             self._stop_waiting()
             self._too_slow = self.loop.call_later(LINGER_S, lambda: self.transport.close())
-        super().on_response_complete()
+        self.server_state.total_requests += 1
+        self.flow.resume_reading()
+        self._answered_s = self.loop.time()
+        if self._idle is None:
+            self._idle = self.loop.call_later(self.timeout_keep_alive, self._close_idle)
+
+    def _close_idle(self) -> None:
+        """Close if nothing came since the last answer for as long as a connection may be idle; else look again then."""
+        self._idle = None
+        if self._answered_s is None:
+            return
+        left_s = self._answered_s + self.timeout_keep_alive - self.loop.time()
+        if left_s > 0:
+            self._idle = self.loop.call_later(left_s, self._close_idle)
+        else:
+            self.transport.close()
 
     def on_message_complete(self) -> None:
         """Note that the request is whole."""
@@ -106,7 +133,9 @@ class Connection(HttpToolsProtocol):
         self._unheard_until_s = self.loop.time() + UNHEARD_S
         if self._too_slow is not None:
             self._stop_waiting()
-        super().on_message_complete()
+        if not self.cycle.response_complete:
+            self.cycle.more_body = False
+            self.cycle.message_event.set()
 
     def on_message_begin(self) -> None:
         """Note that a head begins."""
@@ -152,8 +181,7 @@ class Connection(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         """Begin a request; one that the app would refuse at once gets its answer here, at a fifth of the cost of a task."""
         scope: Any = cycle.scope
-        quick = None if self.pipeline else getattr(app, "refusal", None)
-        refusal: Refusal | None = None if quick is None else quick(scope)
+        refusal = None if self.pipeline or self._refusal is None else self._refusal(scope)
         if refusal is None or not self.answer_whole(scope, *refusal):
             super()._start_asgi_task(cycle, app)
 
@@ -182,12 +210,21 @@ class Connection(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header of the head; one behind the body is none that a proxy looked at (RFC 9110, section 6.5.1)."""
         if self._is_in_head:
-            super().on_header(name, value)
+            name = name.lower()
+            if name == b"expect" and value.lower() == b"100-continue":
+                self.expect_100_continue = True
+            self.headers.append((name, value))
 
     def on_body(self, body: bytes) -> None:
-        """Count what belongs to the body."""
+        """Keep what belongs to the body, and count it."""
         self._all_body_bytes += len(body)
-        super().on_body(body)
+        cycle = self.cycle
+        if cycle.response_complete:
+            return
+        cycle.body += body
+        if len(cycle.body) > HIGH_WATER_LIMIT:
+            self.flow.pause_reading()
+        cycle.message_event.set()
 
     def _await_head(self) -> None:
         self._too_slow = self.loop.call_later(HEAD_S, lambda: self.transport.close())
