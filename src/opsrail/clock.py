@@ -184,7 +184,8 @@ async def in_time(coroutine: Coroutine[Any, Any, T], limit_s: float) -> T:
     try:
         waited_for = coroutine.send(None)
     except StopIteration as done:
-        return cast(T, done.value)
+        value: T = done.value
+        return value
     async with asyncio.timeout(limit_s):
         return cast(T, await resumed(coroutine, waited_for))
 

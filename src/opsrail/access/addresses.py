@@ -10,7 +10,6 @@ KEPT = 32
 """Answers remembered. Ours: a machine has few names; a stranger may send long ones, and these are kept."""
 
 
-@lru_cache(maxsize=KEPT)
 def is_loopback(name: str) -> bool:
     """Return whether only this machine reaches a name or address: `localhost`, `127.0.0.0/8`, `::1`."""
     if name.lower() == "localhost":
@@ -21,7 +20,6 @@ def is_loopback(name: str) -> bool:
         return False
 
 
-@lru_cache(maxsize=KEPT)
 def host_of(netloc: str) -> str | None:
     """Return the name in `name:port` or `[address]:port`, lower case; None when it is no such text."""
     try:
@@ -31,6 +29,12 @@ def host_of(netloc: str) -> str | None:
         return None
     is_bare = not (parts.path or parts.query or parts.fragment or parts.username is not None)
     return parts.hostname if is_bare else None
+
+
+@lru_cache(maxsize=KEPT)
+def is_this_machine(netloc: str) -> bool:
+    """Return whether a `Host` header names this machine by a name or address that only it reaches."""
+    return is_loopback(host_of(netloc) or "")
 
 
 def is_same_origin(origin: str, host: str) -> bool:

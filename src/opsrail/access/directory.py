@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import logging
+import math
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -85,7 +86,7 @@ class Directory:
         self._idle_ms = 1000 * idle_s
         self._kept: OrderedDict[str, tuple[float, Known | None]] = OrderedDict()
         self._has_users = False
-        self._looked_s: float | None = None
+        self._looked_s = -math.inf
         self._people: tuple[float, Sequence[Colleague]] | None = None
 
     @property
@@ -93,10 +94,7 @@ class Directory:
         """Whether there is a user; None: not known any more, ask `look`."""
         if self._has_users:
             return True
-        fresh = self._looked_s is not None and (
-            self._clock.monotonic_s() - self._looked_s < STALE_S
-        )
-        return False if fresh else None
+        return False if self._clock.monotonic_s() - self._looked_s < STALE_S else None
 
     async def look(self) -> bool:
         """Return whether there is a user, as the store has it; one that cannot be asked has none that was not seen before.

@@ -12,7 +12,7 @@ import hmac
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from opsrail.access.addresses import host_of, is_loopback, is_same_origin
+from opsrail.access.addresses import is_loopback, is_same_origin, is_this_machine
 from opsrail.access.api_keys import PREFIX
 from opsrail.access.directory import Directory
 from opsrail.access.roles import ALL_GRANTS, NO_GRANTS, Grants
@@ -126,7 +126,7 @@ class Gate:
         if self._directory is not None:
             if given is not None and PREFIX in given:
                 return None
-            if given is None and self._cookie(headers) is not None:
+            if given is None and "cookie" in headers and self._cookie(headers) is not None:
                 return None
         if self._digest is not None:
             raise Unauthenticated(NO_KEY)
@@ -178,12 +178,13 @@ class Gate:
 
     def refuse_foreign(self, headers: Mapping[str, str]) -> None:
         """Refuse what another site's page sends. Raises Denied."""
-        host = headers.get("host", "")
-        origin = headers.get("origin", f"http://{host}")
-        is_ours = is_same_origin(origin, host) or (
-            self._public != "" and is_same_origin(origin, self._public)
+        origin = headers.get("origin")
+        is_ours = (
+            origin is None
+            or is_same_origin(origin, headers.get("host", ""))
+            or (self._public != "" and is_same_origin(origin, self._public))
         )
-        if headers.get("sec-fetch-site", "") in FOREIGN or not is_ours:
+        if headers.get("sec-fetch-site") in FOREIGN or not is_ours:
             raise Denied(
                 "another site's page may not change anything here; call from a program, or set an API key"
             )
@@ -196,7 +197,7 @@ class Gate:
         """
         if self._is_public(headers):
             return True
-        if is_loopback(host_of(headers.get("host", "").lower()) or ""):
+        if is_this_machine(headers.get("host", "")):
             return False
         raise Denied(
             "people sign in over https, or on this machine; say how browsers reach this server: web.public_url"
@@ -211,8 +212,7 @@ class Gate:
         return cookie_of(headers, is_secure=self._is_public(headers))
 
     def _local(self, method: str, headers: Mapping[str, str]) -> Principal:
-        host = headers.get("host", "")
-        if not is_loopback(host_of(host) or ""):
+        if not is_this_machine(headers.get("host", "")):
             raise Denied(
                 "the Host header does not name this machine; ask localhost, or set an API key"
             )

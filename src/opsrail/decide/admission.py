@@ -119,8 +119,7 @@ class Admission:
             return
         self._used += took_s / allowed_s
         self._answers += 1
-        is_late = self._answers >= 4 * LEAST and self._used > self._answers
-        if is_late or self._answers >= self.limit:
+        if self._answers >= self.limit or self._used > self._answers >= 4 * LEAST:
             self._adjust()
 
     def stats(self) -> AdmissionStats:

@@ -6,8 +6,8 @@ two runs of it (ADR 0010, "Fourth look"). A turn of the event loop is all it nee
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Generator
-from typing import Final, cast
+from collections.abc import Awaitable
+from typing import Any, Final
 
 
 class _Turns:
@@ -18,8 +18,8 @@ class _Turns:
     def __init__(self, count: int) -> None:
         self._turns = (None,) * count
 
-    def __await__(self) -> Generator[None]:
-        return cast("Generator[None]", iter(self._turns))
+    def __await__(self) -> Any:
+        return iter(self._turns)
 
 
 NO_TURN: Final[Awaitable[None]] = _Turns(0)

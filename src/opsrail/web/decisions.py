@@ -27,10 +27,8 @@ from opsrail.web.door import (
     Operation,
     Parameter,
     Rendered,
-    actor_of,
     id_parameter,
     permit,
-    tenant_of,
 )
 from opsrail.web.idempotency import RAW_REPEATED, REPEAT_HEADER, idempotency_parameter
 from opsrail.web.objects import decision_of
@@ -125,13 +123,14 @@ class Decisions:
         return is_full
 
     def _decider_of(self, point: DecisionPoint[Any]) -> Any:
-        admission, now_s = self._door.app.decider.admission, self._door.app.clock.monotonic_s
-        held, catch_up = self._door.app.registry.held, self._door.app.decider.catch_up
+        app, most_bytes = self._door.app, self._door.body_bytes
+        decider, now_s, held = app.decider, app.clock.monotonic_s, app.registry.held
+        admission, catch_up = decider.admission, decider.catch_up
 
         async def decide(request: Request) -> Response:
             await catch_up()
             query_of(request)
-            permit(request, "decisions.make", point.name)
+            caller = permit(request, "decisions.make", point.name)
             wanted, budget_ms = criticality(request), deadline_ms(request)
             begun_s: float = request.scope.get(ARRIVED_S) or now_s()
             took_s: float | None = None
@@ -140,16 +139,16 @@ class Decisions:
             try:
                 question = Question(
                     point,
-                    model_of(point.request, await body_of(request, self._door.body_bytes)),
+                    model_of(point.request, await body_of(request, most_bytes)),
                     correlation_id=CORRELATION.get(),
-                    actor=actor_of(request),
+                    actor=caller.name,
                     idempotency_key=idempotency_key(request),
                     budget_ms=budget_ms,
                     criticality=wanted,
-                    tenant=tenant_of(request),
+                    tenant=caller.tenant,
                 )
                 await catch_up()
-                decision = await self._door.app.decider.decide(question)
+                decision = await decider.decide(question)
                 on_model_s = decision.latency_ms.get("score", 0.0) / 1000
                 took_s = None if decision.is_repeat else now_s() - begun_s - on_model_s
             finally:

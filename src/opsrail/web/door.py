@@ -145,8 +145,8 @@ def actor_of(request: Request) -> str:
     return "http" if principal is None else principal.name
 
 
-def permit(request: Request, permission: str, scope: str) -> None:
-    """Check that who asks may do something to what lies in a scope.
+def permit(request: Request, permission: str, scope: str) -> Principal:
+    """Return who asks, after checking that they may do something to what lies in a scope.
 
     Args:
         scope: Name of the automation or decision point.
@@ -154,8 +154,10 @@ def permit(request: Request, permission: str, scope: str) -> None:
     Raises:
         Denied: not there. Nothing was done.
     """
-    if not grants_of(request).may(permission, scope):
+    principal = principal_of(request)
+    if principal is None or not principal.grants.may(permission, scope):
         raise Denied(f"this needs {permission} where it lies, and you do not hold it there")
+    return principal
 
 
 def scopes_of(request: Request, permission: str) -> frozenset[str] | None:

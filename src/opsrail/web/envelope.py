@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -36,6 +36,7 @@ RAW_HEADERS = tuple((name.encode(), value.encode()) for name, value in SECURITY_
 RAW_LINES = lines_of(RAW_HEADERS)
 WHOLE = frozenset((Response, Rendered))
 """Kinds of answers whose body is there when they are made."""
+HELD = "the ledger was rolled back or rewritten, and nobody acknowledged it"
 CONSOLE = "/console"
 """Where pages are; errors are pages there too."""
 
@@ -81,14 +82,16 @@ class Envelope:
             try:
                 if not self._admit(scope, headers):
                     await self._look_up(scope, headers)
-                self._refuse_held(scope)
+                if self._is_held() and scope["method"] not in SAFE_METHODS:
+                    raise ReadOnly(HELD)
                 response = await self._paths.answer(scope, receive)
             except Exception as error:
                 response = self._problem(scope, error)
-            if type(response) in WHOLE and not scope["path"].startswith(CONSOLE):
-                await _send_whole(scope, send, response, trace)
-            else:
+            if type(response) not in WHOLE or scope["path"].startswith(CONSOLE):
                 await _send_parts(scope, receive, send, response, trace)
+            else:
+                for message in _left_to_send(scope, response, trace):
+                    await send(message)
         finally:
             CORRELATION.reset(token)
 
@@ -135,10 +138,6 @@ class Envelope:
             return
         scope["opsrail.principal"], scope[CSRF], scope[SESSION] = found
 
-    def _refuse_held(self, scope: Scope) -> None:
-        if self._is_held() and scope["method"] not in SAFE_METHODS:
-            raise ReadOnly("the ledger was rolled back or rewritten, and nobody acknowledged it")
-
     def _problem(self, scope: Scope, error: Exception) -> Response:
         """Return the answer to an error: problem details, or a page where a page was asked for."""
         problem = _problem(scope, error)
@@ -155,20 +154,20 @@ def _problem(scope: Scope, error: Exception) -> Response:
     return respond(error, scope["path"])
 
 
-async def _send_whole(scope: Scope, send: Send, response: Response, trace: Trace) -> None:
-    """Send an answer whose body is at hand: by opsrail's own connection in one piece, else by ASGI's messages."""
+def _left_to_send(scope: Scope, response: Response, trace: Trace) -> Sequence[Message]:
+    """Return the messages of an answer whose body is at hand; none if opsrail's own connection wrote it in one piece."""
     body = bytes(response.body)
     headers = [*response.raw_headers, (b"traceparent", trace.traceparent().encode())]
-    answer_whole = scope.get(ANSWER_WHOLE)
-    if answer_whole is not None and answer_whole(
-        scope, response.status_code, headers, RAW_LINES, body
-    ):
-        return
+    write: Callable[..., bool] | None = scope.get(ANSWER_WHOLE)
+    if write is not None and write(scope, response.status_code, headers, RAW_LINES, body):
+        return ()
     headers += RAW_HEADERS
     if scope["method"] == "HEAD":
         body = b""
-    await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    return (
+        {"type": "http.response.start", "status": response.status_code, "headers": headers},
+        {"type": "http.response.body", "body": body},
+    )
 
 
 async def _send_parts(

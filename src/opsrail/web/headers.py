@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
 from starlette.requests import Request
 from starlette.types import Scope
 
@@ -22,6 +25,7 @@ SINGLE = frozenset(
     )
 )
 """Headers that hold one value: of two, a proxy before opsrail may have looked at the other (RFC 9110, section 5.3)."""
+NO_MORE: Mapping[str, list[str]] = MappingProxyType({})
 PLACE = "opsrail.headers"
 """Where a request's scope holds them."""
 
@@ -29,15 +33,24 @@ PLACE = "opsrail.headers"
 class Headers(dict[str, str]):
     """Values by lower-case name; of a header that stands more than once the first."""
 
+    __slots__ = ("_more",)
+
     def __init__(self, scope: Scope) -> None:
-        super().__init__()
-        self._more: dict[str, list[str]] = {}
-        for raw_name, raw_value in scope["headers"]:
+        raw = scope["headers"]
+        super().__init__({name.decode("latin-1"): text.decode("latin-1") for name, text in raw})
+        self._more: Mapping[str, list[str]] = NO_MORE if len(self) == len(raw) else self._sort(raw)
+
+    def _sort(self, raw: Iterable[tuple[bytes, bytes]]) -> Mapping[str, list[str]]:
+        """Hold the first value of each, and return what more there is."""
+        more: dict[str, list[str]] = {}
+        self.clear()
+        for raw_name, raw_value in raw:
             name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
             if name in self:
-                self._more.setdefault(name, []).append(value)
+                more.setdefault(name, []).append(value)
             else:
                 self[name] = value
+        return more
 
     def every(self, name: str) -> list[str]:
         """Return all values of a header, in order."""

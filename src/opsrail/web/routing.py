@@ -12,7 +12,6 @@ from starlette.routing import Match, Route
 from starlette.types import Receive, Scope
 
 from opsrail.access.keys import Principal
-from opsrail.access.roles import NO_GRANTS
 from opsrail.errors import Denied
 from opsrail.web.door import Operation
 
@@ -23,7 +22,9 @@ class Methods:
     """Serves one path: dispatches by method. HEAD is GET without its body."""
 
     def __init__(self, operations: Mapping[str, Operation]) -> None:
-        self._operations = operations
+        self._operations = dict(operations)
+        if "GET" in operations:
+            self._operations["HEAD"] = operations["GET"]
         told = [method for method, operation in operations.items() if operation.is_told]
         self._allow = ", ".join(sorted([*told, *(["HEAD"] if "GET" in told else [])]))
 
@@ -39,8 +40,7 @@ class Methods:
         return False
 
     def __call__(self, scope: Scope, receive: Receive) -> Awaitable[Response]:
-        method = "GET" if scope["method"] == "HEAD" else scope["method"]
-        operation = self._operations.get(method)
+        operation = self._operations.get(scope["method"])
         if operation is None:
             raise HTTPException(405, headers={"allow": self._allow})
         if not operation.is_open:
@@ -84,8 +84,7 @@ class Paths:
 
 def _authorize(scope: Scope, permission: str | None) -> None:
     principal: Principal | None = scope.get("opsrail.principal")
-    grants = NO_GRANTS if principal is None else principal.grants
-    if permission is None or not grants.may_somewhere(permission):
+    if principal is None or permission is None or not principal.grants.may_somewhere(permission):
         raise Denied(f"this needs {permission or 'a permission that nobody has'}; ask an admin")
 
 
