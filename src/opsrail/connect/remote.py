@@ -11,6 +11,7 @@ The artifact is a small JSON object, so that a remote model is a version like an
     score       {"name": of the output, "column": where it has several a row}: the probability of the positive class
     confidence  the same, if the server tells one; without it, one minus the entropy of the score
     timeout_ms  for one call, 1..60,000 (1,000 without)
+    at_once     calls that may be under way at once, 1..256 (4 without)
     raw         whether elements go as raw bytes: faster, but MLServer reads them over gRPC alone (false without); an answer
                 is read either way
     secret      reference of the key sent as `Authorization: Bearer`: env:NAME or file:PATH
@@ -40,6 +41,8 @@ LARGEST_ANSWER_BYTES = 16_000_000
 ROUNDING = 1e-6
 """How far past 0 or 1 a float32 probability may stand by rounding alone, as in `onnx_model`."""
 LONGEST_TOLD = 200
+AT_ONCE = 4
+"""Ours: as many as are asked without finding out whether that makes the server slower (`gradient.FLOOR`)."""
 
 
 class Part(BaseModel):
@@ -76,6 +79,7 @@ class Described(Part):
     score: Output
     confidence: Output | None = None
     timeout_ms: int = Field(1_000, ge=1, le=60_000)
+    at_once: int = Field(AT_ONCE, ge=1, le=256)
     raw: bool = False
     secret: str | None = Field(None, pattern=r"\A(env|file):.{1,200}\z")
 

@@ -52,6 +52,7 @@ class GrpcModel:
 
     def __init__(self, remote: Remote, key: str | None) -> None:
         self.digest = remote.digest
+        self.at_once = remote.described.at_once
         self._remote = remote
         self._timeout_s = remote.described.timeout_ms / 1000
         self._metadata = () if key is None else (("authorization", f"Bearer {key}"),)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import weakref
 from collections.abc import Mapping, Sequence
 
-import httpx
+import httpcore
 import orjson
 
-from opsrail.clock import SystemClock
 from opsrail.connect.remote import (
     LARGEST_ANSWER_BYTES,
     Remote,
@@ -18,11 +17,15 @@ from opsrail.connect.remote import (
     unavailable,
 )
 from opsrail.connect.remote_hosts import address_of
+from opsrail.connect.timed_line import TimedBackend
 from opsrail.errors import InvalidInput
 from opsrail.values.inference import LENGTH_HEADER, Body, read_response, write_request
 from opsrail.values.models import Score
 
 CONNECTIONS = 16
+"""At least; of a model that takes more calls at once, two for each, since second asks are made beside the first."""
+KEPT_S = 5.0
+"""How long a connection without work is kept. Source: httpx's default."""
 ROWS_AT_FAULT = frozenset({400, 422})
 """Statuses that blame the request: the row is refused, the server is none the worse."""
 
@@ -34,17 +37,17 @@ class HttpModel:
 
     def __init__(self, remote: Remote, key: str | None) -> None:
         self.digest = remote.digest
+        self.at_once = remote.described.at_once
         self._remote = remote
         self._timeout_s = remote.described.timeout_ms / 1000
-        self._monotonic_s = SystemClock().monotonic_s
         self._address: str | None = None
-        self._client = httpx.Client(
-            timeout=self._timeout_s,
-            follow_redirects=False,
-            trust_env=False,
-            limits=httpx.Limits(max_connections=CONNECTIONS),
+        self._backend = TimedBackend()
+        self._pool = httpcore.ConnectionPool(
+            max_connections=max(CONNECTIONS, 2 * self.at_once),
+            keepalive_expiry=KEPT_S,
+            network_backend=self._backend,
         )
-        weakref.finalize(self, self._client.close)
+        weakref.finalize(self, self._pool.close)
         place, described = remote.place, remote.described
         host = f"[{place.host}]" if ":" in place.host else place.host
         self._headers = {"host": f"{host}:{place.port}", "accept-encoding": "identity"}
@@ -54,7 +57,7 @@ class HttpModel:
         self._path = f"/v2/models/{described.model}{version}/infer"
 
     def score(self, rows: Sequence[Mapping[str, object]]) -> list[Score]:
-        """Return one score a row of named features, in order. Blocking, for `timeout_ms` and the time of one read at most.
+        """Return one score a row of named features, in order. Blocking, for `timeout_ms` at most.
 
         Raises:
             InvalidInput: a feature is absent or of the wrong type, or the server refuses the rows. Terminal.
@@ -84,35 +87,38 @@ class HttpModel:
             headers[LENGTH_HEADER] = str(body.header_bytes)
         place = self._remote.place
         address = self._address = self._address or address_of(self._remote)
-        url = httpx.URL(scheme=place.scheme, host=address, port=place.port, path=self._path)
-        due_s = self._monotonic_s() + self._timeout_s
+        url = httpcore.URL(scheme=place.scheme, host=address, port=place.port, target=self._path)
+        timed = {"timeout": {"pool": self._timeout_s}, "sni_hostname": place.host}
+        self._backend.begin(self._timeout_s)
         try:
-            with self._client.stream(
-                "POST", url, content=body.content, headers=headers, extensions={"sni_hostname": place.host}
-            ) as response:  # fmt: skip
-                content = self._content(response, due_s)
-                size = response.headers.get(LENGTH_HEADER)
-        except httpx.TimeoutException as late:
+            with self._pool.stream(
+                "POST", url, headers=list(headers.items()), content=body.content, extensions=timed
+            ) as response:
+                answered = {
+                    name.lower().decode("latin-1"): value.decode("latin-1")
+                    for name, value in response.headers
+                }
+                content = self._content(response, answered)
+        except httpcore.TimeoutException as late:
             raise unavailable(self._remote, f"gave no answer in {self._timeout_s:g} s") from late
-        except httpx.HTTPError as failed:
+        except (httpcore.NetworkError, httpcore.ProtocolError) as failed:
             self._address = None  # the name may lead elsewhere by now
             raise unavailable(self._remote, f"cannot be asked: {type(failed).__name__}") from failed
+        size = answered.get(LENGTH_HEADER.lower())
         is_length = size is not None and size.isdecimal() and len(size) < 13
-        return response.status_code, Body(content, int(size) if is_length else None)
+        return response.status, Body(content, int(size) if size and is_length else None)
 
-    def _content(self, response: httpx.Response, due_s: float) -> bytes:
-        """Return a body that is not too large and does not trickle in."""
-        if response.headers.get("content-encoding", "identity").lower() != "identity":
+    def _content(self, response: httpcore.Response, answered: Mapping[str, str]) -> bytes:
+        """Return a body that is not too large."""
+        if answered.get("content-encoding", "identity").lower() != "identity":
             raise unavailable(self._remote, "answered packed, though it was asked not to")
         parts, size = [], 0
-        for part in response.iter_raw():
+        for part in response.iter_stream():
             size += len(part)
             if size > LARGEST_ANSWER_BYTES:
                 raise unavailable(
                     self._remote, f"answered more than {LARGEST_ANSWER_BYTES:,} bytes"
                 )
-            if self._monotonic_s() > due_s:
-                raise unavailable(self._remote, f"was not done in {self._timeout_s:g} s")
             parts.append(part)
         return b"".join(parts)
 

@@ -22,6 +22,7 @@ from opsrail.ports import LoadedModel
 from opsrail.registry.pools import PoolRuntimes
 from opsrail.registry.rollout import Stage
 from opsrail.values.canonical import canonical
+from opsrail.values.decisions import Decision
 from opsrail.values.pools import Pool
 from tests.integration.web.conftest import Served
 from tests.support.ports import free_port
@@ -190,6 +191,17 @@ def trickling(handler: BaseHTTPRequestHandler) -> None:
         pass
 
 
+def heading(handler: BaseHTTPRequestHandler) -> None:
+    """Send a header letter by letter, each well within a timeout that counts from one to the next."""
+    try:
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\nx-told: ")
+        for _ in range(200):
+            handler.wfile.write(b"a")
+            threading.Event().wait(0.05)
+    except OSError:  # as above
+        pass
+
+
 SCORES = {"name": "score", "datatype": "FP64", "shape": [2], "data": [0.1, 0.2]}
 
 
@@ -217,6 +229,20 @@ def test_whatever_else_is_answered_makes_the_model_unavailable(answer: Answering
         model = loaded(RemoteHttpRuntime(), description(url, timeout_ms=400, confidence=None))
         with pytest.raises(ModelUnavailable):
             model.score(ROWS)
+
+
+@pytest.mark.parametrize("answer", [trickling, heading])
+def test_a_server_that_sends_letter_by_letter_holds_nobody_beyond_the_time(
+    answer: Answering,
+) -> None:
+    loop = asyncio.new_event_loop()
+    with answering(answer) as url:
+        model = loaded(RemoteHttpRuntime(), description(url, timeout_ms=400, confidence=None))
+        began_s = loop.time()
+        with pytest.raises(ModelUnavailable, match=r"in 0\.4 s"):
+            model.score(ROWS)
+        assert loop.time() - began_s < 3.0
+    loop.close()
 
 
 def test_no_redirect_is_followed_and_no_proxy_of_the_environment_used(
@@ -266,3 +292,49 @@ async def test_a_decision_rests_on_the_score_of_another_opsrail_and_falls_back_w
     assert (decision.score, decision.verdict, decision.degraded) == (0.75, "review", False)
     assert decision.model is not None
     assert (decision.model.name, decision.model.digest) == ("elsewhere", version.digest)
+
+
+async def test_a_call_that_hangs_keeps_no_other_question_from_being_answered() -> None:
+    is_hanging, is_over = threading.Event(), threading.Event()
+
+    def hold_the_first(handler: BaseHTTPRequestHandler) -> None:
+        if not is_hanging.is_set():
+            is_hanging.set()
+            is_over.wait(20)
+        saying(200, json.dumps({"outputs": [{**SCORES, "shape": [1], "data": [0.75]}]}).encode())(
+            handler
+        )
+
+    app = app_of()
+    app.registry.pools._placed["local"]._given = PoolRuntimes(Pool(), runtimes())
+    with answering(hold_the_first) as url:
+        async with app.running():
+            version = await app.registry.register(
+                "elsewhere",
+                canonical(description(url, confidence=None, timeout_ms=20_000)),
+                runtime="remote-http",
+                training_digest="sha256:" + "0" * 64,
+                by="ann",
+            )
+            await app.registry.promote("fraud-risk", version, Stage.LIVE, by="ann", reason="try")
+
+            def ask(number: int) -> asyncio.Task[Decision]:
+                claim = claims.Claim(claim_id=f"c-{number}", amount=500 + number)
+                question = Request(
+                    claims.fraud,
+                    claim,
+                    correlation_id="0" * 31 + "1",
+                    actor="ann",
+                    budget_ms=10_000,
+                )
+                return asyncio.ensure_future(app.decider.decide(question))
+
+            held = ask(1)
+            await asyncio.to_thread(is_hanging.wait, 10)
+            others = [await ask(number) for number in range(2, 5)]
+            was_held = not held.done()
+            is_over.set()
+            assert (await held).score == 0.75
+
+    assert was_held
+    assert [other.score for other in others] == [0.75] * 3
