@@ -126,11 +126,12 @@ class Scheduler:
 class _Waiting:
     """One row, and the futures of everyone who waits for its score."""
 
-    __slots__ = ("due_s", "futures", "row")
+    __slots__ = ("due_s", "first", "futures", "row")
 
     def __init__(self, row: Row, due_s: float) -> None:
         self.row = row
         self.due_s = due_s  # the first's
+        self.first: asyncio.Future[Score] | None = None  # until it has a timer of its own
         self.futures: list[asyncio.Future[Score]] = []
 
     def answer(self, result: Result) -> None:
@@ -171,6 +172,7 @@ class _Driver:
         if ask.payload is not waiting:
             return await self._join(ask, mine, due_s, now_s)
         waiting.futures.append(mine)
+        waiting.first = mine
         if self._is_beginning:
             pass
         elif lane.may_start:
@@ -201,10 +203,10 @@ class _Driver:
     ) -> Score:
         """Wait for an equal ask's score. Askers of one row may differ in their deadlines, so each has a timer then."""
         loop, waiting = asyncio.get_running_loop(), ask.payload
-        timer = loop.call_later(due_s - now_s, self._too_late, due_s - now_s, mine)
-        if waiting.futures:
-            first_s = max(0.0, waiting.due_s - now_s)
-            loop.call_later(first_s, self._too_late, first_s, waiting.futures[0])
+        timer = loop.call_later(due_s - now_s, self._too_late, ask, due_s - now_s, mine)
+        if (first := waiting.first) is not None:
+            waiting.first, first_s = None, max(0.0, waiting.due_s - now_s)
+            loop.call_later(first_s, self._too_late, ask, waiting.due_s - ask.arrived_s, first)
         waiting.futures.append(mine)
         try:
             return await mine
@@ -310,9 +312,13 @@ class _Driver:
         told = f"model {self.model.digest} gave no score within {wait_s * 1000:.0f} ms"
         return DeadlinePassed(told, blames_model=blames_model)
 
-    def _too_late(self, wait_s: float, future: asyncio.Future[Score]) -> None:
-        if not future.done():
-            future.set_exception(self._late(wait_s))
+    def _too_late(self, ask: Ask, wait_s: float, future: asyncio.Future[Score]) -> None:
+        """Tell one of several who wait for an ask that their time is over; the ask itself stays."""
+        if future.done():
+            return
+        began_s = self._now_s() - BLAME_RATIO * wait_s
+        is_to_blame = any(ask in it.asks and it.begun_s <= began_s for it in self._running)
+        future.set_exception(self._late(wait_s, blames_model=is_to_blame))
 
 
 class Threads(Executor):

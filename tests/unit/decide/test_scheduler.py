@@ -241,3 +241,44 @@ def test_a_call_that_others_interrupted_is_not_slow_but_one_that_held_everything
     assert inline.may(1, 0.0002, now_s)
     inline.observe(1, 0.0002, now_s, 11 * LIMIT_S)
     assert not inline.may(1, 0.0002, now_s)
+
+
+async def test_who_shares_a_score_keeps_its_own_time_though_the_first_to_ask_has_left(
+    scheduler: Scheduler,
+) -> None:
+    model, gate = Watched(), threading.Event()
+    model.before = lambda rows: gate.wait(10)
+    first = asyncio.create_task(ask(scheduler, model, 1, wait_s=0.3))
+    await asyncio.sleep(0)
+    second = asyncio.create_task(ask(scheduler, model, 1))
+    await asyncio.sleep(0)
+    first.cancel()
+    await asyncio.sleep(0)
+    third = asyncio.create_task(ask(scheduler, model, 1))
+    await asyncio.sleep(0.4)
+    gate.set()
+
+    scores = await asyncio.gather(second, third)
+    assert [score.value for score in scores] == [0.5, 0.5]
+    assert model.calls == [[1]]
+
+
+async def test_a_model_is_not_to_blame_that_others_were_asked_of_it_before_a_shared_row(
+    scheduler: Scheduler,
+) -> None:
+    model, pause = Watched(), threading.Event()
+    model.before = lambda rows: pause.wait(0.05 * len(rows))
+    for number in range(4):
+        await ask(scheduler, model, number)
+    others = [
+        asyncio.create_task(ask(scheduler, model, 10 + number, wait_s=60.0, rank=HIGH))
+        for number in range(24)
+    ]
+    await asyncio.sleep(0.01)
+    patient = asyncio.create_task(ask(scheduler, model, 5, wait_s=60.0, rank=LOW))
+    await asyncio.sleep(0)
+
+    with pytest.raises(DeadlinePassed) as late:
+        await ask(scheduler, model, 5, wait_s=0.15, rank=LOW)
+    assert not late.value.blames_model
+    await asyncio.gather(*others, patient)
