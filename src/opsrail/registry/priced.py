@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -30,7 +29,7 @@ class Priced:
 
     Args:
         cost_usd_per_s: Of the device it keeps busy.
-        budget: Of the pool; added to from several threads, one at a time.
+        budget: Of the pool.
     """
 
     def __init__(
@@ -44,7 +43,6 @@ class Priced:
         self._cost_usd_per_s = cost_usd_per_s
         self._budget = budget
         self._now_s = clock.monotonic_s
-        self._turn = threading.Lock()
 
     def score(self, rows: Sequence[Row]) -> list[Score]:
         """Return one score a row, with what it cost."""
@@ -54,8 +52,7 @@ class Priced:
         finally:
             now_s = self._now_s()
             cost_usd = (now_s - begun_s) * self._cost_usd_per_s
-            with self._turn:
-                self._budget.add(cost_usd, now_s)
+            self._budget.add(cost_usd, now_s)
         part_usd = cost_usd / max(1, len(rows))
         return [replace(score, cost_usd=score.cost_usd + part_usd) for score in scores]
 

@@ -6,6 +6,7 @@ itself: several share a budget by each getting its part. A restart begins anew.
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from typing import Final
 
@@ -47,20 +48,25 @@ class Spending:
 
 
 class Budget:
-    """The limits of one payer, by hour and by day; 0: none."""
+    """The limits of one payer, by hour and by day; 0: none. Threads of several models may add while others look."""
 
     def __init__(self, usd_per_hour: float = 0.0, usd_per_day: float = 0.0) -> None:
         limits = ((usd_per_hour, HOUR_S), (usd_per_day, DAY_S))
         self._spendings = [Spending(usd, window_s) for usd, window_s in limits if usd > 0.0]
+        self._turn = threading.Lock()
         self.total_usd = 0.0
         """Since the process began."""
 
     def add(self, usd: float, now_s: float) -> None:
         """Take in what was spent."""
-        self.total_usd += usd
-        for spending in self._spendings:
-            spending.add(usd, now_s)
+        with self._turn:
+            self.total_usd += usd
+            for spending in self._spendings:
+                spending.add(usd, now_s)
 
     def is_spent(self, now_s: float) -> bool:
         """Return whether one of the limits is reached; never without limits."""
-        return any(spending.is_spent(now_s) for spending in self._spendings)
+        if not self._spendings:
+            return False
+        with self._turn:
+            return any(spending.is_spent(now_s) for spending in self._spendings)

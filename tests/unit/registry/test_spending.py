@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+import threading
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -54,3 +57,27 @@ def test_what_counts_is_what_was_spent_within_the_window_to_one_slot(
         most = sum(usd for at_s, usd in told if now_s - at_s < HOUR_S)
 
         assert least - 1e-9 <= spending.spent_usd(now_s) <= most + 1e-9
+
+
+def test_a_budget_is_read_while_threads_of_several_models_add_to_it() -> None:
+    budget, is_over, now_s = Budget(usd_per_hour=1e9), threading.Event(), 60.0 * (SLOTS - 1)
+    for minute in range(SLOTS):
+        budget.add(1.0, 60.0 * minute)
+
+    def add() -> None:
+        while not is_over.is_set():
+            budget.add(1.0, now_s)
+
+    threads = [threading.Thread(target=add) for _ in range(2)]
+    usual_s = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for thread in threads:
+            thread.start()
+        for _ in range(3_000):
+            assert not budget.is_spent(now_s)
+    finally:
+        is_over.set()
+        for thread in threads:
+            thread.join()
+        sys.setswitchinterval(usual_s)
