@@ -18,9 +18,9 @@ from opsrail.decide.backlog import Limits
 from opsrail.decide.decider import Decider, Request
 from opsrail.decide.point import DecisionPoint
 from opsrail.decide.policy import Band, Policy, Rule
-from opsrail.decide.scheduler import Threads
 from opsrail.decide.shadow import Shadows
 from opsrail.decide.shadow_store import ShadowStore
+from opsrail.decide.threads import Threads
 from opsrail.features.features import Features
 from opsrail.features.view import FeatureView
 from opsrail.ledger.chain import WriterChain

@@ -8,7 +8,7 @@ from typing import Any
 from opsrail.clock import Clock
 from opsrail.config import Config, PoolConfig
 from opsrail.connect.catalog import child_runtimes
-from opsrail.decide.scheduler import Threads
+from opsrail.decide.threads import Threads
 from opsrail.ports import ModelRuntime, RowReader
 from opsrail.registry.pools import PoolRuntimes, Pools, pool_of
 from opsrail.values.pools import LOCAL

@@ -42,9 +42,9 @@ from opsrail.decide.decider import Decider
 from opsrail.decide.explainer import Explainer
 from opsrail.decide.held import declared_of
 from opsrail.decide.outcomes import Outcomes
-from opsrail.decide.scheduler import Threads
 from opsrail.decide.shadow import Shadows
 from opsrail.decide.shadow_store import ShadowStore
+from opsrail.decide.threads import Threads
 from opsrail.documents.reader import DocumentReader
 from opsrail.errors import Conflict, LedgerBroken, Unavailable
 from opsrail.features.features import Features

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from opsrail.clock import Clock
-from opsrail.decide.scheduler import Threads
+from opsrail.decide.threads import Threads
 from opsrail.errors import Overloaded
 
 T = TypeVar("T")

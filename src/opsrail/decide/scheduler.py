@@ -10,17 +10,15 @@ Time is the machine's own, as the event loop's timers have it: a lane's deadline
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from concurrent.futures import Executor, Future
 from functools import partial
-from queue import SimpleQueue
-from typing import NamedTuple, ParamSpec, TypeVar
+from typing import NamedTuple
 
 from opsrail.clock import SystemClock
 from opsrail.decide.asks import LATE, NORMAL, SHED, Ask, Batch
 from opsrail.decide.inline import Inline
 from opsrail.decide.lane import BLAME_RATIO, Lane
+from opsrail.decide.threads import Threads
 from opsrail.errors import (
     DeadlinePassed,
     ModelCrashed,
@@ -35,8 +33,6 @@ from opsrail.errors import (
 from opsrail.ports import LoadedModel, calls_at_once, is_bounded, is_remote
 from opsrail.values.models import Score
 
-P = ParamSpec("P")
-T = TypeVar("T")
 Row = Mapping[str, object]
 Result = Score | OpsrailError
 
@@ -100,11 +96,19 @@ class Scheduler:
         if self._is_closed:
             raise StoreUnavailable("this process is shutting down; ask another")
         driver = self._drivers.get(model.digest)
-        if driver is None or driver.is_bounded != is_bounded(model):
-            # The second: the same bytes, now in a process of their own. Who was asked before is answered as before.
-            driver = self._drivers[model.digest] = _Driver(model, self._max_batch, self._now_s)
-        driver.model = model
+        if driver is None or driver.model is not model:
+            driver = self._drivers[model.digest] = self._driver_of(model, driver)
         return driver.submit(row, key, wait_s, rank)
+
+    def _driver_of(self, model: LoadedModel, last: _Driver | None) -> _Driver:
+        """Return a model's lane: another one when the same bytes are in processes of their own now.
+
+        Who was asked before is answered as before.
+        """
+        if last is None or last.shape != shape_of(model):
+            return _Driver(model, self._max_batch, self._now_s)
+        last.model = model
+        return last
 
     def stats(self, digest: str) -> LaneStats | None:
         """Return how a model's lane fares, None when it was not asked yet."""
@@ -148,12 +152,12 @@ class _Waiting:
 class _Driver:
     def __init__(self, model: LoadedModel, max_batch: int, now_s: Callable[[], float]) -> None:
         self.model = model
-        self._lane = Lane(calls_at_once(model), max_batch)
-        self.is_bounded = is_bounded(model)
-        self._inline = Inline() if self.is_bounded else None
+        self.shape = is_bounded_here, at_once = shape_of(model)
+        self._lane = Lane(at_once, max_batch)
+        self._inline = Inline() if is_bounded_here else None
         self._now_s = now_s
         self._is_beginning = False
-        self._threads = Threads(f"score {model.digest[:19]}", calls_at_once(model))
+        self._threads = Threads(f"score {model.digest[:19]}", at_once)
         self._running: list[Batch] = []  # in threads
         self._timer: asyncio.TimerHandle | None = None
         self._timer_s = 0.0
@@ -321,47 +325,9 @@ class _Driver:
         future.set_exception(self._late(wait_s, blames_model=is_to_blame))
 
 
-class Threads(Executor):
-    """Threads that do not keep the process from ending, even if a call hangs.
-
-    Args:
-        most: Calls made at once, at most; each of the first calls begins a thread.
-    """
-
-    def __init__(self, name: str, most: int = 1) -> None:
-        self._name = name
-        self._most = most
-        self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        self._count = 0
-
-    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Queue a call."""
-        future: Future[T] = Future()
-        if self._count < self._most:
-            self._count += 1
-            threading.Thread(
-                target=_work, args=(self._calls,), name=self._name, daemon=True
-            ).start()
-
-        def call() -> None:
-            if future.set_running_or_notify_cancel():
-                try:
-                    future.set_result(fn(*args, **kwargs))
-                except BaseException as fault:
-                    future.set_exception(fault)
-
-        self._calls.put(call)
-        return future
-
-    def shutdown(self, wait: bool = False, *, cancel_futures: bool = False) -> None:
-        """End the threads after the calls that are queued; never waits for one that may hang."""
-        for _ in range(self._count):
-            self._calls.put(None)
-
-
-def _work(calls: SimpleQueue[Callable[[], None] | None]) -> None:
-    while (call := calls.get()) is not None:
-        call()
+def shape_of(model: LoadedModel) -> tuple[bool, int]:
+    """Return what a model's lane is made for: whether its work is bounded by its rows, and its calls at once."""
+    return is_bounded(model), calls_at_once(model)
 
 
 def results_of(model: LoadedModel, rows: list[Row]) -> tuple[list[Result], bool]:

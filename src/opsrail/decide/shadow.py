@@ -18,10 +18,11 @@ from opsrail.clock import Clock
 from opsrail.decide.backlog import Backlog, Call, Key, Limits
 from opsrail.decide.chain import Link, routed
 from opsrail.decide.policy import Judgement, NoScore, Policy
-from opsrail.decide.scheduler import Result, Threads
+from opsrail.decide.scheduler import Result
 from opsrail.decide.shadow_asks import Asked, Timed, row_of, timed
 from opsrail.decide.shadow_figures import CLOSING, FULL, UNWRITTEN, ShadowFigures, ShadowStats
 from opsrail.decide.shadow_writer import ShadowSink, ShadowWriter
+from opsrail.decide.threads import Threads
 from opsrail.errors import DeadlinePassed, ModelUnavailable, OpsrailError
 from opsrail.features.features import Fetched
 from opsrail.ports import LoadedModel

@@ -282,3 +282,20 @@ async def test_a_model_is_not_to_blame_that_others_were_asked_of_it_before_a_sha
         await ask(scheduler, model, 5, wait_s=0.15, rank=LOW)
     assert not late.value.blames_model
     await asyncio.gather(*others, patient)
+
+
+async def test_a_model_that_moves_to_processes_is_asked_as_many_at_once_as_they_are(
+    scheduler: Scheduler,
+) -> None:
+    here, apart = Watched(), Watched(at_once=2)
+    await ask(scheduler, here, 0)
+    both = threading.Barrier(2, timeout=5)
+    apart.before = lambda rows: both.wait()
+
+    asks = []
+    for number in (1, 2):
+        asks.append(asyncio.create_task(ask(scheduler, apart, number)))
+        await asyncio.sleep(0.05)
+
+    assert [score.value for score in await asyncio.gather(*asks)] == [0.5, 0.5]
+    assert sorted(apart.calls) == [[1], [2]]
