@@ -162,16 +162,15 @@ class Asker:
             guard.pace.observe(now_s - begun_s, waiting, now_s)
         return answer
 
-    def outlook(self, place: str, now_s: float) -> Outlook:
-        """Return how a model looks at a place before it is asked there, as far as this knows."""
+    def outlook(self, place: str, rank: int, now_s: float) -> Outlook:
+        """Return how a model looks at a place to a class before it is asked there, as far as this knows."""
         guard = self._guards.get(place)
         if guard is None or guard.pace is None:
             return Outlook("")
         bulkhead, pace = guard.bulkhead, guard.pace
-        is_full = bulkhead.in_flight >= bulkhead.most
         return Outlook(
             "",
-            is_blocked=is_full or guard.breaker.closed_in_s(now_s) > 0.0,
+            is_blocked=bulkhead.is_full(rank) or guard.breaker.is_blocking(now_s),
             predicted_s=pace.predicted_s(bulkhead.in_flight),
             is_guess=pace.is_guess(now_s),
         )

@@ -109,7 +109,7 @@ class Breaker:
         if self.state is State.OPEN:
             return None
         if self.state is State.HALF_OPEN:
-            if self._probes_out + self._probes_good >= self.limits.probe_count:
+            if self.is_blocking(now_s):
                 return None
             self._probes_out += 1
         return self._generation
@@ -135,6 +135,12 @@ class Breaker:
     def closed_in_s(self, now_s: float) -> float:
         """Return the seconds until probes may pass, 0 when calls do."""
         return max(0.0, self._open_until_s - now_s) if self.state is State.OPEN else 0.0
+
+    def is_blocking(self, now_s: float) -> bool:
+        """Return whether a call would be turned away now: it is open, or as many probes are out as may be."""
+        if self.state is State.HALF_OPEN:
+            return self._probes_out + self._probes_good >= self.limits.probe_count
+        return self.closed_in_s(now_s) > 0.0
 
     def _is_over_limit(self, now_s: float) -> bool:
         calls, limits = self._calls, self.limits

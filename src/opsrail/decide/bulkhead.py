@@ -33,11 +33,15 @@ class Bulkhead:
 
     def enter(self, rank: int = HIGH) -> bool:
         """Take a place; False: there is none for this class, ask nothing."""
-        if self.in_flight >= self._room[rank]:
+        if self.is_full(rank):
             self.refused += 1
             return False
         self.in_flight += 1
         return True
+
+    def is_full(self, rank: int) -> bool:
+        """Return whether there is no place for a class."""
+        return self.in_flight >= self._room[rank]
 
     def leave(self) -> None:
         """Give the place back."""

@@ -80,7 +80,7 @@ class Placer:
             return () if self._is_refused(known[0].name, rank) else named
         outlooks = []
         for pool in known:
-            looks = self._asker.outlook(place_of(version, pool.name), now_s)
+            looks = self._asker.outlook(place_of(version, pool.name), rank, now_s)
             is_warm = pools.shelf(pool.name).held(version) is not None
             outlooks.append(
                 looks._replace(

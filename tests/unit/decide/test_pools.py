@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from typing import Any
 
 import pytest
 
+from opsrail.decide.asking import AskLimits
 from opsrail.decide.chain import StandIn
-from opsrail.errors import InvalidInput
+from opsrail.errors import InvalidInput, ModelUnavailable
 from opsrail.registry.pools import PoolRuntimes
 from opsrail.values.decisions import Criticality, Decision
 from opsrail.values.pools import Pool
@@ -20,19 +23,29 @@ CHEAP_S, FAST_S = 0.4, 0.1
 class Pooled(Road):
     """A road whose versions may run in a cheap pool and in a fast one, each of which takes its time by the still clock."""
 
-    def __init__(self, fast: Pool | None = None, cheap: Pool | None = None) -> None:
+    def __init__(
+        self,
+        fast: Pool | None = None,
+        cheap: Pool | None = None,
+        limits: AskLimits | None = None,
+    ) -> None:
         self.cheap, self.fast = LinearRuntime(), LinearRuntime()
         given = (
             PoolRuntimes(cheap or Pool("cheap"), {"linear": self.cheap}),
             PoolRuntimes(fast or Pool("fast", "gpu", cost_usd_per_s=0.5), {"linear": self.fast}),
         )
-        super().__init__(pools=lambda road: given)
+        super().__init__(pools=lambda road: given, limits=limits)
         self.cheap.before = lambda rows: self.take(CHEAP_S)
         self.fast.before = lambda rows: self.take(FAST_S)
+        self.is_held = threading.Event()
         self._number = 0
 
     def take(self, seconds: float) -> None:
         self.clock.at_s += seconds
+
+    def hold(self, gate: threading.Event) -> None:
+        self.is_held.set()
+        gate.wait(10)
 
     async def asked(
         self, criticality: Criticality = "normal", wanted: Criticality | None = None, **options: Any
@@ -90,6 +103,42 @@ async def test_a_request_spills_where_it_is_predicted_to_be_answered_in_time() -
 
     assert pool_of(await road.asked("low", deadline_ms=300)) == "fast"
     assert road.cheap.batches == []
+
+
+async def test_while_probes_are_out_other_requests_go_to_another_pool_from_the_start() -> None:
+    road, gate = Pooled(), threading.Event()
+    await road.warmed()
+
+    def fail(rows: object) -> None:
+        raise ModelUnavailable("the machine is gone")
+
+    road.cheap.before = fail
+    for _ in range(20):
+        await road.asked("low")
+    road.take(6.0)
+    road.cheap.before = lambda rows: road.hold(gate)
+    probes = [asyncio.create_task(road.asked("low")) for _ in range(3)]
+    await asyncio.to_thread(road.is_held.wait, 10)
+
+    other = await road.asked("low")
+    gate.set()
+
+    assert (pool_of(other), other.degraded) == ("fast", False)
+    assert [pool_of(probe) for probe in await asyncio.gather(*probes)] == ["cheap"] * 3
+
+
+async def test_a_pool_is_full_for_a_class_that_gets_no_place_in_it() -> None:
+    road, gate = Pooled(limits=AskLimits(rows_in_flight=5)), threading.Event()
+    await road.warmed()
+    road.cheap.before = lambda rows: road.hold(gate)
+    waiting = [asyncio.create_task(road.asked("normal")) for _ in range(4)]
+    await asyncio.to_thread(road.is_held.wait, 10)
+
+    low = await road.asked("low")
+    gate.set()
+    await asyncio.gather(*waiting)
+
+    assert (pool_of(low), low.degraded) == ("fast", False)
 
 
 async def test_a_decision_costs_its_time_in_the_pool_and_what_the_card_says_of_a_call() -> None:
