@@ -331,29 +331,61 @@ def shape_of(model: LoadedModel) -> tuple[bool, int]:
 
 
 def results_of(model: LoadedModel, rows: list[Row]) -> tuple[list[Result], bool]:
-    """Return a score or an error for each row, and whether the call was whole; else it says nothing about its time.
+    """Return a score or an error for each row, and whether the call was whole; else it says nothing about its time."""
+    answer = _answer_of(model, rows)
+    if isinstance(answer, list):
+        return answer, True
+    if len(rows) == 1 or not _may_be_a_rows(answer, model):
+        return [answer] * len(rows), False
+    return _taken_apart(model, rows), False
 
-    A row that spoils its batch is found by scoring each alone.
-    """
+
+def _answer_of(model: LoadedModel, rows: list[Row]) -> list[Result] | OpsrailError:
     try:
         scores = model.score(list(rows))
         if _are_scores(scores, len(rows)):
-            return list(scores), True
-        fault: OpsrailError = ModelUnavailable(
+            return list(scores)
+        return ModelUnavailable(
             f"model {model.digest} did not give one score for each of {len(rows)} rows; roll back to a version that does"
         )
     except OpsrailError as raised:
-        fault = raised
+        return raised
     except BaseException as raised:  # a lane outlives whatever its model does
         fault = ModelUnavailable(f"model {model.digest} failed: {type(raised).__name__}")
         fault.__cause__ = raised
-    if len(rows) == 1:
-        return [fault], False
+        return fault
+
+
+def _may_be_a_rows(fault: OpsrailError, model: LoadedModel) -> bool:
+    """Return whether one row of a batch may be to blame; else asking again is the retry budget's to allow."""
     is_nobodys = is_remote(model) or isinstance(fault, PROCESS_FAULTS)
-    if is_nobodys and not isinstance(fault, Terminal):
-        # no row is to blame; asking again is the retry budget's to allow
-        return [fault] * len(rows), False
-    return [result for row in rows for result in results_of(model, [row])[0]], False
+    return isinstance(fault, Terminal) or not is_nobodys
+
+
+def _taken_apart(model: LoadedModel, rows: list[Row]) -> list[Result]:
+    """Return what each row of a spoiled batch gives.
+
+    Each is asked for alone. A call of a remote model goes a long way: there the first two that spoil it are found by halves.
+    """
+    results: list[Result] = []
+    spoilers = 0 if is_remote(model) else 2
+    middle = len(rows) // 2
+    parts = [rows[middle:], rows[:middle]]  # the next is the last
+    while parts:
+        part = parts.pop()
+        if len(part) > 1 and spoilers > 1:
+            parts += [[row] for row in reversed(part)]
+            continue
+        answer = _answer_of(model, part)
+        if isinstance(answer, list):
+            results += answer
+        elif len(part) == 1 or not _may_be_a_rows(answer, model):
+            results += [answer] * len(part)
+            spoilers += 1
+        else:
+            middle = len(part) // 2
+            parts += [part[middle:], part[:middle]]
+    return results
 
 
 def _are_scores(scores: object, count: int) -> bool:

@@ -10,7 +10,7 @@ import pytest
 
 from opsrail.decide.asks import HIGH, LOW, NORMAL
 from opsrail.decide.inline import INLINE_S, LIMIT_S, PAUSE_S, TRIED_S, Inline
-from opsrail.decide.scheduler import Scheduler
+from opsrail.decide.scheduler import Scheduler, results_of
 from opsrail.errors import DeadlinePassed, InvalidInput, ModelUnavailable, Overloaded
 from opsrail.values.models import Score
 
@@ -23,6 +23,7 @@ class Watched:
     def __init__(self, *, is_bounded: bool = False, at_once: int = 1) -> None:
         self.digest = "sha256:" + "a" * 64
         self.is_bounded = is_bounded
+        self.is_remote = False
         self.at_once = at_once
         self.calls: list[list[object]] = []
         self.threads: list[int] = []
@@ -299,3 +300,24 @@ async def test_a_model_that_moves_to_processes_is_asked_as_many_at_once_as_they_
 
     assert [score.value for score in await asyncio.gather(*asks)] == [0.5, 0.5]
     assert sorted(apart.calls) == [[1], [2]]
+
+
+@pytest.mark.parametrize(("bad", "most_calls"), [({13}, 9), ({3, 4}, 22), (set(range(16)), 21)])
+async def test_rows_that_a_remote_model_refuses_are_found_in_few_calls(
+    bad: set[int], most_calls: int
+) -> None:
+    model = Watched()
+    model.is_remote = True
+
+    def refuse(rows: Rows) -> None:
+        if bad & {row["n"] for row in rows}:
+            raise InvalidInput("no such word")
+
+    model.before = refuse
+
+    results, is_whole = results_of(model, [{"n": number} for number in range(16)])
+
+    assert {n for n, result in enumerate(results) if isinstance(result, InvalidInput)} == bad
+    assert all(isinstance(result, Score) for n, result in enumerate(results) if n not in bad)
+    assert not is_whole
+    assert len(model.calls) <= most_calls
