@@ -26,8 +26,8 @@ from typing import NamedTuple
 from opsrail.decide.asks import RANKS
 from opsrail.errors import Overloaded
 
-FIRST = 256
-"""Places while nothing is known. Ours: some 50 ms of a busy core's work."""
+FIRST = 384
+"""Places while nothing is known. Ours: the share of `normal` is some 50 ms of a busy core's work."""
 LEAST = 8
 """Source: TRUST's floor of 4 for one model, twice: a process has more than one."""
 MOST = 20_000
