@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from opsrail.ledger.tree import CompactRange, Node, full_root
+from opsrail.ledger.tree import EMPTY_ROOT, Node, fold, full_root
 from opsrail.values.ledger import LedgerTileRow
 
 HEIGHT = 8
@@ -18,7 +18,13 @@ HASH_BYTES = 32
 
 
 class Edge:
-    """The right edge of the tree: its compact range, and on each level the hashes that do not fill a tile yet."""
+    """The right edge of the tree: on each level the hashes that do not fill a tile yet.
+
+    Hashes above them are made when a tile is full and when the root is asked for, at most 255 a level.
+
+    Attributes:
+        size: Leaves appended.
+    """
 
     def __init__(self, levels: Sequence[Sequence[bytes]] = ()) -> None:
         """Resume an edge.
@@ -27,35 +33,33 @@ class Edge:
             levels: For each level from 0, the 0..255 hashes of its unfinished tile.
         """
         self._levels = [list(hashes) for hashes in levels] or [[]]
-        size = sum(len(hashes) << (HEIGHT * level) for level, hashes in enumerate(self._levels))
-        subtrees = [root for hashes in reversed(self._levels) for root in _subtrees(hashes)]
-        self._range = CompactRange(size, subtrees)
-
-    @property
-    def size(self) -> int:
-        """Leaves appended."""
-        return self._range.size
+        self.size = sum(
+            len(hashes) << (HEIGHT * level) for level, hashes in enumerate(self._levels)
+        )
 
     def root(self) -> bytes:
         """Return the Merkle tree hash of all leaves."""
-        return self._range.root()
+        subtrees = [root for hashes in reversed(self._levels) for root in _subtrees(hashes)]
+        return fold(subtrees) if subtrees else EMPTY_ROOT
 
     def append(self, leaf: bytes) -> list[LedgerTileRow]:
         """Add a leaf hash; return the tiles that it filled, lowest level first."""
-        levels = self._levels
-        filled: list[LedgerTileRow] = []
-        levels[0].append(leaf)
-        subtrees = self._range.append(leaf)
-        if len(subtrees) < HEIGHT:
-            return filled
-        for height, root in subtrees[HEIGHT - 1 :: HEIGHT]:
-            level = height // HEIGHT
-            number = (self._range.size >> height) - 1
-            filled.append(LedgerTileRow(level - 1, number, b"".join(levels[level - 1])))
-            levels[level - 1] = []
+        hashes = self._levels[0]
+        hashes.append(leaf)
+        self.size += 1
+        return [] if len(hashes) < WIDTH else self._filled()
+
+    def _filled(self) -> list[LedgerTileRow]:
+        """Take away the tiles that are full; the root of each is a hash of the level above."""
+        levels, filled, level = self._levels, list[LedgerTileRow](), 0
+        while len(hashes := levels[level]) == WIDTH:
+            levels[level] = []
+            level += 1
+            number = (self.size >> (HEIGHT * level)) - 1
+            filled.append(LedgerTileRow(level - 1, number, b"".join(hashes)))
             if level == len(levels):
                 levels.append([])
-            levels[level].append(root)
+            levels[level].append(full_root(hashes))
         return filled
 
 

@@ -7,9 +7,7 @@ Hashes are 32 raw bytes. A node `(height, number)` is the root of the full subtr
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
-
-from opsrail.errors import LedgerBroken
+from collections.abc import Mapping, Sequence
 
 Node = tuple[int, int]
 """Height and number of a full subtree."""
@@ -28,49 +26,6 @@ def node_hash(left: bytes, right: bytes) -> bytes:
     return _sha256(b"\x01" + left + right).digest()
 
 
-class CompactRange:
-    """The least that must be kept of a tree to append to it: the roots of its full subtrees, largest first.
-
-    Attributes:
-        size: Leaves appended.
-    """
-
-    def __init__(self, size: int = 0, hashes: Iterable[bytes] = ()) -> None:
-        """Resume at a size.
-
-        Args:
-            hashes: Roots of the full subtrees of that size, largest first: one for each 1 in its binary form.
-
-        Raises:
-            LedgerBroken: the number of hashes does not fit the size.
-        """
-        self.size = size
-        self._hashes = list(hashes)
-        if len(self._hashes) != size.bit_count():
-            raise LedgerBroken(
-                f"A tree of {size} leaves has {size.bit_count()} full subtrees, not {len(self._hashes)}."
-            )
-
-    def append(self, leaf: bytes) -> list[tuple[int, bytes]]:
-        """Add one leaf hash; return the subtrees above it that became full, as (height, hash), lowest first."""
-        hashes, node, height, rest = self._hashes, leaf, 0, self.size
-        full: list[tuple[int, bytes]] = []
-        while rest & 1:
-            node = _sha256(b"\x01" + hashes.pop() + node).digest()
-            height += 1
-            full.append((height, node))
-            rest >>= 1
-        hashes.append(node)
-        self.size += 1
-        return full
-
-    def root(self) -> bytes:
-        """Return the Merkle tree hash of all leaves so far."""
-        if not self._hashes:
-            return EMPTY_ROOT
-        return fold(self._hashes)
-
-
 def fold(hashes: Sequence[bytes]) -> bytes:
     """Return the hash over adjoining full subtrees, given largest first."""
     root = hashes[-1]
@@ -83,7 +38,8 @@ def full_root(hashes: Sequence[bytes]) -> bytes:
     """Return the root over 2**n hashes of one level."""
     level = list(hashes)
     while len(level) > 1:
-        level = [node_hash(level[at], level[at + 1]) for at in range(0, len(level), 2)]
+        pairs = zip(level[::2], level[1::2], strict=True)
+        level = [_sha256(b"\x01" + left + right).digest() for left, right in pairs]
     return level[0]
 
 

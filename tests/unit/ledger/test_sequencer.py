@@ -11,10 +11,11 @@ import pytest
 
 from opsrail import faults
 from opsrail.errors import LedgerBroken, StoreUnavailable
-from opsrail.ledger import book, reading, sequencer, tree
+from opsrail.ledger import book, reading, sequencer
 from opsrail.ledger.anchor import Anchor
 from opsrail.ledger.chain import WriterChain
 from opsrail.ledger.notes import read_checkpoint
+from opsrail.ledger.tiles import Edge
 from opsrail.values.ledger import (
     CheckpointRow,
     LedgerEntryRow,
@@ -49,7 +50,7 @@ async def test_waiting_entries_get_adjoining_places_and_a_signed_root(desk: Desk
     (run,) = await desk.store.select(LedgerRunRow)
     (checkpoint,) = await desk.store.select(CheckpointRow)
     leaves = [bytes.fromhex(row.leaf_hash) for row in await desk.store.select(LedgerEntryRow)]
-    grown = tree.CompactRange()
+    grown = Edge()
     for leaf in leaves:
         grown.append(leaf)
 

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import pytest
 
-from opsrail.errors import LedgerBroken
 from opsrail.ledger import tree
+from opsrail.ledger.tiles import Edge
 
 LEAVES = [
     bytes.fromhex(text)
@@ -153,14 +153,14 @@ def bad_consistencies() -> Iterator[Consistency]:
 
 
 def test_roots_of_the_published_leaves_are_the_published_roots() -> None:
-    grown = tree.CompactRange()
+    grown = Edge()
     roots = []
     for leaf in LEAVES:
         grown.append(tree.leaf_hash(leaf))
         roots.append(grown.root())
 
     assert roots == ROOTS
-    assert tree.CompactRange().root() == tree.EMPTY_ROOT
+    assert Edge().root() == tree.EMPTY_ROOT
 
 
 @pytest.mark.parametrize(("index", "size"), INCLUSION)
@@ -199,11 +199,6 @@ def test_the_empty_tree_is_the_beginning_of_every_tree() -> None:
     assert tree.is_consistent(0, 0, [], b"any", b"any")
     assert tree.is_consistent(0, 7, [], b"any", b"other")
     assert tree.consistency_nodes(0, 7) == []
-
-
-def test_a_range_is_not_resumed_from_too_few_hashes() -> None:
-    with pytest.raises(LedgerBroken, match="3 leaves has 2 full subtrees, not 1"):
-        tree.CompactRange(3, [OTHER])
 
 
 def test_there_is_no_proof_of_what_is_not_there() -> None:
