@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from opsrail.store.shapes import SHAPES, Column, Shape
 from opsrail.values.cases import JournalRow, KeyRow
-from opsrail.values.ledger import LedgerEntryRow, LedgerPendingRow
+from opsrail.values.ledger import LedgerPendingRow
 from opsrail.values.tables import INDEXES
 
 TYPES = {str: "TEXT", int: "BIGINT", float: "DOUBLE PRECISION", bytes: "BLOB", bool: "BOOLEAN"}
-CLUSTERED = (JournalRow, KeyRow, LedgerEntryRow, LedgerPendingRow)
+CLUSTERED = (JournalRow, KeyRow, LedgerPendingRow)
+"""Short rows found by key alone. Not ledger entries: only six of them fit a page, so that every third commit moved rows
+between three pages; with a tree for the keys a commit of four decisions writes 14.3 pages instead of 16.4, one of 32 writes
+53.6 instead of 57.2."""
 
 
 def draft() -> str:

@@ -495,7 +495,7 @@ CREATE TABLE "ledger_entries" (
   "body" TEXT NOT NULL,
   "at_ms" BIGINT NOT NULL,
   PRIMARY KEY ("writer", "seq")
-) /* sqlite: WITHOUT ROWID */;
+);
 CREATE TABLE "ledger_pending" (
   "writer" TEXT NOT NULL,
   "first_seq" BIGINT NOT NULL,
