@@ -6,7 +6,7 @@ There are few forms and many values: all writes of one form in a group travel in
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, NamedTuple
 
@@ -26,9 +26,9 @@ class Kind(IntEnum):
     DELETE = 3
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Form:
-    """One statement without its values. There is one object a form: compared by identity.
+    """One statement without its values. There is one object a form: compared by identity, and never changed.
 
     The values of a write of this form are those of `key`, then `changes`, then `conditions`, in order.
 
@@ -38,6 +38,8 @@ class Form:
         conditions: Columns that must be as given.
         nulls: Columns that must be NULL (deletes only; elsewhere a None value says so).
         refusal: Error for a require that does not hold.
+        columns: Those of the values, in order.
+        must_match: Whether each write must find its row; an insert fails by itself, a delete may find none.
     """
 
     kind: Kind
@@ -48,16 +50,12 @@ class Form:
     conditions: tuple[Column, ...] = ()
     nulls: tuple[Column, ...] = ()
     refusal: type[OpsrailError] = StaleWrite
+    columns: tuple[Column, ...] = field(init=False)
+    must_match: bool = field(init=False)
 
-    @property
-    def columns(self) -> tuple[Column, ...]:
-        """The columns of the values, in order."""
-        return self.key + self.changes + self.conditions
-
-    @property
-    def must_match(self) -> bool:
-        """Whether each write must find its row; an insert fails by itself, a delete may find none."""
-        return self.kind in (Kind.REQUIRE, Kind.UPDATE)
+    def __post_init__(self) -> None:
+        self.columns = self.key + self.changes + self.conditions
+        self.must_match = self.kind in (Kind.REQUIRE, Kind.UPDATE)
 
     def refused(self, values: Values) -> OpsrailError:
         """Return the error for a write of this form that the database did not take."""

@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Generic, Protocol, TypeVar
 
 from opsrail import faults
@@ -384,8 +385,8 @@ class GroupWriter:
 
     @staticmethod
     def _touched(group: _Group, entries: Sequence[ChainRow]) -> Touched:
-        done = [waiting.asked.ops for waiting in group.commits if waiting.error is None]
-        forms = {op.form for ops in done for op in ops}
+        done = (waiting.asked.ops for waiting in group.commits if waiting.error is None)
+        forms = {op.form for op in chain.from_iterable(done)}
         touched: Touched = {form.shape.row for form in forms if form.kind in _CHANGES}
         return touched.union(map(type, entries))
 

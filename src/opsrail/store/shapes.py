@@ -80,14 +80,14 @@ class _Lesson(NamedTuple):
 
     Attributes:
         casts: Positions of values that are not plain, and what makes them so; None if all are.
-        texts, integers: Return those values of the row, as a tuple; None if it has no integers.
-        floats, blobs: Positions of those values; few tables have them.
+        texts, integers, floats: Return those values of the row, as a tuple; None if it has no such numbers.
+        blobs: Positions of those values; few tables have them.
     """
 
     casts: tuple[tuple[int, Callable[[Any], Value]], ...] | None
     texts: Callable[[Values], tuple[str, ...]]
     integers: Callable[[Values], tuple[int, ...]] | None
-    floats: tuple[int, ...]
+    floats: Callable[[Values], tuple[float, ...]] | None
     blobs: tuple[int, ...]
 
 
@@ -129,7 +129,8 @@ class Admission:
             found = integers(values)
             if max(found) >= INT_LIMIT or min(found) < -INT_LIMIT:
                 self._refuse(values)
-        if floats and not all(isfinite(values[index]) for index in floats):
+        # Their sum may be too large although none of them is: then nothing is found to refuse.
+        if floats is not None and not isfinite(sum(floats(values))):
             self._refuse(values)
         size = len(text) + 8 * len(kinds)
         if blobs:
@@ -149,8 +150,8 @@ class Admission:
             for column, kind in zip(self._columns, kinds, strict=True)
         ]
         at = {kind: tuple(i for i, seen in enumerate(plain) if seen is kind) for kind in KINDS}
-        integers = _picker(at[int]) if at[int] else None
-        return _Lesson(casts or None, _picker(at[str]), integers, at[float], at[bytes])
+        integers, floats = (_picker(at[kind]) if at[kind] else None for kind in (int, float))
+        return _Lesson(casts or None, _picker(at[str]), integers, floats, at[bytes])
 
     def _cast(self, column: Column, kind: type) -> Callable[[Any], Value] | None:
         if kind is column.kind or (kind is types.NoneType and column.nullable):

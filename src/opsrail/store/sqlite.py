@@ -98,6 +98,7 @@ class SqliteStore(DatabaseStore["_SqliteReader"]):
 class _SqliteDriver:
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._errors = _Errors(path)
         self._connection: sqlite3.Connection | None = _connect(path)
         self._statement = lru_cache(maxsize=STATEMENTS)(statement)
         self._version = self._rows = 0
@@ -111,7 +112,7 @@ class _SqliteDriver:
 
     def upgrade(self, now_ms: int) -> None:
         connection = self._reached()
-        with _errors(self._path):
+        with self._errors:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 schema.upgrade(
@@ -142,12 +143,12 @@ class _SqliteDriver:
         self._reached().execute(sql)
 
     def begin(self) -> None:
-        with _errors(self._path):
+        with self._errors:
             self._reached().execute("BEGIN IMMEDIATE")
 
     def run(self, statements: Plan) -> None:
         execute = self._reached().execute
-        with _errors(self._path):
+        with self._errors:
             for form, rows in statements:
                 self._rows += len(rows)
                 counts_rows = form.must_match
@@ -159,7 +160,7 @@ class _SqliteDriver:
                             raise Refused
 
     def take(self, take: Take) -> list[tuple[Any, ...]]:
-        with _errors(self._path):
+        with self._errors:
             rows = [take.changed(row) for row in _select(self._reached(), take.query)]
         if rows:
             position = take.query.shape.position
@@ -171,11 +172,11 @@ class _SqliteDriver:
         return rows
 
     def savepoint(self, depth: int) -> None:
-        with _errors(self._path):
+        with self._errors:
             self._execute(f"SAVEPOINT half_{depth}")
 
     def restore(self, depth: int) -> None:
-        with _errors(self._path):
+        with self._errors:
             self._execute(f"ROLLBACK TO half_{depth}")
 
     def commit(self) -> None:
@@ -216,20 +217,21 @@ class _SqliteReader:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._errors = _Errors(path)
         self._connection = _connect(path)
         self._connection.execute("PRAGMA query_only = ON")
 
     def get(self, shape: Shape, key: Values) -> tuple[Any, ...] | None:
-        with _errors(self._path):
+        with self._errors:
             row = self._connection.execute(get_sql(shape), key).fetchone()
         return None if row is None else made(shape, row)
 
     def select(self, query: Query) -> list[tuple[Any, ...]]:
-        with _errors(self._path):
+        with self._errors:
             return _select(self._connection, query)
 
     def columns(self, page: Page) -> list[list[Any]]:
-        with _errors(self._path), self._mapped():
+        with self._errors, self._mapped():
             found = turned(page.columns, self._connection.execute(*columns_sql(page)).fetchall())
         for place, column in enumerate(page.columns):
             if column.kind is bool:
@@ -239,7 +241,7 @@ class _SqliteReader:
     def count(
         self, shape: Shape, conditions: tuple[Condition, ...], by: tuple[Column, ...]
     ) -> list[tuple[Any, ...]]:
-        with _errors(self._path):
+        with self._errors:
             return self._connection.execute(*count_sql(shape, conditions, by)).fetchall()
 
     @contextmanager
@@ -256,7 +258,7 @@ class _SqliteReader:
             self._connection.execute("PRAGMA mmap_size = 0")
 
     def check(self) -> list[Finding]:
-        with _errors(self._path):
+        with self._errors:
             return sqlite_check.findings(self._connection, self._path)
 
     def close(self) -> None:
@@ -273,7 +275,7 @@ def _select(connection: sqlite3.Connection, query: Query) -> list[tuple[Any, ...
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    with _errors(path):
+    with _Errors(path):
         connection = sqlite3.connect(
             path,
             timeout=BUSY_MS / 1000,
@@ -301,26 +303,36 @@ def _connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-@contextmanager
-def _errors(path: Path) -> Iterator[None]:
-    """Turn SQLite's errors into ours, by what the caller can do about them."""
-    try:
-        yield
-    except sqlite3.IntegrityError as cause:
-        raise Refused from cause
-    except (sqlite3.DataError, OverflowError, UnicodeEncodeError) as cause:
-        raise Refused(
-            InvalidInput(
-                f"{path} cannot store a value of this commit: {cause}; nothing was written"
-            )
-        ) from cause
-    except sqlite3.DatabaseError as cause:
+class _Errors:
+    """Turns SQLite's errors into ours, by what the caller can do about them. A generator costs ten times as much."""
+
+    __slots__ = ("_path",)
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, cause: BaseException | None, trace: object) -> None:
+        if cause is None:
+            return
+        if isinstance(cause, sqlite3.IntegrityError):
+            raise Refused from cause
+        if isinstance(cause, sqlite3.DataError | OverflowError | UnicodeEncodeError):
+            raise Refused(
+                InvalidInput(
+                    f"{self._path} cannot store a value of this commit: {cause}; nothing was written"
+                )
+            ) from cause
+        if not isinstance(cause, sqlite3.DatabaseError):
+            return
         if getattr(cause, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
             raise SchemaMismatch(
-                f"{path} is not a SQLite database; nothing was changed, name another file"
+                f"{self._path} is not a SQLite database; nothing was changed, name another file"
             ) from cause
         raise StoreUnavailable(
-            f"{path} cannot be used now ({cause}); nothing was written, try again"
+            f"{self._path} cannot be used now ({cause}); nothing was written, try again"
         ) from cause
 
 

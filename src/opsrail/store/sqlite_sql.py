@@ -7,6 +7,7 @@ cache hits; the rest is padded with NULL rows that the statement skips), and a r
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from itertools import chain
@@ -41,22 +42,25 @@ def largest(width: int) -> int:
 def chunks(
     form: Form, rows: Sequence[Values], text: Callable[[Form, int], str]
 ) -> Iterable[tuple[str, Sequence[Any], int]]:
-    """Yield the statements that write all rows: SQL, what to bind, number of rows.
+    """Return the statements that write all rows: SQL, what to bind, number of rows.
 
     Args:
         text: `statement`, with the caller's memory.
     """
     width = len(form.columns)
     if width == 0 or len(rows) == 1:
-        yield text(form, 1), rows[0], 1
-        return
+        return ((text(form, 1), rows[0], 1),)
     most = largest(width)
-    for start in range(0, len(rows), most):
-        part = rows[start : start + most]
-        count = len(part)
-        size = next(size for size in SIZES if size >= count)
-        padding = (None,) * (width * (size - count))
-        yield text(form, size), (*chain.from_iterable(part), *padding), count
+    return [_chunk(form, rows[at : at + most], text) for at in range(0, len(rows), most)]
+
+
+def _chunk(
+    form: Form, rows: Sequence[Values], text: Callable[[Form, int], str]
+) -> tuple[str, Sequence[Any], int]:
+    count = len(rows)
+    size = SIZES[bisect_left(SIZES, count)]
+    padding = (None,) * (len(form.columns) * (size - count))
+    return text(form, size), (*chain.from_iterable(rows), *padding), count
 
 
 def statement(form: Form, size: int) -> str:

@@ -7,7 +7,7 @@ alone, so numbers are put right before, and such keys take the reference impleme
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import orjson
@@ -75,6 +75,15 @@ def number(value: float | None) -> object:
             "A value cannot be written as canonical JSON; change what is listed.",
             [Fault("", "is not a finite number")],
         ) from None
+
+
+def numbers(values: Mapping[str, float]) -> Mapping[str, object]:
+    """Return some numbers as `written` takes them. Raises InvalidInput when one is not finite."""
+    found = values.values()
+    fractions = [value % 1.0 for value in found]
+    if fractions and all(fractions) and min(found) >= 1e-4 and max(found) < 1e15:
+        return values
+    return {name: number(value) for name, value in values.items()}
 
 
 part = orjson.Fragment

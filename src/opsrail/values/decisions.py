@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, get_args
 
-from opsrail.values.canonical import canonical, digest, number, part, written
+from opsrail.values.canonical import canonical, digest, number, numbers, part, written
 from opsrail.values.decision_rows import DecisionRow as DecisionRow
 from opsrail.values.explanations import ReasonCodes
 from opsrail.values.reasons import FallbackStep as FallbackStep
@@ -257,10 +257,7 @@ class Decision:
                         number(self.confidence),
                         [read.part() for read in self.features],
                         number(cost_usd) if cost_usd else 0,
-                        {
-                            stage: ms if ms % 1.0 and 1e-4 <= ms < 1e15 else number(ms)
-                            for stage, ms in self.latency_ms.items()
-                        },
+                        numbers(self.latency_ms),
                         None if codes is None else part(canonical(codes_record(codes))),
                     )
                 )
@@ -291,35 +288,35 @@ class Decision:
         latency_ms: object,
         reason_codes: object,
     ) -> dict[str, Any]:
-        return {
-            "id": self.id,
-            "point": self.point,
-            "impact": self.impact,
-            "correlation_id": self.correlation_id,
-            "case_id": self.case_id,
-            "seq": self.seq,
+        return {  # in the order that they are written in
             "actor": self.actor,
-            "model": model,
-            "policy_version": self.policy_version,
-            "score": score,
-            "confidence": confidence,
-            "unknown": list(self.unknown),
-            "verdict": self.verdict,
-            "reasons": [
-                {"code": why.code, "text": why.text, "source": why.source} for why in self.reasons
-            ],
-            "features": features,
+            "at_ms": self.at_ms,
+            "autonomy": self.autonomy,
             "cache": self.cache,
+            "case_id": self.case_id,
+            "confidence": confidence,
+            "correlation_id": self.correlation_id,
+            "cost_usd": cost_usd,
             "degraded": self.degraded,
             "degraded_why": self.degraded_why,
-            "fallback": [step._asdict() for step in self.fallback],
-            "cost_usd": cost_usd,
-            "latency_ms": latency_ms,
-            "at_ms": self.at_ms,
-            "reason_codes": reason_codes,
             "durability": self.durability,
-            "autonomy": self.autonomy,
+            "fallback": [step._asdict() for step in self.fallback],
+            "features": features,
+            "id": self.id,
+            "impact": self.impact,
+            "latency_ms": latency_ms,
+            "model": model,
+            "point": self.point,
+            "policy_version": self.policy_version,
             "proposed": self.proposed,
+            "reason_codes": reason_codes,
+            "reasons": [
+                {"code": why.code, "source": why.source, "text": why.text} for why in self.reasons
+            ],
+            "score": score,
+            "seq": self.seq,
+            "unknown": list(self.unknown),
+            "verdict": self.verdict,
         }
 
     @classmethod
