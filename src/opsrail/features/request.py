@@ -5,12 +5,13 @@ from __future__ import annotations
 import enum
 from datetime import date, datetime, time
 from decimal import Decimal
+from itertools import compress
 from typing import Any
 
 from pydantic import BaseModel
 
 from opsrail.errors import InvalidInput
-from opsrail.values.canonical import canonical, digest
+from opsrail.values.canonical import Kinds, canonical, digest
 from opsrail.values.decisions import REQUEST_VIEW, ViewRead
 
 
@@ -36,9 +37,7 @@ def request_row(facts: BaseModel) -> dict[str, object]:
     row = held.copy()
     if len(held) != len(type(facts).__pydantic_fields__):  # extra fields, or computed ones beside
         row = {name: getattr(facts, name) for name in type(facts).__pydantic_fields__}
-    if _AS_THEY_ARE.issuperset(map(type, row.values())):  # mostly; in C
-        return row
-    for name in [name for name, value in row.items() if type(value) not in _AS_THEY_ARE]:
+    for name in list(compress(row, map(_IS_ODD, map(type, row.values())))):
         if (value := _feature(row[name])) is _NO_FEATURE:
             del row[name]
         else:
@@ -52,16 +51,19 @@ def feature_names(model: type[BaseModel]) -> frozenset[str]:
 
 
 _NO_FEATURE = object()
-_AS_THEY_ARE = frozenset((str, int, float, bool, type(None)))
+_PLAIN = (str, int, float, bool, type(None))
+_MOMENTS = (date, datetime, time)
+_IS_ODD = Kinds(*_PLAIN).__getitem__
 
 
 def _feature(value: Any) -> object:
-    if isinstance(value, enum.Enum):
+    kind = type(value)  # `isinstance` would look up what each value says of its class, ten times
+    if issubclass(kind, enum.Enum):
         return _feature(value.value)
-    if value is None or isinstance(value, bool | int | float | str):
+    if issubclass(kind, _PLAIN):
         return value
-    if isinstance(value, Decimal):
+    if issubclass(kind, Decimal):
         return float(value)
-    if isinstance(value, date | datetime | time):
+    if issubclass(kind, _MOMENTS):
         return value.isoformat()
     return _NO_FEATURE

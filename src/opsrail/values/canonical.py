@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from itertools import compress
 from typing import Any
 
 import orjson
@@ -15,11 +16,29 @@ import rfc8785
 
 from opsrail.errors import Fault, InvalidInput
 
-_AS_IT_IS = frozenset((str, bool, type(None)))
 LARGEST_INTEGER = 2**53 - 1
 """Beyond it a reader that keeps numbers as doubles would read another value. Source: RFC 7493, section 2.2."""
 DEEPEST = 200
 """Levels of nesting; orjson itself stops at 254."""
+_CANONICAL = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER  # up to `LARGEST_INTEGER`
+
+
+class Kinds(dict[type, bool]):
+    """Tells by a value's type whether it has to be looked at: mapped over many values, all in C.
+
+    Args:
+        plain: Types whose values need no look.
+    """
+
+    def __init__(self, *plain: type) -> None:
+        super().__init__(dict.fromkeys(plain, False))
+
+    def __missing__(self, kind: type) -> bool:
+        return True
+
+
+_LISTS = (list, tuple)
+_IS_ODD = Kinds(str, int, bool, type(None)).__getitem__
 
 
 class _Odd(Exception):
@@ -37,7 +56,7 @@ def canonical(value: object) -> bytes:
         RFC 8785; agreement with the `rfc8785` package is property-tested.
     """
     try:
-        return orjson.dumps(_plain(value, 0), option=orjson.OPT_SORT_KEYS)
+        return orjson.dumps(_plain(value, 0), option=_CANONICAL)
     except (_Odd, TypeError):  # of `join` for keys that are not text, of orjson for lone surrogates
         if faults := list(_faults(value, "", 0)):
             raise InvalidInput(
@@ -92,21 +111,18 @@ part = orjson.Fragment
 
 def _plain(value: Any, depth: int) -> object:
     """Return the value as orjson must see it to write its canonical form; raise _Odd when there is no such thing."""
-    kind = type(value)
-    if kind is dict or isinstance(value, dict):
+    if isinstance(value, dict):
         return _plain_object(value, depth)
-    if kind is list or kind is tuple or isinstance(value, list | tuple):
+    if isinstance(value, _LISTS):
         if depth >= DEEPEST:
             raise _Odd
-        return [part if type(part) in _AS_IT_IS else _plain(part, depth + 1) for part in value]
+        return [_plain(part, depth + 1) if _IS_ODD(type(part)) else part for part in value]
     if isinstance(value, float):
         return _number(value)
     if isinstance(value, str) or value is None or value is True or value is False:
         return value
     if isinstance(value, int):
-        if -LARGEST_INTEGER <= value <= LARGEST_INTEGER:
-            return int(value)
-        raise _Odd
+        return int(value)
     raise _Odd
 
 
@@ -115,14 +131,8 @@ def _plain_object(value: dict[str, Any], depth: int) -> object:
     if depth >= DEEPEST or (not (keys := "".join(value)).isascii() and max(keys) > "\uffff"):
         raise _Odd
     changed: dict[str, Any] | None = None
-    for key, part in value.items():
-        kind = type(part)
-        if kind in _AS_IT_IS:
-            continue
-        if kind is float:
-            if 1e-4 <= abs(part) < 1e15 and part % 1.0:
-                continue
-        elif kind is int and -LARGEST_INTEGER <= part <= LARGEST_INTEGER:
+    for key, part in compress(value.items(), map(_IS_ODD, map(type, value.values()))):
+        if type(part) is float and 1e-4 <= abs(part) < 1e15 and part % 1.0:
             continue
         if (put := _plain(part, depth + 1)) is not part:
             changed = dict(value) if changed is None else changed
