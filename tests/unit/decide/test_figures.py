@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from opsrail.decide.figures import MOST_US, PLACES, SLICE_S, Figures, middle_us, place_of, spent_of
+from opsrail.decide.figures import (
+    MOST_US,
+    PLACES,
+    SLICE_S,
+    TOGETHER,
+    Figures,
+    middle_us,
+    place_of,
+    spent_of,
+)
 from opsrail.values.decisions import Decision
 from tests.support.decisions import Road, fraud_point, request
 
@@ -78,6 +87,21 @@ async def test_a_window_holds_its_seconds_and_no_more(decision: Decision) -> Non
     assert [told[length].seconds for length in (10, 60, 300)] == [8, 58, 298]
     assert {round(window.per_s, 6) for window in told.values()} == {1.0}
     assert told[60].cost_usd == pytest.approx(58 * 0.25)
+
+
+async def test_decisions_counted_together_come_to_the_same_as_one_by_one(
+    decision: Decision,
+) -> None:
+    together, alone = Figures(0.0), Figures(0.0)
+    for number in range(2 * TOGETHER + 3):
+        whole_s = number % 7 / 1000
+        made = replace(decision, point=f"point-{number % 2}", cost_usd=number / 8)
+        for figures in (together, alone):
+            figures.add(made, 0.0, whole_s)
+        alone.windows(whole_s)
+
+    assert together.windows(1.0) == alone.windows(1.0)
+    assert together.windows(1.0)[10].decisions == 2 * TOGETHER + 3
 
 
 async def test_what_is_older_than_the_longest_window_is_forgotten_whole(decision: Decision) -> None:
