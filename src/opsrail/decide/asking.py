@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from opsrail.clock import Clock
 from opsrail.decide.asks import NORMAL
-from opsrail.decide.breaker import Breaker, Limits, Outcome
+from opsrail.decide.breaker import BAD, GOOD, VOID, Breaker, Limits
 from opsrail.decide.bulkhead import Bulkhead
 from opsrail.decide.chain import BREAKER_OPEN, BULKHEAD_FULL, Link
 from opsrail.decide.deadline import Deadline
@@ -142,9 +142,13 @@ class Asker:
         Raises:
             Overloaded: more is asked of it than it can answer in time.
         """
-        left_s = deadline.left_s(self._clock.monotonic_s())
         try:
-            model = await self._registry.model(link.version, left_s, link.pool, is_patient=False)
+            model = self._registry.known_model(link.version, link.pool)
+            if model is None:
+                left_s = deadline.left_s(self._clock.monotonic_s())
+                model = await self._registry.model(
+                    link.version, left_s, link.pool, is_patient=False
+                )
         except Unavailable as fault:
             return no_score(fault)
         guard = self._guards.get(link.place)
@@ -231,7 +235,7 @@ class Asker:
     ) -> Score | NoScore:
         """Ask one time, unless breaker or bulkhead stand before it."""
         now_s = self._clock.monotonic_s()
-        breaker, outcome = guard.breaker, Outcome.VOID
+        breaker, outcome = guard.breaker, VOID
         if (permit := breaker.admit(now_s)) is None:
             return _left_alone(guard, now_s)
         if not guard.bulkhead.enter(rank):
@@ -240,10 +244,10 @@ class Asker:
         left_s = deadline.left_s(now_s)
         try:
             score = await scheduler.submit(model, features.row, features.digest, left_s, rank)
-            outcome = Outcome.GOOD
+            outcome = GOOD
         except DeadlinePassed as late:
             is_fair = late.blames_model and left_s >= deadline.fair_s
-            outcome = Outcome.BAD if is_fair else Outcome.VOID
+            outcome = BAD if is_fair else VOID
             return no_score(late)
         except Terminal as refused:  # the request is at fault, not the model
             return no_score(refused)
@@ -252,7 +256,7 @@ class Asker:
         except Overloaded:  # nor is it when too much is asked of it
             raise
         except (Unavailable, Retryable) as failed:
-            outcome = Outcome.BAD
+            outcome = BAD
             return no_score(failed)
         finally:
             guard.bulkhead.leave()

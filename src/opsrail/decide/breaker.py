@@ -48,6 +48,9 @@ class Outcome(StrEnum):
     VOID = "void"
 
 
+CLOSED, OPEN, HALF_OPEN = State
+GOOD, BAD, VOID = Outcome
+
 TRANSITIONS: Mapping[tuple[State, Event], State] = {
     (State.CLOSED, Event.TRIPPED): State.OPEN,
     (State.CLOSED, Event.COOLED): State.CLOSED,
@@ -93,8 +96,8 @@ class Breaker:
 
     def __init__(self, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
-        self.state = State.CLOSED
-        self._calls: deque[tuple[float, bool]] = deque()
+        self.state = CLOSED
+        self._calls = deque[tuple[float, bool]](maxlen=self.limits.window_count + 1)
         self._bad_count = 0  # of those
         self._generation = 0
         self._open_until_s = 0.0
@@ -104,11 +107,13 @@ class Breaker:
 
     def admit(self, now_s: float) -> int | None:
         """Return a permit to call, None when the model must be left alone."""
-        if self.state is State.OPEN and now_s >= self._open_until_s:
+        if self.state is CLOSED:
+            return self._generation
+        if self.state is OPEN and now_s >= self._open_until_s:
             self._move(Event.COOLED, now_s)
-        if self.state is State.OPEN:
+        if self.state is OPEN:
             return None
-        if self.state is State.HALF_OPEN:
+        if self.state is HALF_OPEN:
             if self.is_blocking(now_s):
                 return None
             self._probes_out += 1
@@ -118,27 +123,28 @@ class Breaker:
         """Take in how an admitted call ended."""
         if permit != self._generation:
             return
-        if self.state is State.HALF_OPEN:
+        if self.state is HALF_OPEN:
             self._probes_out -= 1
-            if outcome is Outcome.BAD:
+            if outcome is BAD:
                 self._move(Event.RELAPSED, now_s)
-            elif outcome is Outcome.GOOD:
+            elif outcome is GOOD:
                 self._probes_good += 1
                 if self._probes_good >= self.limits.probe_count:
                     self._move(Event.RECOVERED, now_s)
-        elif outcome is not Outcome.VOID:
-            self._calls.append((now_s, outcome is Outcome.BAD))
-            self._bad_count += outcome is Outcome.BAD
-            if self._is_over_limit(now_s):
+        elif outcome is not VOID:
+            is_bad = outcome is BAD
+            self._calls.append((now_s, is_bad))
+            self._bad_count += is_bad
+            if self._bad_count and self._is_over_limit(now_s):
                 self._move(Event.TRIPPED, now_s)
 
     def closed_in_s(self, now_s: float) -> float:
         """Return the seconds until probes may pass, 0 when calls do."""
-        return max(0.0, self._open_until_s - now_s) if self.state is State.OPEN else 0.0
+        return max(0.0, self._open_until_s - now_s) if self.state is OPEN else 0.0
 
     def is_blocking(self, now_s: float) -> bool:
         """Return whether a call would be turned away now: it is open, or as many probes are out as may be."""
-        if self.state is State.HALF_OPEN:
+        if self.state is HALF_OPEN:
             return self._probes_out + self._probes_good >= self.limits.probe_count
         return self.closed_in_s(now_s) > 0.0
 
@@ -157,7 +163,7 @@ class Breaker:
         self._bad_count = 0
         if event is Event.RECOVERED:
             self._relapses = 0
-        elif self.state is State.OPEN:
+        elif self.state is OPEN:
             open_s = self.limits.open_s * 2 ** min(self._relapses, 30)
             self._open_until_s = now_s + min(open_s, self.limits.longest_open_s)
             self._relapses += 1

@@ -10,7 +10,8 @@ version away is how an operator stops the model.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, NamedTuple, get_args
+from dataclasses import dataclass
+from typing import Literal, get_args
 
 from opsrail.decide.policy import Judgement, NoScore
 from opsrail.errors import (
@@ -56,12 +57,15 @@ FREE = frozenset({"hit", "shared"})
 """Cache states of scores that another request paid for."""
 
 
-class Link(NamedTuple):
+@dataclass(slots=True)
+class Link:
     """One model that may answer.
 
     Attributes:
         what: The stage it stands at, or `pool`: the routed version in another pool.
         place: What breaker, bulkhead and asks under way hang on, see `place_of`.
+        ref: It as records name it.
+        call_usd: What a call costs, as the model's card declares it.
     """
 
     what: str
@@ -69,6 +73,8 @@ class Link(NamedTuple):
     stage: Stage
     pool: str
     place: str
+    ref: ModelRef
+    call_usd: float
 
     @property
     def label(self) -> str:
@@ -78,26 +84,19 @@ class Link(NamedTuple):
         return version if is_plain else f"{version} in {self.pool}"
 
     def cost_usd_of(self, score: Score) -> float:
-        """Return what a score cost: a call, as the model's card declares it, and the time in its pool."""
-        declared = self.version.card.get("cost_usd", 0.0)
-        return score.cost_usd + (float(declared) if isinstance(declared, int | float) else 0.0)
-
-    def ref(self) -> ModelRef:
-        """Return it as records name it."""
-        version = self.version
-        library = library_of(version.runtime) if self.pool == LOCAL else None
-        return ModelRef(
-            version.name, version.number, version.digest, str(self.stage), self.pool, library
-        )
+        """Return what a score cost: a call and the time in its pool."""
+        return score.cost_usd + self.call_usd
 
 
-class Answer(NamedTuple):
+@dataclass(slots=True)
+class Answer:
     """What was had for a score.
 
     Attributes:
         link: Whose score it is; without one who was asked first, None when nobody was live.
         faults: Why those who were asked before had none, in order.
         steps: From each of those to the next.
+        cost_usd: What was paid for the score; 0 without one, or where another request paid.
     """
 
     score: Score | NoScore
@@ -105,13 +104,7 @@ class Answer(NamedTuple):
     link: Link | None
     faults: Sequence[NoScore]
     steps: tuple[FallbackStep, ...]
-
-    @property
-    def cost_usd(self) -> float:
-        """Return what was paid for the score, 0 without one."""
-        if self.link is None or self.cache in FREE or isinstance(self.score, NoScore):
-            return 0.0
-        return self.link.cost_usd_of(self.score)
+    cost_usd: float = 0.0
 
 
 def routed(route: Route) -> Link:
@@ -164,7 +157,12 @@ def links_of(
 
 
 def _link(what: str, route: Route, pool: str) -> Link:
-    return Link(what, route.version, route.stage, pool, place_of(route.version, pool))
+    version, stage = route.version, str(route.stage)
+    library = library_of(version.runtime) if pool == LOCAL else None
+    ref = ModelRef(version.name, version.number, version.digest, stage, pool, library)
+    declared = version.card.get("cost_usd", 0.0)
+    call_usd = float(declared) if isinstance(declared, int | float) else 0.0
+    return Link(what, version, route.stage, pool, place_of(version, pool), ref, call_usd)
 
 
 def _add(links: dict[str, Link], link: Link) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 FIRST_RATIO = 0.6
 """Ours: what a model gets of the time that is left while another can still be asked after it. Together with `fair_s` it lets
@@ -11,7 +11,8 @@ FAIR_RATIO = 0.5
 """Ours: a model that had less than half of the time its point declares is not to blame for being late."""
 
 
-class Deadline(NamedTuple):
+@dataclass(slots=True)
+class Deadline:
     """When an answer is due.
 
     Attributes:

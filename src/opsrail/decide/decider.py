@@ -110,51 +110,48 @@ class Decider:
             Overloaded: more is asked of the models than they can answer in time. Nothing was recorded; ask again.
             StoreUnavailable: the record cannot be written. Nothing was accepted; ask again.
         """
-        point = request.point
+        point, facts = request.point, request.facts
         asked = asked_of(request)
-        laps = Laps(self._clock)
-        deadline = deadline_of(point.deadline_ms, request.budget_ms, laps.start_s)
+        laps = Laps(self._clock, self.catch_up())
+        due = deadline_of(point.deadline_ms, request.budget_ms, laps.start_s)
         ticket = ticket_of(request, asked)
-        await self.catch_up()
+        await laps.others
         self._recorder.check_room()
         async with self._recorder.once(ticket) as earlier:
             if earlier is not None:
                 return earlier
             laps.begin()
-            route = self._known_route(request) or await self._route(request, deadline)
+            route = self._known_route(request) or await self._route(request, due)
             if (settings := self._registry.held.of(point.name)) is not None:
                 point = self._held.of(point, settings)
-                request = request._replace(point=point)
-                deadline = deadline_of(point.deadline_ms, request.budget_ms, laps.start_s)
+                due = deadline_of(point.deadline_ms, request.budget_ms, laps.start_s)
             if (number := request.model_number) is not None:
                 route = asked_for(route, self._registry.standing(point.name), number)
             laps.end("route")
-            features = await self._fetch(request, asked, deadline)
-            laps.end("features")
-            await self.catch_up()
-            answer = await self._score(request, route, features, deadline)
-            laps.end("score")
-            await self.catch_up()
-            judgement = point.policy.judge(request.facts, answer.score, point.fallback)
+            features = self._known(point, facts, asked) or await self._fetch(
+                point, facts, asked, due
+            )
+            await laps.end("features")
+            answer = await self._score(point, request, route, features, due)
+            await laps.end("score")
+            judgement = point.policy.judge(facts, answer.score, point.fallback)
             laps.end("verdict")
             codes = None
             if point.reason_codes:
-                codes = await self._reasoner.codes(
-                    point, answer.link, features, answer.score, deadline
-                )
+                codes = await self._reasoner.codes(point, answer.link, features, answer.score, due)
                 laps.end("reasons")
-            reads = (asked,) if isinstance(features, NoScore) else features.reads
-            decision = self._decision(request, reads, answer, judgement, laps, codes)
-            await self.catch_up()
+            reads = features.reads if isinstance(features, Fetched) else (asked,)
+            decision = self._decision(point, request, reads, answer, judgement, laps, codes)
+            await laps.others
             stands = await self._recorder.record(decision, ticket, request.also)
-            await self.catch_up()
+            await laps.others
             self.figures.add(decision, laps.start_s, self._clock.monotonic_s())
             if self._shadow is not None and stands is decision:
                 self._shadow.offer(decision, point.policy, judgement, features)
             return stands
 
     def catch_up(self) -> Awaitable[None]:
-        """Return what a request awaits at the end of a stage, see `side_by_side`; who was recorded alone waits for nobody."""
+        """Return what a request awaits after each stage, see `side_by_side`; who was recorded alone waits for nobody."""
         return ONE_TURN if self._recorder.last_group > 1 else NO_TURN
 
     async def drain(self) -> None:
@@ -188,14 +185,21 @@ class Decider:
         except (Unavailable, TimeoutError) as fault:
             return no_score(fault, "the rollout could not be read in time")
 
-    async def _fetch(
-        self, request: Request[Any], asked: ViewRead, deadline: Deadline
-    ) -> Fetched | NoScore:
-        facts, views = request.facts, request.point.features
+    def _known(
+        self, point: DecisionPoint[M], facts: M, asked: ViewRead
+    ) -> Fetched | NoScore | None:
         try:
-            if (known := self._features.known(asked, facts, views)) is not None:
-                return known
-            fetched = self._features.fetch(asked, facts, views)
+            return self._features.known(asked, facts, point.features)
+        except UnknownName:
+            raise
+        except (Unavailable, AuthorError) as fault:
+            return no_score(fault)
+
+    async def _fetch(
+        self, point: DecisionPoint[M], facts: M, asked: ViewRead, deadline: Deadline
+    ) -> Fetched | NoScore:
+        try:
+            fetched = self._features.fetch(asked, facts, point.features)
             return await in_time(fetched, deadline.left_s(self._clock.monotonic_s()))
         except UnknownName:
             raise
@@ -204,20 +208,19 @@ class Decider:
 
     async def _score(
         self,
+        point: DecisionPoint[Any],
         request: Request[Any],
         route: Route | NoScore,
         features: Fetched | NoScore,
         deadline: Deadline,
     ) -> Answer:
         """Return what the routed version says, else who may stand in for it, else why nobody has a score."""
-        point = request.point
-        if isinstance(route, NoScore):
+        if not isinstance(route, Route):
             return _silence(point, route, None)
-        if isinstance(features, NoScore):
+        if not isinstance(features, Fetched):
             return _silence(point, features, routed(route))
         rank = rank_of(point.criticality, request.criticality)
-        links = self._placer.links(point, rank, route, deadline)
-        if not links:
+        if not (links := self._placer.links(point, rank, route, deadline)):
             return _silence(point, NO_BUDGET, routed(route))
         faults: list[NoScore] = []
         for link in links:
@@ -226,31 +229,36 @@ class Decider:
                 break
             due = deadline if link is links[-1] else deadline.leaving_time(now_s)
             try:
-                score, cache = await self._ask(request, link, features, due)
+                if point.cache_ttl_s:
+                    score, cache = await self._kept(point, request, link, features, due, rank)
+                else:
+                    score, cache = await self._asker.ask(link, features, due, rank), "off"
             except Overloaded as full:
                 if link is links[-1]:
                     raise
                 score, cache = no_score(full), "miss"
             if isinstance(score, Score):
                 steps = stood_in(links, faults) if faults else ()
-                if cache not in FREE:
-                    self._placer.paid(point, link, score)
-                return Answer(score, cache, link, faults, steps)
+                cost_usd = 0.0 if cache in FREE else self._placer.paid(point, link, score)
+                return Answer(score, cache, link, faults, steps, cost_usd)
             faults.append(score)
             if score.code not in CURABLE:
                 break
         return Answer(faults[0], cache, links[0], faults, stood_in(links, faults[:-1]))
 
-    async def _ask(
-        self, request: Request[Any], link: Link, features: Fetched, due: Deadline
+    async def _kept(
+        self,
+        point: DecisionPoint[Any],
+        request: Request[Any],
+        link: Link,
+        features: Fetched,
+        due: Deadline,
+        rank: int,
     ) -> tuple[Score | NoScore, CacheState]:
         """Return the score kept of equal features, else the one an equal request is asking for, else the model's."""
-        ttl_s = request.point.cache_ttl_s
-        rank = rank_of(request.point.criticality, request.criticality)
-        if not ttl_s:
-            return await self._asker.ask(link, features, due, rank), "off"
         key = (link.version.digest, features.digest, request.tenant)
-        kept = self._cache.get(key, ttl_s=ttl_s, now_s=self._clock.monotonic_s())
+        now_s = self._clock.monotonic_s()
+        kept = self._cache.get(key, ttl_s=point.cache_ttl_s, now_s=now_s)
         if kept is not None:
             return kept, "hit"
 
@@ -265,6 +273,7 @@ class Decider:
 
     def _decision(
         self,
+        point: DecisionPoint[Any],
         request: Request[Any],
         reads: tuple[ViewRead, ...],
         answer: Answer,
@@ -272,37 +281,21 @@ class Decider:
         laps: Laps,
         codes: ReasonCodes | None,
     ) -> Decision:
-        point, link, faults = request.point, answer.link, answer.faults
-        scored = answer.score if isinstance(answer.score, Score) else None
-        answered = handed_over(judgement, left_to(point, reads[0].values), point.policy.review)
-        return Decision(
-            id=self._clock.new_id(),
-            point=point.name,
-            impact=point.impact,
-            correlation_id=request.correlation_id,
-            case_id=request.case_id,
-            seq=request.seq,
-            actor=request.actor,
-            model=None if link is None else link.ref(),
-            policy_version=point.policy_version,
-            score=None if scored is None else scored.value,
-            confidence=None if scored is None else scored.confidence,
-            unknown=() if scored is None else scored.unknown,
-            verdict=answered.verdict,
-            reasons=answered.reasons,
-            features=reads,
-            cache=answer.cache,
-            degraded=bool(faults),
-            degraded_why=faults[0].code if faults else None,
-            fallback=(*answer.steps, *_silent(answer, judgement)),
-            cost_usd=answer.cost_usd,
-            latency_ms=laps.spent_ms(),
-            at_ms=laps.at_ms,
-            reason_codes=codes,
-            durability=durability_of(request),
-            autonomy=answered.autonomy,
-            proposed=answered.proposed,
-        )
+        link, faults = answer.link, answer.faults
+        score = answer.score if isinstance(answer.score, Score) else None
+        level = left_to(point, reads[0].values)
+        verdict, reasons, proposed = handed_over(judgement, level, point.policy.review)
+        fallback = (*answer.steps, *_silent(answer, judgement)) if faults else ()
+        return Decision(  # in order: by name it takes 1.9 us instead of 0.45
+            self._clock.new_id(), point.name, point.impact,
+            request.correlation_id, request.case_id, request.seq, request.actor,
+            None if link is None else link.ref, point.policy_version,
+            None if score is None else score.value, None if score is None else score.confidence,
+            () if score is None else score.unknown, verdict, reasons, reads,
+            answer.cache, bool(faults), faults[0].code if faults else None,
+            answer.cost_usd, laps.spent_ms(), laps.at_ms,
+            fallback, codes, durability_of(request), level, proposed,
+        )  # fmt: skip
 
 
 def _silence(point: DecisionPoint[Any], why: NoScore, link: Link | None) -> Answer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -22,15 +22,6 @@ WHY: Mapping[Autonomy, str] = {
     "observe": "People decide here; what model and policy say is kept, and not shown to them.",
     "assist": "A person decides here; policy says {!r}, for them to confirm.",
 }
-
-
-class Answered(NamedTuple):
-    """What is answered to a request, see `Decision`."""
-
-    verdict: str
-    reasons: tuple[Reason, ...]
-    autonomy: Autonomy
-    proposed: str | None
 
 
 class HeldPoints:
@@ -68,17 +59,21 @@ def left_to(point: DecisionPoint[Any], values: Mapping[str, Any]) -> Autonomy:
     return level_of(point.autonomy, values) if point.autonomy else "automate"
 
 
-def handed_over(judgement: Judgement, level: Autonomy, review: str) -> Answered:
+def handed_over(
+    judgement: Judgement, level: Autonomy, review: str
+) -> tuple[str, tuple[Reason, ...], str | None]:
     """Return what is answered: what policy says or, where a person decides, the verdict that sends to one, and why.
+
+    Verdict, reasons, and what policy said where it is not what is answered.
 
     Args:
         review: The verdict that sends to a person.
     """
-    verdict, reasons = judgement
+    verdict, reasons = judgement.verdict, judgement.reasons
     if level == "automate":
-        return Answered(verdict, reasons, level, None)
+        return verdict, reasons, None
     why = Reason(f"autonomy-{level}", WHY[level].format(verdict), "autonomy")
-    return Answered(review, (why, *reasons), level, verdict)
+    return review, (why, *reasons), verdict
 
 
 def _arm_of(point: DecisionPoint[Any], values: Mapping[str, Any]) -> str | None:

@@ -153,16 +153,16 @@ class Lane:
         if known is not None:
             self._join(known, rank, due_s)
             return known
-        left_s = due_s - now_s
-        if self._usual_s:  # a running estimate of a low quantile: a step down weighs four up
-            self._usual_s *= 0.96 if left_s < self._usual_s else 1.01
+        left_s, usual_s = due_s - now_s, self._usual_s
+        if usual_s:  # a running estimate of a low quantile: a step down weighs four up
+            self._usual_s = usual_s * (0.96 if left_s < usual_s else 1.01)
         else:
             self._usual_s = left_s
         ask = Ask(key, payload, rank, due_s, now_s, next(self._seq))
         self._shares.offered[rank] += 1
-        queue, entry = self._queues[rank], (due_s, ask.seq, ask)
+        high, normal, low = queues = self._queues
+        queue, entry = queues[rank], (due_s, ask.seq, ask)
         place = bisect_left(queue, entry)
-        high, normal, low = self._queues
         if not (high or normal or low):
             self._first_queued_s = now_s
             if self._devices.may_start:
@@ -267,21 +267,22 @@ class Lane:
     def _excess_s(self, rank: int, place: int, due_s: float, now_s: float) -> float:
         """Return how much too late an ask at a place would end, or the last of its class behind it; 0: let it in."""
         queue, above = self._queues[rank], sum(map(len, self._queues[:rank]))
-        if self.queued >= self._most_queued and above + len(queue) == self.queued:
+        waiting, cost = above + len(queue), self.cost
+        if waiting >= self._most_queued and waiting == self.queued:
             return LEAST_AFTER_S
-        if not self.cost.is_known:
+        if not cost.is_known:
             return 0.0
         start_s = self._devices.free_s(now_s)
         allowed_s = due_s - now_s
-        if not above + len(queue):
+        if not waiting:
             self._standing_since_s[rank] = now_s
         elif self._stands(rank, now_s) and allowed_s > self._full_s:
             allowed_s = self._full_s + STANDING_RATIO * (allowed_s - self._full_s)
         excess_s = self._wait_s(rank, above + place, start_s, now_s) - allowed_s
         if excess_s <= 0.0 and place < len(queue):
-            end_s = now_s + self._wait_s(rank, above + len(queue), start_s, now_s)
+            end_s = now_s + self._wait_s(rank, waiting, start_s, now_s)
             excess_s = end_s - queue[-1][2].last_s
-            if excess_s > self.cost.b_s + self._full_s:  # it is late without this one too
+            if excess_s > cost.b_s + self._full_s:  # it is late without this one too
                 return 0.0
         return max(0.0, excess_s)
 
@@ -291,11 +292,11 @@ class Lane:
         Args:
             start_s: When the next device is free.
         """
-        batches, rest = divmod(ahead, self._rows)
-        wait_s = start_s - now_s
-        if batches:
+        wait_s, cost = start_s - now_s, self.cost
+        if ahead >= self._rows:
+            batches, ahead = divmod(ahead, self._rows)
             wait_s += batches * self._full_s / self._devices.at_work
-        return wait_s / self._shares.left[rank] + self.cost.a_s + self.cost.b_s * (rest + 1)
+        return wait_s / self._shares.left[rank] + cost.a_s + cost.b_s * (ahead + 1)
 
     def _push_out(self, rank: int, now_s: float) -> None:
         """Give back asks of classes below one that its coming made late, or that there is no room for."""

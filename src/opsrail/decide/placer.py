@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -33,31 +33,34 @@ class Placer:
         self._asker = asker
         self._clock = clock
         self._budgets: dict[str, Budget] = {}
-        self._lone: dict[str, tuple[Route, tuple[Link, ...]]] = {}
+        self._lone: dict[str, tuple[Route, Mapping[str, Route], tuple[Link, ...]]] = {}
 
     def links(
         self, point: DecisionPoint[Any], rank: int, route: Route, deadline: Deadline
     ) -> tuple[Link, ...]:
         """Return who may be asked, in order. A version that runs in `local` alone costs a look at its card."""
         standing = self._registry.standing(point.name)
-        is_plain = len(standing) == 1 and POOLS not in route.version.card
-        if is_plain and not self._is_refused(LOCAL, rank):
-            lone = self._lone.get(point.name)
-            if lone is None or lone[0] is not route:
-                lone = self._lone[point.name] = (route, (routed(route),))
-            return lone[1]
+        lone = self._lone.get(point.name)
+        if lone is None or lone[0] is not route or lone[1] is not standing:
+            is_plain = len(standing) == 1 and POOLS not in route.version.card
+            links = (routed(route),) if is_plain else ()
+            lone = self._lone[point.name] = (route, standing, links)
+        if lone[2] and not self._is_refused(LOCAL, rank):
+            return lone[2]
         pools_for = partial(self._pools, point, rank, deadline)
         return links_of(point.stand_ins, route, standing, pools_for)
 
-    def paid(self, point: DecisionPoint[Any], link: Link, score: Score) -> None:
-        """Take in a score that was paid for."""
+    def paid(self, point: DecisionPoint[Any], link: Link, score: Score) -> float:
+        """Take in a score that was paid for; return what it cost."""
+        cost_usd = link.cost_usd_of(score)
         if not (point.budget_usd_per_hour or point.budget_usd_per_day):
-            return
+            return cost_usd
         budget = self._budgets.get(point.name)
         if budget is None:
             budget = Budget(point.budget_usd_per_hour, point.budget_usd_per_day)
             self._budgets[point.name] = budget
-        budget.add(link.cost_usd_of(score), self._clock.monotonic_s())
+        budget.add(cost_usd, self._clock.monotonic_s())
+        return cost_usd
 
     def _is_refused(self, pool: str, rank: int) -> bool:
         """Return whether the only pool there is has spent its budget, which `low` requests pay for."""

@@ -55,7 +55,8 @@ class Rule(Generic[M]):
 REVIEW = "review"
 
 
-class Judgement(NamedTuple):
+@dataclass(slots=True)
+class Judgement:
     """What policy says: a verdict with its reasons."""
 
     verdict: str
@@ -163,21 +164,19 @@ class Policy(Generic[M]):
         """
         if (ruled := self._by_rule(facts)) is not None:
             return ruled
-        if isinstance(score, NoScore):
-            return self._without(facts, score, fallback)
-        return self.by_score(score)
+        if isinstance(score, Score):
+            return self.by_score(score)
+        return self._without(facts, score, fallback)
 
     def by_score(self, score: Score) -> Judgement:
         """Return the verdict on a request that no rule matched."""
-        band = self.band(score.value)
-        text = (
-            f"The score {score.value:.4g} is below {band.below:g}, the limit of {band.verdict!r}."
-        )
+        verdict, below = self.band(score.value)
+        text = f"The score {score.value:.4g} is below {below:g}, the limit of {verdict!r}."
         by_band = Reason("score-in-band", text, "band")
         if score.unknown and self.on_unknown is not None:
             text = f"The model was never trained on the value of {', '.join(score.unknown)}."
             return Judgement(self.on_unknown, (Reason("unknown-values", text, "policy"), by_band))
-        return Judgement(band.verdict, (by_band,))
+        return Judgement(verdict, (by_band,))
 
     def band(self, score: float) -> Band:
         """Return the band of a score in [0, 1]."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, NamedTuple, TypeVar
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel
 
@@ -18,7 +19,8 @@ M = TypeVar("M", bound=BaseModel)
 LONGEST_KEY = 255
 
 
-class Request(NamedTuple, Generic[M]):
+@dataclass(slots=True)
+class Request(Generic[M]):
     """One question to a decision point.
 
     Attributes:

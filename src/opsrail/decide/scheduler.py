@@ -143,10 +143,10 @@ class _Waiting:
         for future in self.futures:
             if future.done():
                 continue
-            if isinstance(result, OpsrailError):
-                future.set_exception(result)
-            else:
+            if isinstance(result, Score):
                 future.set_result(result)
+            else:
+                future.set_exception(result)
 
 
 class _Driver:

@@ -8,10 +8,10 @@ either (`kept.py`).
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -45,13 +45,14 @@ PAGE = 1_000
 NO_SOURCES: Mapping[str, FeatureSource] = {}
 
 
-class Fetched(NamedTuple):
+@dataclass(slots=True)
+class Fetched:
     """What a decision knows: the request's fields and each view's features.
 
     Attributes:
         reads: With provenance; the request first.
         row: Name -> value, as the model takes it.
-        digest: Of the request's fields; with views, over the digests of all reads. Equal features have equal digests,
+        digest: Of the request's fields; with views, the digests of all reads in a row. Equal features have equal digests,
             whenever they were read.
     """
 
@@ -310,12 +311,9 @@ class Features:
 
 def _together(reads: Sequence[ViewRead], facts: BaseModel) -> Fetched:
     row = request_row(facts)
-    if len(reads) == 1:
-        return Fetched(tuple(reads), row, reads[0].digest)
     for read in reads[1:]:
         row.update(read.values)
-    digests = "".join([read.digest for read in reads])
-    return Fetched(tuple(reads), row, f"sha256:{hashlib.sha256(digests.encode()).hexdigest()}")
+    return Fetched(tuple(reads), row, "".join([read.digest for read in reads]))
 
 
 def _entity(view: FeatureView[Any], facts: BaseModel) -> str:

@@ -76,6 +76,7 @@ class Registry(Versions):
         self._is_serving = False
         self._read: Mapping[str, Sequence[RolloutRow]] = {}
         self._standing: dict[str, Mapping[str, Route]] = {}
+        self._alone: dict[str, Route] = {}  # who answers all requests of a point
         self._shadows: dict[str, tuple[Route, ...]] = {}
         self._rollouts: Mapping[str, Sequence[RolloutRow]] = {}
         self._changed: asyncio.Event | None = None
@@ -163,7 +164,9 @@ class Registry(Versions):
 
     def known_route(self, point: str, key: str) -> Route | None:
         """Return which version answers a request, if that is known without reading."""
-        return None if self._is_stale() else self._route_of(point, key)
+        if self._is_stale():
+            return None
+        return self._alone.get(point) or self._route_of(point, key)
 
     async def _read_route(self, point: str, key: str) -> Route:
         if self._is_stale():
@@ -203,6 +206,11 @@ class Registry(Versions):
         """
         shelf = self.pools.local if pool == LOCAL else self.pools.shelf(pool)
         return shelf.held(version) or await shelf.take(version, wait_s, is_patient=is_patient)
+
+    def known_model(self, version: ModelVersion, pool: str = LOCAL) -> LoadedModel | None:
+        """Return a version's model in a pool, if it is loaded. Raises ModelUnavailable: there is no such pool."""
+        shelf = self.pools.local if pool == LOCAL else self.pools.shelf(pool)
+        return shelf.held(version)
 
     def is_loaded(self, version: ModelVersion) -> bool:
         """Return whether a version is loaded in one of its pools here."""
@@ -308,12 +316,15 @@ class Registry(Versions):
                 point: rollout.held_back(rows, before.get(point, ()), self._is_ready)
                 for point, rows in self._read.items()
             }
-        self._standing, self._shadows = {}, {}
+        self._standing, self._alone, self._shadows = {}, {}, {}
         for point, rows in self._rollouts.items():
             routes = self._routes(rows)
-            self._standing[point] = {
+            standing: dict[str, Route] = {
                 route.stage: route for route in routes if route.stage != Stage.SHADOW
             }
+            self._standing[point] = standing
+            if Stage.LIVE in standing and all(row.stage != Stage.CANARY for row in rows):
+                self._alone[point] = standing[Stage.LIVE]
             beside = {Stage.SHADOW, *([Stage.CANARY] if point in self._along else [])}
             self._shadows[point] = tuple(route for route in routes if route.stage in beside)
         if self._is_serving:

@@ -36,7 +36,10 @@ def bands_of(text: str) -> tuple[Band, ...]:
 
 def band_of(bands: Sequence[Band], score: float) -> Band:
     """Return the band of a score in [0, 1]."""
-    return next(band for band in bands if score < band.below)
+    for band in bands:
+        if score < band.below:
+            return band
+    raise ValueError(f"no band holds {score}")
 
 
 def band_faults(bands: Sequence[Band]) -> Iterator[Fault]:

@@ -176,7 +176,7 @@ class ViewRead:
         return f"{self.view}@{self.version}"
 
 
-@dataclass(slots=True, kw_only=True, unsafe_hash=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Decision:
     """One answered request, whole: what was asked, of which model, under which policy, and why the verdict is what it is.
 

@@ -38,9 +38,9 @@ class ModelVersion:
     created_at_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Score:
-    """What a model said about one request.
+    """What a model said about one request. Nobody changes one; why it is not frozen: see `decisions.ViewRead`.
 
     Attributes:
         value: Probability of the positive class, in [0, 1].

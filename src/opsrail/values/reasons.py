@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal, NamedTuple, get_args
 
 Source = Literal["rule", "band", "fallback", "policy", "autonomy"]
 SOURCES: tuple[str, ...] = get_args(Source)
 
 
-class Reason(NamedTuple):
-    """Why a verdict is what it is.
+@dataclass(slots=True, unsafe_hash=True)
+class Reason:
+    """Why a verdict is what it is. Nobody changes one; why it is not frozen: see `decisions.ViewRead`.
 
     Attributes:
         code: Stable name for machines: a rule's name, `score-in-band`, `fallback`, or what went wrong (`deadline-passed`).
