@@ -6,9 +6,9 @@ of the time its caller had. Where those parts grow past `TARGET_RATIO` fewer may
 it more; in a round of as many answers as may be under way, one step. What is refused costs a tenth of a decision.
 
 Rules:
-1. A class is let in up to its share of the places, so that the lowest is refused first and `high` last: it may go beyond them. The share of a class
-   is halved in each round in which a higher one was refused, and comes back step by step: what is left of a process that is
-   offered several times its capacity goes to `high`.
+1. A class is let in up to its share of the places, so that the lowest is refused first and `high` last: it may go beyond
+   them. The share of a class is halved in each round in which a higher one was refused, and comes back step by step: what is
+   left of a process that is offered several times its capacity goes to `high`.
 2. The time spent on the model does not count: one that is slow, or hangs, says nothing about this process, and its own
    queue refuses what it cannot answer.
 3. Many requests are read before the first of them takes its place: who was let in and has not taken one counts too.

@@ -152,7 +152,7 @@ class Decider:
 
     def catch_up(self) -> Awaitable[None]:
         """Return what a request awaits after each stage, see `side_by_side`; who was recorded alone waits for nobody."""
-        return ONE_TURN if self._recorder.last_group > 1 else NO_TURN
+        return ONE_TURN if self._recorder.lately > 1 else NO_TURN
 
     async def drain(self) -> None:
         """Wait until every decision that was answered is durable; call it before the store is closed."""

@@ -107,9 +107,9 @@ class Recorder:
         return self._groups.sent / self._groups.groups if self._groups.groups else 0.0
 
     @property
-    def last_group(self) -> int:
-        """Decisions that the last commit of a group held; 1 before the first."""
-        return self._groups.last
+    def lately(self) -> int:
+        """Decisions that the larger of the last two commits of groups held; 1 before the first."""
+        return self._groups.lately
 
     def check_room(self) -> None:
         """Raise Overloaded when the database is behind: what cannot be recorded must not be decided."""

@@ -41,8 +41,10 @@ async def test_only_who_was_recorded_with_others_waits_for_them(road: Road) -> N
     await together(road, point, 2)
     with_another = list(road.decider.catch_up().__await__())
     await together(road, point, 1)
+    out_of_step = list(road.decider.catch_up().__await__())
+    await together(road, point, 1)
 
-    assert (alone, with_another) == ([], [None])
+    assert (alone, with_another, out_of_step) == ([], [None], [None])
     assert list(road.decider.catch_up().__await__()) == []
 
 
