@@ -1,9 +1,10 @@
 """When decisions that wait to be recorded go to the store together, one commit for all. Pure; `now_s` is an argument.
 
 A commit costs an fsync and two changes of thread, however many decisions it holds. So a group waits for those who are likely
-to come: as many as the group before had, since callers who were answered together ask again together. It goes as soon as
-they are there, or after `linger_s`; while a commit is under way the next group gathers and waits for its end. A lone caller
-waits for nobody, as the group before was one.
+to come: as many as the larger of the two groups before had, since callers who were answered together ask again together, and
+one who is out of step with them must not be what they are measured by. It goes as soon as they are there, or after `linger_s`.
+While a commit is under way the next group gathers; it waits for the commit's end unless all who are expected are there: then
+the store has it next, without a turn of the event loop between. A lone caller waits for nobody, as the groups before were one.
 
 Source:
     Group commit: DeWitt et al. 1984, Implementation techniques for main memory database systems, section 3; the wait with
@@ -30,6 +31,7 @@ class Grouping:
         self._most = most
         self._first_s = 0.0
         self._under_way = 0
+        self._before = 1
         self.waiting = 0
         self.expected = 1
 
@@ -46,7 +48,7 @@ class Grouping:
         if self.waiting >= self._most:
             return True
         if self._under_way:
-            return False
+            return self._under_way == 1 and self.waiting >= self.expected > 1
         return self.waiting >= self.expected or now_s - self._first_s >= self._linger_s
 
     def due_in_s(self, now_s: float) -> float | None:
@@ -58,7 +60,7 @@ class Grouping:
     def begin(self) -> int:
         """The group goes; return how many it holds."""
         count, self.waiting = self.waiting, 0
-        self.expected = count
+        self.expected, self._before = max(count, self._before), count
         self._under_way += 1
         return count
 

@@ -65,19 +65,19 @@ async def index_of(store: Store, writer: str, seq: int) -> int | None:
 
 
 async def entries_of_run(
-    store: Store, writer: str, first_seq: int, count: int
+    store: Store, writer: str, first_seq: int, count: int, page_count: int = PAGE_COUNT
 ) -> AsyncIterator[list[LedgerEntryRow]]:
     """Yield the stored entries of a run in pages, by seq; what is missing is not there."""
     end = first_seq + count
     while first_seq < end:
-        upper = min(first_seq + PAGE_COUNT, end)
+        upper = min(first_seq + page_count, end)
         yield await store.select(
             LedgerEntryRow,
             *equals(writer=writer),
             Where("seq", ">=", first_seq),
             Where("seq", "<", upper),
             order=("seq",),
-            limit=PAGE_COUNT,
+            limit=page_count,
         )
         first_seq = upper
 

@@ -40,7 +40,7 @@ def test_as_many_are_waited_for_as_the_group_before_had() -> None:
     assert sent(grouping, 1.0) == 8
 
 
-def test_nobody_waits_longer_than_the_linger_time_nor_again_for_who_did_not_come() -> None:
+def test_nobody_waits_longer_than_the_linger_time_nor_three_times_for_who_did_not_come() -> None:
     grouping = Grouping(LINGER_S)
     for _ in range(8):
         grouping.add(0.0)
@@ -54,7 +54,10 @@ def test_nobody_waits_longer_than_the_linger_time_nor_again_for_who_did_not_come
     assert sent(grouping, 1.0 + LINGER_S) == 1
     grouping.end()
     grouping.add(2.0)
-    assert sent(grouping, 2.0) == 1
+    assert sent(grouping, 2.0 + 2 * LINGER_S) == 1
+    grouping.end()
+    grouping.add(3.0)
+    assert sent(grouping, 3.0) == 1
 
 
 def test_while_a_commit_is_under_way_the_next_group_gathers() -> None:
@@ -68,6 +71,43 @@ def test_while_a_commit_is_under_way_the_next_group_gathers() -> None:
     assert grouping.due_in_s(9.0) is None
     grouping.end()
     assert sent(grouping, 9.0) == 5
+
+
+def test_one_who_is_out_of_step_is_not_what_the_others_are_measured_by() -> None:
+    grouping = Grouping(LINGER_S)
+    for _ in range(8):
+        grouping.add(0.0)
+    assert sent(grouping, 0.0) == 8
+    grouping.end()
+    grouping.add(1.0)
+    assert sent(grouping, 1.0 + 2 * LINGER_S) == 1
+    grouping.end()
+
+    for _ in range(7):
+        grouping.add(2.0)
+        assert sent(grouping, 2.0) == 0
+    grouping.add(2.0)
+
+    assert sent(grouping, 2.0) == 8
+
+
+def test_when_all_who_are_expected_are_there_they_do_not_wait_for_the_commit_before() -> None:
+    grouping = Grouping(LINGER_S)
+    for _ in range(4):
+        grouping.add(0.0)
+    grouping.begin()
+    grouping.end()
+    grouping.add(1.0)
+    grouping.begin()  # one out of step, under way from here on
+    for _ in range(3):
+        grouping.add(1.0)
+        assert not grouping.is_due(9.0)
+    grouping.add(1.0)
+
+    assert sent(grouping, 1.0) == 4
+    for _ in range(4):
+        grouping.add(1.0)
+    assert not grouping.is_due(9.0)  # two are under way
 
 
 def test_a_group_that_is_full_does_not_wait_even_for_a_commit_under_way() -> None:
