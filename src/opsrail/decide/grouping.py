@@ -2,9 +2,9 @@
 
 A commit costs an fsync and two changes of thread, however many decisions it holds. So a group waits for those who are likely
 to come: as many as the larger of the two groups before had, since callers who were answered together ask again together, and
-one who is out of step with them must not be what they are measured by. It goes as soon as they are there, or after `linger_s`.
-While a commit is under way the next group gathers; it waits for the commit's end unless all who are expected are there: then
-the store has it next, without a turn of the event loop between. A lone caller waits for nobody, as the groups before were one.
+one who is out of step with them must not be their measure. It goes as soon as they are there, or after `linger_s`. While a
+commit is under way the next group gathers; it waits for the commit's end unless all who are expected are there: then the
+store has it next, without a turn of the event loop between. A lone caller waits for nobody, as the groups before were one.
 
 Source:
     Group commit: DeWitt et al. 1984, Implementation techniques for main memory database systems, section 3; the wait with

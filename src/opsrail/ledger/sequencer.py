@@ -46,8 +46,8 @@ TICK_COUNT = 4_096
 SLICE_COUNT = 128
 """Entries read and hashed at once: about half a millisecond of the event loop's time, and as much of a reader's."""
 PAUSE_S = 0.005
-"""Between two of those. Ours: a second's entries at 5,000 decisions a second are then spread over a fifth of a second, where one
-wave of answers in twenty was late by them (bench serve: p99 25 to 18 ms with 64 callers); a backlog goes at 25,000 a second."""
+"""Between two of those. Ours: the entries of a second with 5,000 decisions are spread over a fifth of it, where one wave
+of answers in twenty was late by them (bench serve: p99 25 to 18 ms with 64 callers); a backlog goes at 25,000 a second."""
 
 _log = logging.getLogger("opsrail.ledger")
 _sha256 = hashlib.sha256

@@ -50,6 +50,12 @@ POLL_S = 0.02
 """How often changes by other processes are looked for, seconds. Ours: one read of a mapped page, about 10 us."""
 
 
+# Python's adapter asks the value itself how it is to be bound, four times as long as it takes; a known kind it does not.
+sqlite3.register_adapter(type(None), {None: None}.get)
+sqlite3.register_adapter(bool, int)
+sqlite3.register_adapter(bytes, bytes)
+
+
 class SqliteStore(DatabaseStore["_SqliteReader"]):
     """Rows in one SQLite file, WAL, synchronous=FULL."""
 
