@@ -30,7 +30,7 @@ from opsrail.decide.request import Request as Request
 from opsrail.decide.request import arm_key_of, asked_of, durability_of, ticket_of
 from opsrail.decide.scheduler import Scheduler
 from opsrail.decide.shadow import Shadows
-from opsrail.decide.side_by_side import NO_TURN, ONE_TURN
+from opsrail.decide.side_by_side import NO_TURN, ONE_TURN, WIDEST
 from opsrail.decide.stats import DeciderStats, stats_of
 from opsrail.errors import (
     AuthorError,
@@ -152,7 +152,7 @@ class Decider:
 
     def catch_up(self) -> Awaitable[None]:
         """Return what a request awaits after each stage, see `side_by_side`; who was recorded alone waits for nobody."""
-        return ONE_TURN if self._recorder.lately > 1 else NO_TURN
+        return ONE_TURN if 1 < self._recorder.lately <= WIDEST else NO_TURN
 
     async def drain(self) -> None:
         """Wait until every decision that was answered is durable; call it before the store is closed."""

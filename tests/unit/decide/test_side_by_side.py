@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from opsrail import Band, DecisionPoint, Policy, Rule
+from opsrail.decide.side_by_side import WIDEST
 from tests.support.decisions import Claim, Road, fraud_point, request
 
 
@@ -45,6 +46,17 @@ async def test_only_who_was_recorded_with_others_waits_for_them(road: Road) -> N
     await together(road, point, 1)
 
     assert (alone, with_another, out_of_step) == ([], [None], [None])
+    assert list(road.decider.catch_up().__await__()) == []
+
+
+async def test_of_more_than_end_soon_enough_together_each_goes_to_its_end(road: Road) -> None:
+    await road.live()
+    point = fraud_point(cache_ttl_s=60)
+    await together(road, point, WIDEST)
+    widest = list(road.decider.catch_up().__await__())
+    await together(road, point, WIDEST + 1)
+
+    assert widest == [None]
     assert list(road.decider.catch_up().__await__()) == []
 
 
