@@ -28,7 +28,6 @@ class GroupCommit:
         pending: Decisions that are not durable yet.
         groups: Groups sent since the process began.
         sent: Decisions in them.
-        lately: Decisions in the larger of the last two; 1 before the first.
     """
 
     def __init__(self, store: Store, clock: Clock, linger_s: float) -> None:
@@ -40,7 +39,11 @@ class GroupCommit:
         self._timer: asyncio.TimerHandle | None = None
         self._will_look = False
         self.pending = self.groups = self.sent = 0
-        self.lately = self._last = 1
+
+    @property
+    def lately(self) -> int:
+        """Decisions in the larger of the last two groups; 1 before the first."""
+        return self._grouping.expected
 
     def add(self, writes: Sequence[Write]) -> asyncio.Future[None]:
         """Queue a decision's writes; return what ends when they are durable.
@@ -87,9 +90,7 @@ class GroupCommit:
             self._timer = None
         group, self._group = self._group, []
         self.groups += 1
-        count = self._grouping.begin()
-        self.lately, self._last = max(count, self._last), count
-        self.sent += count
+        self.sent += self._grouping.begin()
         task = asyncio.get_running_loop().create_task(self._commit(group))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
